@@ -1,0 +1,271 @@
+"""What the site takes from the code, so that it cannot be out of date. MkDocs runs this at every build.
+
+In the pages,
+
+    <!-- code: adversarial/step.py#step -->     shows a function or class as it is in the source,
+    [the step](src:adversarial/step.py#step)    links to its line on a page with the whole file,
+    <!-- settings -->, <!-- recipes -->, <!-- sizes -->, <!-- presets -->, <!-- networks -->, <!-- options: train -->
+                                                are replaced by tables.
+
+A name that no longer exists in the code stops the build.
+"""
+
+import ast
+import posixpath
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+SOURCE = Path(__file__).parent.parent / "src" / "sparring"
+DIRECTIVE = re.compile(r"^<!-- ([a-z]+)(?:: (\S+))? -->$", re.MULTILINE)
+LINK = re.compile(r"\]\(src:([\w./-]+?)(?:#([\w.]+))?\)")
+EXAMPLE_PICTURES, EXAMPLE_SIDE = 5000, 64
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Adds a page for every source file."""
+    for path in sorted(SOURCE.rglob("*")):
+        if path.suffix in LANGUAGES and "__pycache__" not in path.parts:
+            name = path.relative_to(SOURCE).as_posix()
+            files.append(File.generated(config, source_page(name), content=show_file(name)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Fills in tables and code, and resolves links into the source."""
+    here = posixpath.dirname(page.file.src_uri)
+
+    def fill(match: re.Match[str]) -> str:
+        name, argument = match.groups()
+        if name not in DIRECTIVES:
+            raise PluginError(f"{page.file.src_uri}: <!-- {name} --> is none of {', '.join(DIRECTIVES)}")
+        return DIRECTIVES[name](argument)
+
+    def link(match: re.Match[str]) -> str:
+        name, symbol = match.groups()
+        if not (SOURCE / name).is_file():
+            raise PluginError(f"{page.file.src_uri}: src:{name} is no file of the source")
+        anchor = f"#__codelineno-0-{symbol_lines(name, symbol)[0]}" if symbol else ""
+        return f"]({posixpath.relpath(source_page(name), here or '.')}{anchor})"
+
+    if page.file.src_uri.startswith("source/"):
+        return markdown
+    return LINK.sub(link, DIRECTIVE.sub(fill, markdown))
+
+
+# The source
+
+LANGUAGES = {".py": "python", ".toml": "toml"}
+
+
+def source_page(name: str) -> str:
+    """Where the page of a source file is, relative to the docs folder."""
+    return f"source/{name.replace('/', '-').replace('.', '-')}.md"
+
+
+def show_file(name: str) -> str:
+    """A page with the whole file and numbered lines."""
+    text = (SOURCE / name).read_text(encoding="utf-8")
+    language = LANGUAGES[Path(name).suffix]
+    head = f'---\ntitle: "{name}"\nsearch:\n  exclude: true\n---\n\n# `sparring/{name}`\n\n'
+    return f'{head}````{language} linenums="1"\n{text}````\n' if text.strip() else f"{head}(empty)\n"
+
+
+@cache
+def symbols(name: str) -> dict[str, tuple[int, int]]:
+    """First and last line of all functions, classes, their methods and module constants of a file."""
+    found: dict[str, tuple[int, int]] = {}
+
+    def note(body: Iterable[ast.stmt], prefix: str) -> None:
+        for node in body:
+            match node:
+                case ast.FunctionDef() | ast.ClassDef():
+                    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+                    found[prefix + node.name] = first, node.end_lineno or first
+                    note(node.body, f"{prefix}{node.name}.")
+                case ast.Assign(targets=[ast.Name(id=target)]) | ast.AnnAssign(target=ast.Name(id=target)):
+                    found[prefix + target] = node.lineno, node.end_lineno or node.lineno
+
+    note(ast.parse((SOURCE / name).read_text(encoding="utf-8")).body, "")
+    return found
+
+
+def symbol_lines(name: str, symbol: str) -> tuple[int, int]:
+    """First and last line of a symbol. Raises PluginError if the file has no such thing."""
+    if symbol not in symbols(name):
+        raise PluginError(f"{name} has no {symbol}: a page of the documentation points there")
+    return symbols(name)[symbol]
+
+
+def show_symbol(argument: str) -> str:
+    """The source of `FILE#SYMBOL` as a block."""
+    name, _, symbol = argument.partition("#")
+    first, last = symbol_lines(name, symbol)
+    lines = (SOURCE / name).read_text(encoding="utf-8").splitlines()[first - 1 : last]
+    return "\n".join([f'````python title="{name}"', *lines, "````"])
+
+
+# Tables
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A Markdown table."""
+    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *cells])
+
+
+def settings(_: str | None) -> str:
+    """Every setting by group: what it takes, what is chosen in an example, what it means."""
+    from sparring.config import GROUPS, Settings
+
+    schema = Settings.model_json_schema()
+    chosen = example_settings()
+    parts = []
+    for group in GROUPS:
+        rows = [
+            (f"`{name}`{{#{name}}}", takes(schema["properties"][name]), chosen[name], field.description)
+            for name, field in Settings.model_fields.items()
+            if field.json_schema_extra == {"group": group}
+        ]
+        head = ("Setting", "Takes", "In the example", "Meaning")
+        parts.append(f"## {group.capitalize()}\n\n{table(head, rows)}")
+    return "\n\n".join(parts)
+
+
+def example_settings() -> dict[str, str]:
+    """What is chosen for a folder of colour photographs on a CPU, as people read it."""
+    from sparring import config
+    from sparring.chooser import choose
+    from sparring.data.surveys import Entry, Survey
+
+    entry = Entry("1.jpg", None, EXAMPLE_SIDE, EXAMPLE_SIDE, "RGB", None)
+    survey = Survey("photos/", [entry] * EXAMPLE_PICTURES, (), 0)
+    chosen, _ = choose("photos/", config.preset("default") | {"device": "cpu"}, survey, None)
+    values = chosen.model_dump() | {"precision": "by the processor"}
+    return {name: f"`{readable(value)}`" if name != "precision" else value for name, value in values.items()}
+
+
+def readable(value: Any) -> str:
+    """A value as it is written after `--set`."""
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return str(value).lower()
+        case tuple():
+            return "x".join(map(str, value))
+        case float():
+            return f"{value:g}" if value < 1e5 else f"{value:.0f}"
+        case _:
+            return str(value)
+
+
+def takes(schema: Mapping[str, Any]) -> str:
+    """The values that a JSON schema allows, in words."""
+    match schema:
+        case {"anyOf": kinds}:
+            return ", or ".join(takes(kind) for kind in kinds)
+        case {"enum": values}:
+            return ", ".join(f"`{value}`" for value in values)
+        case {"const": value}:
+            return f"`{value}`"
+        case {"type": "null"}:
+            return "`none`"
+        case {"type": "boolean"}:
+            return "`true`, `false`"
+        case {"prefixItems": [side, *_]}:
+            return f"`64` or `64x96` (height x width), each {limits(side)}"
+        case {"type": "integer"}:
+            return f"whole number {limits(schema)}".strip()
+        case {"type": "number"}:
+            return f"number {limits(schema)}".strip()
+        case _:
+            return "text"
+
+
+def limits(schema: Mapping[str, Any]) -> str:
+    """The range of a number in words."""
+    low, above = schema.get("minimum"), schema.get("exclusiveMinimum")
+    high, below = schema.get("maximum"), schema.get("exclusiveMaximum")
+    if high is not None and high >= 2**53 or below is not None and below >= 2**53:
+        high = below = None
+    lower = f"above {above:,}" if above is not None else f"from {low:,}" if low is not None else ""
+    upper = f"below {below:,}" if below is not None else f"to {high:,}" if high is not None else ""
+    return f"{lower} {upper}".strip().replace(".0", "")
+
+
+def recipes(_: str | None) -> str:
+    """What the chooser starts from, by resolution and kind of device."""
+    from sparring import chooser
+
+    def rows(chosen: Sequence[chooser.Recipe]) -> str:
+        names = [field.name for field in fields(chooser.Recipe)]
+        head = ["longer side up to", *names[1:]]
+        return table(head, [[readable(getattr(recipe, name)) for name in names] for recipe in chosen])
+
+    if chooser.CPU_RECIPES == chooser.GPU_RECIPES:
+        return rows(chooser.CPU_RECIPES)
+    return f"On a CPU:\n\n{rows(chooser.CPU_RECIPES)}\n\nOn a GPU:\n\n{rows(chooser.GPU_RECIPES)}"
+
+
+def sizes(_: str | None) -> str:
+    """What `--size` multiplies."""
+    from sparring.chooser import SIZES
+
+    return table(["size", *SIZES], [["width and budget", *(f"x {factor:g}" for factor in SIZES.values())]])
+
+
+def presets(_: str | None) -> str:
+    """The recipes that come along."""
+    from sparring.config import presets
+
+    return table(("preset", "what it is"), [(f"[`{n}`](src:presets/{n}.toml)", about) for n, about in presets().items()])
+
+
+def networks(_: str | None) -> str:
+    """The families of networks."""
+    from sparring.networks import FAMILIES
+
+    rows = [(f"[`{name}`](src:networks/{name}.py)", family.about) for name, family in FAMILIES.items()]
+    return table(("network", "what it is"), rows)
+
+
+def options(argument: str | None) -> str:
+    """Arguments and options of a command, `train` or `data.check`."""
+    import typer.main
+
+    from sparring.cli import app
+
+    command: Any = typer.main.get_command(app)
+    for name in (argument or "").split("."):
+        command = command.commands[name]
+    rows = []
+    for parameter in command.params:
+        if parameter.param_type_name == "argument":
+            shown = f"`{parameter.metavar}`"
+        else:
+            shown = f"`{' '.join([parameter.opts[0], parameter.metavar or '']).strip()}`"
+        default = parameter.default
+        shows = default is not None and not callable(default) and str(default) not in ("", "()", "[]", "Ellipsis")
+        told = str(parameter.help or "") + (f" Default: `{default}`." if shows and "UNSET" not in str(default) else "")
+        rows.append((shown, told))
+    return table(("argument or option", "meaning"), rows)
+
+
+DIRECTIVES: dict[str, Callable[[Any], str]] = {
+    "code": show_symbol,
+    "settings": settings,
+    "recipes": recipes,
+    "sizes": sizes,
+    "presets": presets,
+    "networks": networks,
+    "options": options,
+}

@@ -1,0 +1,52 @@
+"""Train, judge and use generative adversarial networks.
+
+    import sparring
+
+    run = sparring.train("photos/", out="runs/photos")
+    pictures = sparring.load(run).sample(16)  # uint8 (16, C, H, W)
+
+`train` and `resume` return a `Run`, the folder with everything; `load` gives a `Model`. What a person can put right is a
+`SparringError`. Names are imported when they are first used, since torch takes its time.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sparring.api import load, resume, train
+    from sparring.errors import DataError, MetricError, RunError, SettingError, SparringError
+    from sparring.model import Model
+    from sparring.training.run import Run
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DataError",
+    "MetricError",
+    "Model",
+    "Run",
+    "RunError",
+    "SettingError",
+    "SparringError",
+    "load",
+    "resume",
+    "train",
+]
+
+_HOMES = {
+    "train": "sparring.api",
+    "resume": "sparring.api",
+    "load": "sparring.api",
+    "Model": "sparring.model",
+    "Run": "sparring.training.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'sparring' has no attribute {name!r}")
+    return getattr(import_module(_HOMES.get(name, "sparring.errors")), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

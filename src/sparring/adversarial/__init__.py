@@ -1,0 +1,1 @@
+"""The method: objectives, penalties, augmentation, averaging and the step of the game."""

@@ -1,0 +1,101 @@
+"""A player: a module, its optimiser, and how it descends a loss on a batch that may not fit the memory at once."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from sparring.errors import SettingError
+from sparring.randomness import Random
+
+Loss = Callable[[Any, Random], tuple[Tensor, dict[str, Tensor]]]
+"""The loss on a part of the batch and its random numbers: a mean over the part, and named scalars."""
+
+
+class Sliceable(Protocol):
+    """A batch: has a length and gives parts of itself."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, samples: slice, /) -> Any: ...
+
+
+@dataclass
+class MicroBatch:
+    """How many samples go through the networks at once; shared by both players, and halved when memory runs out."""
+
+    size: int
+    on_shrink: Callable[[int], None] = field(default=lambda size: None)
+
+    def shrink(self, used: int) -> None:
+        """Halves the size after `used` samples at once were too many.
+
+        Raises: SettingError when a single sample does not fit.
+        """
+        if used <= 1:
+            raise SettingError("one sample at a time does not fit the memory: choose a smaller --resolution or --size")
+        self.size = used // 2
+        self.on_shrink(self.size)
+
+
+@dataclass
+class Player:
+    """A network and the optimiser that improves it."""
+
+    module: nn.Module
+    optimizer: torch.optim.Optimizer
+    micro_batch: MicroBatch
+
+    def descend(self, loss: Loss, batch: Sliceable, random: Random) -> dict[str, Tensor]:
+        """One update on the mean of `loss` over the batch, in as many micro-batches as the memory asks for.
+
+        Nothing has changed when memory runs out, for gradients are made before the update and random numbers belong to
+        their samples: the same update is simply tried again in smaller parts.
+        """
+        while True:
+            size = min(self.micro_batch.size, len(batch))
+            try:
+                terms = self._accumulate(loss, batch, random, size)
+                break
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if not out_of_memory(error):
+                    raise
+            # Outside the handler, where the traceback no longer holds the tensors that filled the memory.
+            self.optimizer.zero_grad()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            self.micro_batch.shrink(size)
+        self.optimizer.step()
+        return terms
+
+    def _accumulate(self, loss: Loss, batch: Sliceable, random: Random, size: int) -> dict[str, Tensor]:
+        self.optimizer.zero_grad()
+        means: dict[str, Tensor] = {}
+        for start in range(0, len(batch), size):
+            part = batch[start : start + size]
+            share = len(part) / len(batch)
+            value, terms = loss(part, random.part(start, len(part)))
+            (value * share).backward()  # type: ignore[no-untyped-call]
+            for name, term in terms.items():
+                means[name] = means.get(name, 0) + term.detach() * share
+        return means
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """While the other player moves: no gradients are collected for this one's weights."""
+        learning = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+        for parameter in learning:
+            parameter.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for parameter in learning:
+                parameter.requires_grad_(True)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether torch ran out of memory; on the CPU that is a plain RuntimeError of its allocator."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

@@ -1,0 +1,239 @@
+"""The command line. Each command is a few lines around the Python API; torch is imported when one runs.
+
+People's text goes to standard error. With `--json -` standard output is one JSON object and nothing else.
+Exit status: 0 done; 2 something the user can put right, said in a sentence; 130 after Ctrl-C; 1 anything else.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sparring.errors import RunError, SparringError
+
+app = typer.Typer(
+    name="sparring",
+    help="Train, judge and use generative adversarial networks: from a folder of pictures to new pictures.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(no_args_is_help=True, help="Look at data before training on it.", rich_markup_mode="rich")
+app.add_typer(data_app, name="data")
+
+Json = Annotated[str | None, typer.Option("--json", metavar="PATH|-", help="Also write the outcome as JSON; - is standard output.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as `train --out` made it.", show_default=False)]
+Images = Annotated[str | None, typer.Option(metavar="N", help="Budget: images shown to the discriminator, repeats counted.")]
+Minutes = Annotated[str | None, typer.Option(metavar="M", help="Budget: minutes of training; the schedules follow the time.")]
+
+
+def examples(*lines: str) -> str:
+    """The end of a help text."""
+    return "\n\n".join(["[bold]Examples[/bold]", *(f"[cyan]$ {line}[/cyan]" for line in lines)])
+
+
+@app.command(
+    epilog=examples(
+        "sparring train digits --out runs/demo",
+        "sparring train photos/ --out runs/photos --minutes 30",
+        "sparring train photos.zip --out runs/faces --resolution 64x48 --set labels=true --set mirror=true",
+        "sparring train photos/ --out runs/classic --preset classic-dcgan --images 500000 --seed 1",
+    )
+)
+def train(
+    source: Annotated[str, typer.Argument(metavar="DATA", help="Folder, zip, tar, .npy or .npz of pictures, or an embedded set: digits.", show_default=False)],
+    out: Annotated[Path, typer.Option(metavar="RUN", help="Folder to make for the run.", show_default=False)],
+    task: Annotated[str | None, typer.Option(metavar="NAME", help="What to learn: generate.")] = None,
+    preset: Annotated[str, typer.Option(metavar="NAME|FILE", help="Recipe: a name of `sparring presets`, or a TOML file.")] = "default",
+    size: Annotated[str | None, typer.Option(metavar="XS|S|M|L|XL", help="Capacity: width, learning rate and budget follow.")] = None,
+    resolution: Annotated[str | None, typer.Option(metavar="R|HxW", help="Side or height x width in pixels.")] = None,
+    images: Images = None,
+    minutes: Minutes = None,
+    seed: Annotated[str | None, typer.Option(metavar="S", help="Fixes everything random; 0 if not given.")] = None,
+    device: Annotated[str | None, typer.Option(metavar="D", help="cpu, cuda, cuda:1 or mps; the best there is if not given.")] = None,
+    start_from: Annotated[Path | None, typer.Option("--from", metavar="RUN", help="Start with the weights of another run.")] = None,
+    assignments: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting; may be repeated. They are listed in the documentation and in every config.toml.")] = None,
+    output: Json = None,
+) -> None:
+    """Train a generator on DATA: no other option is needed.
+
+    Chooses networks, batch, penalties and augmentation from the pictures and the machine, says what and why and how long
+    it will take, and starts. Ctrl-C saves; [cyan]sparring resume RUN[/cyan] goes on.
+    """
+    with reporting():
+        from sparring import api, config
+        from sparring.training.monitor import open_monitor
+
+        named = {"task": task, "resolution": resolution, "images": images, "minutes": minutes, "seed": seed, "device": device}
+        settings = {name: value for name, value in named.items() if value is not None}
+        settings |= dict(config.parse_assignment(text) for text in assignments or [])
+        run = api.train(
+            source,
+            out=out,
+            preset=preset,
+            size=size,
+            start_from=start_from,
+            monitor=open_monitor(f"sparring train {source}"),
+            **settings,
+        )
+        conclude(run, output)
+
+
+@app.command(epilog=examples("sparring resume runs/photos", "sparring resume runs/photos --images 2000000"))
+def resume(folder: RunFolder, images: Images = None, minutes: Minutes = None, output: Json = None) -> None:
+    """Go on with RUN where it stopped, with the same settings.
+
+    With a budget of images the outcome is the same, bit for bit on a CPU, as if it had never stopped. --images or
+    --minutes give a new budget, counted from the beginning, so that a finished run can be extended.
+    """
+    with reporting():
+        from sparring import api, config
+        from sparring.training.monitor import open_monitor
+
+        run = api.resume(
+            folder,
+            images=None if images is None else config.check("images", images),
+            minutes=None if minutes is None else config.check("minutes", minutes),
+            monitor=open_monitor(f"sparring resume {folder}"),
+        )
+        conclude(run, output)
+
+
+@app.command(
+    epilog=examples(
+        "sparring sample runs/demo --n 64 --out samples.png",
+        "sparring sample runs/demo --n 10000 --seed 1 --out samples.npy",
+        "sparring sample runs/faces --n 100 --label smiling --truncation 0.8 --out faces/",
+    )
+)
+def sample(
+    place: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder or its generator.safetensors.", show_default=False)],
+    out: Annotated[Path, typer.Option(metavar="PATH", help=".png: one grid; .npy, .npz: uint8 (N, H, W, C); else a folder.", show_default=False)],
+    n: Annotated[int, typer.Option("--n", metavar="N", help="How many.")] = 64,
+    seed: Annotated[int, typer.Option(metavar="S", help="Sample i depends on the seed and i alone.")] = 0,
+    label: Annotated[str | None, typer.Option(metavar="K", help="Class, by name or number.")] = None,
+    truncation: Annotated[float, typer.Option(metavar="T", help="Below 1: safer and duller samples.")] = 1.0,
+    device: Annotated[str, typer.Option(metavar="D", help="cpu, cuda or mps.")] = "cpu",
+    output: Json = None,
+) -> None:
+    """Generate N new pictures. The same seed gives the same pictures, however many are asked for."""
+    with reporting():
+        from sparring import api, config
+        from sparring.chooser import pick_device
+        from sparring.output import write_samples
+
+        device = pick_device(config.check("device", device))
+        pictures = api.load(place, device).sample(n, seed=config.check("seed", seed), label=label, truncation=truncation)
+        write_samples(pictures, out)
+        emit({"path": str(out), "n": n, "seed": seed, "shape": list(pictures.shape[1:])}, output)
+        tell(f"{n:,} samples in {out}")
+
+
+@app.command(epilog=examples("sparring runs runs/"))
+def runs(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder whose sub-folders are runs.")] = Path("runs"),
+    output: Json = None,
+) -> None:
+    """List the runs in DIR with their state and best quality."""
+    with reporting():
+        from sparring.listing import find_runs, table
+
+        found = find_runs(folder)
+        emit({"runs": found}, output)
+        show(table(found))
+
+
+@app.command(epilog=examples("sparring presets"))
+def presets(output: Json = None) -> None:
+    """List the recipes that `train --preset` takes."""
+    with reporting():
+        from rich.table import Table
+
+        from sparring import config
+
+        known = config.presets()
+        emit({"presets": known}, output)
+        listed = Table("preset", "what it is", box=None)
+        for name, about in known.items():
+            listed.add_row(name, about)
+        show(listed)
+
+
+@data_app.command(epilog=examples("sparring data check photos.zip", "sparring data check photos/ --json -"))
+def check(
+    source: Annotated[str, typer.Argument(metavar="DATA", help="Folder, archive or array, or an embedded set.", show_default=False)],
+    output: Json = None,
+) -> None:
+    """Decode every picture of DATA; say what is in there, and what would be skipped and why."""
+    with reporting():
+        from sparring import data
+        from sparring.listing import describe_data
+        from sparring.training.monitor import open_monitor
+
+        with open_monitor(f"sparring data check {source}") as monitor:
+            found = data.check(source, progress=monitor.progress)
+        emit(found, output)
+        show(describe_data(found))
+
+
+def conclude(run: Any, output: str | None) -> None:
+    """Says how a run ended; 130 for one that was interrupted."""
+    from sparring.listing import ending
+
+    summary = run.summary()
+    emit({"run": str(run), **summary}, output)
+    show(ending(run, summary))
+    if summary["state"] == "interrupted":
+        raise typer.Exit(130)
+    if summary["state"] != "finished":
+        raise typer.Exit(1)
+
+
+@contextmanager
+def reporting() -> Iterator[None]:
+    """Says what a person can put right in one sentence, and ends with the status for it."""
+    try:
+        yield
+    except SparringError as error:
+        tell(f"sparring: {error}")
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        tell("sparring: stopped")
+        raise typer.Exit(130) from None
+
+
+def emit(value: Any, output: str | None) -> None:
+    """Writes the outcome as JSON where it was asked for."""
+    if output is None:
+        return
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    if output == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        Path(output).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"{output}: cannot be written: {error.strerror}") from None
+
+
+def tell(text: str) -> None:
+    """One line for people."""
+    sys.stderr.write(text + "\n")
+
+
+def show(content: Any) -> None:
+    """Something for people that rich draws."""
+    from rich.console import Console
+
+    Console(stderr=True).print(content)
+
+
+def main() -> None:
+    """The entry point."""
+    app()

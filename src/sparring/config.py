@@ -1,0 +1,237 @@
+"""Every setting of a run: its type, range, unit and meaning; read from and written to TOML.
+
+People give some settings; the preset gives some; the chooser gives the rest. `Settings` is the complete result, and what
+`config.toml` holds. Nothing in the engine has a default of its own.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import tomlkit
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+from sparring.errors import SettingError
+
+
+def parse_resolution(value: Any) -> Any:
+    """`64`, `"64"`, `"64x96"` (height x width) and `[64, 96]` as (height, width)."""
+    if isinstance(value, str) and value.lower().count("x") == 1:
+        value = value.lower().split("x")
+    if isinstance(value, str | int):
+        value = (value, value)
+    try:
+        return tuple(int(side) for side in value)
+    except (TypeError, ValueError):
+        raise ValueError("a side as in 64, or height x width as in 64x96") from None
+
+
+def parse_none(value: Any) -> Any:
+    """The word `none`, as the command line gives it, as None."""
+    return None if value in ("none", "None") else value
+
+
+def parse_whole(value: Any) -> Any:
+    """A number in text as an int, where a choice among numbers is asked for."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+Side = Annotated[int, Field(ge=4, le=1024)]
+Resolution = Annotated[tuple[Side, Side], BeforeValidator(parse_resolution)]
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, le=1)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Channels = Annotated[Literal[1, 3, 4], BeforeValidator(parse_whole)]
+MaybeCount = Annotated[Count | None, BeforeValidator(parse_none)]
+MaybePositive = Annotated[Positive | None, BeforeValidator(parse_none)]
+Device = Annotated[str, Field(pattern=r"^(cpu|mps|cuda(:\d+)?)$")]
+Momentum = Annotated[float, Field(ge=0, lt=1)]
+
+
+def setting(group: str, meaning: str) -> Any:
+    """A field of Settings: the group it is shown in, and what it means."""
+    return Field(description=meaning, json_schema_extra={"group": group})
+
+
+class Settings(BaseModel):
+    """The complete settings of a run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: str = setting("data", "folder, archive or array of pictures, or the name of an embedded set")
+    resolution: Resolution = setting("data", "height and width in pixels")
+    fit: Literal["crop", "pad", "stretch"] = setting("data", "how a picture of another shape is brought to it")
+    channels: Channels = setting("data", "1 grey, 3 colour, 4 colour with transparency")
+    labels: bool = setting("data", "learn the classes (one sub-folder each), so that samples of one can be asked for")
+    mirror: bool = setting("data", "show every picture mirrored left to right half of the time")
+
+    task: Literal["generate"] = setting("players", "the application")
+    network: Literal["r3", "dcgan", "fast"] = setting("players", "family of generator and discriminator")
+    z_dim: Count = setting("players", "random numbers that a picture is made from")
+    width: Count = setting("players", "channels, or units of a layer, at the network's narrowest stage")
+    depth: Count = setting("players", "residual blocks at each resolution")
+    spectral_norm: bool = setting("players", "divide each layer of the discriminator by its largest singular value")
+
+    objective: Literal["relativistic", "non-saturating", "minimax", "least-squares", "wasserstein", "hinge"] = setting(
+        "game", "what the players minimise"
+    )
+    penalty: Literal["r1+r2", "r1", "r2", "wgan-gp", "none"] = setting("game", "what keeps the discriminator smooth")
+    penalty_method: Literal["exact", "finite-difference"] = setting("game", "how the slope of R1 and R2 is measured")
+    penalty_step: Positive = setting("game", "step of the finite difference, in units of the range [-1, 1]")
+    penalty_interval: Count = setting("game", "the penalty acts every so many steps, that many times as strong")
+    penalty_strength: NotNegative = setting("game", "gamma at the start; half of it multiplies the penalty")
+    penalty_strength_final: NotNegative = setting("game", "gamma at the end of the budget")
+    augment: Literal["none", "ada", "diffaugment"] = setting("game", "augmentation of what the discriminator sees")
+    augment_target: Share = setting("game", "ADA: mean sign of the discriminator above which augmentation grows")
+    augment_images: Count = setting("game", "ADA: images in which the probability can go from 0 to 1")
+
+    batch: Count = setting("optimiser", "images in one update")
+    micro_batch: Count = setting("optimiser", "images that go through the networks at once; the result is the same")
+    learning_rate: Rate = setting("optimiser", "of Adam at the start, for both players")
+    learning_rate_final: Rate = setting("optimiser", "at the end of the budget")
+    beta1: Momentum = setting("optimiser", "Adam's momentum")
+    beta2: Momentum = setting("optimiser", "Adam's memory of squared gradients at the start")
+    beta2_final: Momentum = setting("optimiser", "at the end of the budget")
+    ema_half_life: Positive = setting("optimiser", "images in which the averaged generator forgets half of its past")
+    ema_ramp: Positive = setting("optimiser", "the half-life is at most this share of the images shown")
+
+    images: MaybeCount = setting("budget", "images to show the discriminator, repeats counted; none: by the clock")
+    minutes: MaybePositive = setting("budget", "minutes to train; the schedules follow the time then")
+    patience: MaybeCount = setting("budget", "stop when the quality has not improved for so many images; none: never")
+    evaluate_every: Count = setting("budget", "images between two evaluations, each of which may become the best")
+    checkpoint_every: Count = setting("budget", "images between two checkpoints of which the last two are kept")
+    quality_samples: Annotated[int, Field(ge=64, le=50_000)] = setting("budget", "samples that an evaluation judges")
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = setting("machine", "fixes everything random")
+    device: Device = setting("machine", "cpu, cuda, cuda:1, mps")
+    precision: Literal["bf16", "fp32"] = setting("machine", "of the networks' layers; heads and losses are always fp32")
+    save_seconds: Annotated[float, Field(gt=0, le=30)] = setting("machine", "seconds of training between two saves")
+    preview_seconds: Positive = setting("machine", "seconds between two previews on disk")
+    tensorboard: bool = setting("machine", "write curves and grids for TensorBoard into RUN/tensorboard")
+
+
+GROUPS = ("data", "players", "game", "optimiser", "budget", "machine")
+
+
+def check(name: str, value: Any) -> Any:
+    """The value of one setting, converted (`"1e-3"` to a float) and checked.
+
+    Raises: SettingError that names the setting, what it takes and, for an unknown name, the nearest valid one.
+    """
+    fields = Settings.model_fields
+    if name not in fields:
+        near = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(fields)}"
+        raise SettingError(f"there is no setting {name!r}: {hint}")
+    field = fields[name]
+    kind = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        choices = [choice for choice in get_args(field.annotation) if isinstance(choice, str)]
+        near = difflib.get_close_matches(str(value), choices, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise SettingError(f"{name}={value}: it should be {problem}{hint} ({name}: {field.description})") from None
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """`KEY=VALUE` of the command line as a checked pair.
+
+    Raises: SettingError.
+    """
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise SettingError(f"{text!r}: settings are given as KEY=VALUE, for example --set batch=64")
+    name = name.strip().replace("-", "_")
+    return name, check(name, value.strip())
+
+
+def complete(values: Mapping[str, Any]) -> Settings:
+    """Settings out of values for every field.
+
+    Raises: SettingError for a wrong or missing one, or for two that do not go together.
+    """
+    checked = {name: check(name, value) for name, value in values.items()}
+    missing = [name for name in Settings.model_fields if name not in checked]
+    if missing:
+        raise SettingError(f"the settings lack {', '.join(missing)}")
+    settings = Settings(**checked)
+    if (settings.images is None) == (settings.minutes is None):
+        raise SettingError("the budget is either images or minutes: give one of the two")
+    if settings.penalty == "wgan-gp" and settings.penalty_method != "exact":
+        raise SettingError("penalty=wgan-gp needs penalty_method=exact: a random direction gives no norm of the slope")
+    return settings
+
+
+def save(settings: Settings, path: Path) -> None:
+    """Writes the settings as TOML that says what each means; a setting that is None is left out."""
+    document = tomlkit.document()
+    document.add(tomlkit.comment("The complete settings of this run. The same again: sparring train DATA --preset FILE"))
+    for group in GROUPS:
+        document.add(tomlkit.nl())
+        document.add(tomlkit.comment(f"--- {group}"))
+        for name, field in Settings.model_fields.items():
+            value = getattr(settings, name)
+            if value is not None and field.json_schema_extra == {"group": group}:
+                item = tomlkit.item(list(value) if isinstance(value, tuple) else value)
+                document.add(name, item.comment(str(field.description)))
+    path.write_text(tomlkit.dumps(document), encoding="utf-8")
+
+
+def load(path: Path) -> Settings:
+    """The complete settings of a `config.toml`.
+
+    Raises: SettingError with the file and the key.
+    """
+    try:
+        return complete({"images": None, "minutes": None, "patience": None} | read(path))
+    except SettingError as error:
+        raise SettingError(f"{path}: {error}") from None
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The keys of a TOML file, unchecked.
+
+    Raises: SettingError if it cannot be read, with the line.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingError(f"{path}: there is no such file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingError(f"{path}: cannot be read as TOML: {error}") from None
+
+
+def presets() -> dict[str, str]:
+    """Names of the presets that come along, and what each is for."""
+    folder = resources.files("sparring") / "presets"
+    names = sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return {name: tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8"))["about"] for name in names}
+
+
+def preset(name: str) -> dict[str, Any]:
+    """The checked settings of a preset, by its name or as a path of a TOML file (a run's config.toml too).
+
+    Raises: SettingError.
+    """
+    known = presets()
+    if name in known:
+        text = (resources.files("sparring") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
+        values = tomllib.loads(text)
+    elif name.endswith(".toml"):
+        values = read(Path(name))
+    else:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise SettingError(f"there is no preset {name!r}: {hint}they are {', '.join(known)}, or a path ending in .toml")
+    values.pop("about", None)
+    try:
+        return {key: check(key, value) for key, value in values.items()}
+    except SettingError as error:
+        raise SettingError(f"preset {name}: {error}") from None

@@ -1,0 +1,67 @@
+"""From what a person writes, a path or a name, to the source it stands for."""
+
+import difflib
+from pathlib import Path
+
+from sparring.data.archives import tar_archive, zip_archive
+from sparring.data.arrays import npy, npz
+from sparring.data.embedded import EMBEDDED, embedded
+from sparring.data.folders import folder
+from sparring.data.sources import SUFFIXES, Source, printable
+from sparring.errors import DataError
+
+KINDS = (
+    ((".zip",), zip_archive),
+    ((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz"), tar_archive),
+    ((".npy",), npy),
+    ((".npz",), npz),
+)
+"""How the name of a file ends, and what reads it."""
+
+
+def open_source(data: str | Path) -> Source:
+    """The source that a path or the name of an embedded set stands for.
+
+    A string that is the name of an embedded set means that set; write "./digits" for a folder of that name.
+
+    Raises: DataError if there is nothing at the path, or nothing of a kind that holds pictures.
+    """
+    if isinstance(data, str) and data in EMBEDDED:
+        return embedded(data)
+    if data == "":  # which would be the current folder
+        raise DataError("the name of the data is empty; give a path or the name of an embedded set")
+    path = Path(data)
+    try:
+        path = path.expanduser()
+        if path.is_dir():
+            return folder(path)
+        if path.is_file():
+            return _file(path)
+        if path.exists():
+            raise DataError(f"{path}: neither a file nor a folder")
+        raise DataError(_missing(path))
+    except (OSError, ValueError, RuntimeError) as error:  # no permission, a name too long, a zero byte, no such home
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"{printable(str(path))}: cannot be read: {why}") from error
+
+
+def _file(path: Path) -> Source:
+    for suffixes, read in KINDS:
+        if path.name.lower().endswith(suffixes):
+            return read(path)
+    if path.suffix.lower() in SUFFIXES:
+        raise DataError(f"{path}: a single picture is no set; give the folder it is in")
+    raise DataError(
+        f"{path}: not a set of pictures; sets are folders, .zip, .tar (.gz, .bz2, .xz), .npy, .npz, "
+        f"and the embedded {', '.join(EMBEDDED)}"
+    )
+
+
+def _missing(path: Path) -> str:
+    siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    sentence = f"{printable(str(path))}: no such file or folder, and no embedded set ({', '.join(EMBEDDED)})"
+    close = difflib.get_close_matches(path.name, [*EMBEDDED, *siblings], n=1)
+    if not close:
+        return sentence
+    nearest = close[0] if close[0] in EMBEDDED else path.parent / close[0]
+    return f"{sentence}; did you mean {nearest}?"

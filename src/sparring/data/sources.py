@@ -1,0 +1,105 @@
+"""What every place that pictures lie in has in common: a `Source`."""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from sparring.errors import DataError
+
+Progress = Callable[[str, int, int], None]
+"""Told of a stage ("reading", "decoding"), how many of its items are done, and how many there are."""
+
+Open = Callable[[], AbstractContextManager[Image.Image]]
+"""Opens one picture, of which only the header is read yet; may be called in any thread. Raises UnusableError."""
+
+Openings = Callable[[], AbstractContextManager[Iterable[Open]]]
+"""Gives the pictures of a source one after the other, in their order. They can be opened until the context ends."""
+
+SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff"])
+"""A file that ends so claims to be a picture: it is used, or listed with the reason why not."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Something that looked like a picture and is not used."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was found in one place, before any picture is decoded."""
+
+    name: str
+    items: Sequence[str]
+    """Names of the pictures: paths with "/" inside a folder or archive, numbers inside an array."""
+    pictures: Openings
+    digest: Callable[[Progress | None], str]
+    """Hexadecimal hash of the content and names of the items."""
+    skipped: Sequence[Skipped] = ()
+    others: int = 0
+    """How many files have nothing to do with pictures."""
+    labels: Sequence[str] | None = None
+    """The class of each item, where the source itself says; otherwise classes are folders, see `classes_by_folder`."""
+    cached: bool = True
+    """Whether keeping the decoded pictures for the next time is worth it."""
+
+    def classes(self, used: Sequence[int]) -> list[str | None]:
+        """The class of each of the items `used`, None for an item that has none."""
+        if self.labels is not None:
+            return [self.labels[index] for index in used]
+        return classes_by_folder([self.items[index] for index in used])
+
+    def refuse(self, skipped: Sequence[Skipped]) -> DataError:
+        """The error that says what was found when no picture can be used; `skipped` tells of all that was skipped."""
+        files = len(skipped) + self.others
+        found = f"{files} file{'s' * (files != 1)}" if files else "nothing in it"
+        if skipped:
+            found += f", {len(skipped)} skipped: " + "; ".join(f"{each.path}: {each.reason}" for each in skipped[:3])
+            found += "; ..." * (len(skipped) > 3)
+        return DataError(
+            f"{self.name}: no picture that can be used ({found}); pictures are PNG, JPEG, WebP, BMP, GIF and TIFF files"
+        )
+
+
+def classes_by_folder(names: Sequence[str]) -> list[str | None]:
+    """The class of each name: the first folder below the folders that all names share; None where there is none.
+
+    `set/cat/1.png`, `set/dog/big/2.png` -> cat, dog.
+    """
+    folders = [name.split("/")[:-1] for name in names]
+    if not folders:
+        return []
+    first, last = min(folders), max(folders)
+    shared = 0
+    while shared < min(len(first), len(last)) and first[shared] == last[shared]:
+        shared += 1
+    return [parts[shared] if len(parts) > shared else None for parts in folders]
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts `s2` before `s10`."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(int(part), "") if part.isascii() and part.isdigit() else (-1, part) for part in parts]
+
+
+def hidden(part: str) -> bool:
+    """Whether a file or folder of this name is the system's own business (.DS_Store, ._picture.jpg, __MACOSX)."""
+    return part.startswith(".") or part == "__MACOSX"
+
+
+def printable(name: str) -> str:
+    """The name without what a terminal or UTF-8 would choke on."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
+
+
+def file_digest(path: Path) -> bytes:
+    """Hash of a file's content."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=20)).digest()

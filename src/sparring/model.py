@@ -1,0 +1,95 @@
+"""A trained generator, ready to use: the one class through which everything after training goes."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from sparring.errors import RunError, SettingError
+from sparring.tasks import generate
+
+FILE = "generator.safetensors"
+FORMAT = "sparring generator 1"
+BLUEPRINTS = {"generate": generate.Blueprint}
+
+
+class Model:
+    """A generator with what is needed to sample from it."""
+
+    def __init__(self, generator: nn.Module, blueprint: generate.Blueprint) -> None:
+        self.generator = generator.eval().requires_grad_(False)
+        self.blueprint = blueprint
+
+    @classmethod
+    def load(cls, place: str | Path, device: str = "cpu") -> Self:
+        """The generator of a run folder or of a `.safetensors` file.
+
+        Raises: RunError if there is none, or if the file is damaged or of another kind.
+        """
+        path = Path(place)
+        if path.is_dir():
+            path = path / FILE
+        if not path.is_file():
+            known = "it holds no generator yet" if (path.parent / "config.toml").is_file() else "there is no run there"
+            raise RunError(f"{place}: {known} (looked for {FILE})")
+        try:
+            with safe_open(path, framework="pt", device=device) as file:
+                metadata = file.metadata() or {}
+                if metadata.get("format") != FORMAT:
+                    raise RunError(f"{path}: not a generator of this program (format {metadata.get('format')!r})")
+                values = json.loads(metadata["description"])
+                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
+            blueprint = BLUEPRINTS[values["task"]].from_json(values)
+            generator = blueprint.generator().to(device)
+            generator.load_state_dict(weights)
+        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise RunError(f"{path}: damaged or made by another version: {error}") from None
+        return cls(generator, blueprint)
+
+    def sample(
+        self,
+        n: int,
+        seed: int = 0,
+        label: int | str | None = None,
+        truncation: float = 1.0,
+        start: int = 0,
+    ) -> Tensor:
+        """Samples `start` to `start + n - 1` of a seed, uint8 (n, C, H, W).
+
+        Sample i depends on (seed, i) alone: 16 samples are the first 16 of 64. label: number or name of the class;
+        None draws classes as often as they are in the training data. truncation: 0 to 1, lower is safer and duller.
+
+        Raises: SettingError for a number out of range or a class that is not known.
+        """
+        if n < 0 or start < 0:
+            raise SettingError(f"n={n}, start={start}: how many samples is 0 or more")
+        if not 0 <= truncation <= 2:
+            raise SettingError(f"truncation={truncation}: it should be from 0 to 2; 1 changes nothing")
+        number = None if label is None else self.blueprint.class_number(label)
+        return generate.sample(self.generator, self.blueprint, n, seed, number, truncation, start)
+
+    def save(self, path: str | Path) -> None:
+        """Writes the generator as one `.safetensors` file that `load` takes."""
+        save_generator(self.generator, self.blueprint.describe(), Path(path))
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """Names of the classes that can be asked for; empty if there are none."""
+        return self.blueprint.classes
+
+
+def save_generator(generator: nn.Module, description: dict[str, object], path: Path) -> None:
+    """Writes weights and description whole or not at all: aside first, then renamed."""
+    aside = path.with_name(f".{path.name}.new")
+    metadata = {"format": FORMAT, "description": json.dumps(description)}
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
+    try:
+        save_file(weights, aside, metadata)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)

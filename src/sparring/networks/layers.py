@@ -1,0 +1,132 @@
+"""What the families of players share: checks, initialisation, resampling, and how labels come in."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sparring.errors import SettingError
+
+Shape = tuple[int, int, int]
+"""Channels, height and width of a picture."""
+
+SLOPE = 0.2
+"""Slope of the leaky ReLU below zero."""
+
+GAIN = math.sqrt(2 / (1 + SLOPE**2))
+"""Standard deviation of weights, times sqrt(fan-in), that keeps the variance through `activate` (He et al. 2015)."""
+
+
+def check(shape: Shape, **sizes: int) -> None:
+    """Raises SettingError unless pictures have 1 to 4 channels and sides of at least 4, and all `sizes` are >= 1."""
+    channels, height, width = shape
+    if not 1 <= channels <= 4:
+        raise SettingError(f"pictures with {channels} channels; networks for pictures take 1 to 4")
+    if min(height, width) < 4:
+        raise SettingError(f"pictures of {height}x{width} pixels; networks need at least 4x4, so enlarge the pictures")
+    for name, value in sizes.items():
+        if value < 1:
+            raise SettingError(f"{name} = {value}; it must be at least 1")
+
+
+def activate(x: Tensor) -> Tensor:
+    """Leaky ReLU with slope 0.2."""
+    return F.leaky_relu(x, SLOPE)
+
+
+def draw_weights(layer: nn.Linear | nn.Conv2d, gain: float) -> None:
+    """Draws weights from N(0, gain^2 / fan-in), bias zero: independent inputs of variance v give gain^2 v."""
+    nn.init.normal_(layer.weight, std=gain / math.sqrt(layer.weight[0].numel()))
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+def halvings(height: int, width: int) -> list[tuple[int, int]]:
+    """The grids of a pyramid, finest first: every side is halved, rounding up, as long as 4 or more remain.
+
+    >>> halvings(64, 96)
+    [(64, 96), (32, 48), (16, 24), (8, 12), (4, 6)]
+    >>> halvings(9, 32)
+    [(9, 32), (5, 16), (5, 8), (5, 4)]
+    """
+    grids = [(height, width)]
+    while max(height, width) >= 7:
+        height, width = ((side + 1) // 2 if side >= 7 else side for side in (height, width))
+        grids.append((height, width))
+    return grids
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Half precision becomes float32; float32 and float64 stay."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def full_precision(x: Tensor) -> torch.autocast:
+    """A context on the device of `x` in which autocast does not lower the precision."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
+def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resamples (N, C, h, w) to (N, C, *size) bilinearly, with antialiasing where it gets smaller.
+
+    By a factor of two this is the filter [1, 3, 3, 1] / 8 of R3GAN and StyleGAN2, up and down. In float32 at least:
+    CPUs do not have it in bf16.
+    """
+    shrinks = size[0] < x.shape[2] or size[1] < x.shape[3]
+    return F.interpolate(at_least_float32(x), size, mode="bilinear", antialias=shrinks)
+
+
+class Latent(nn.Module):
+    """The input of a generator: z (N, z_dim), followed by a learned embedding of the label in as many numbers.
+
+    An embedding of one class starts out N(0, 1), as loud as z itself. Mixtures of classes get mixtures of embeddings.
+    `size` is how many numbers come out a sample.
+    """
+
+    def __init__(self, z_dim: int, classes: int) -> None:
+        super().__init__()
+        self.embedding = nn.Linear(classes, z_dim, bias=False) if classes else None
+        if self.embedding is not None:
+            nn.init.normal_(self.embedding.weight)
+        self.size = 2 * z_dim if classes else z_dim
+
+    def forward(self, z: Tensor, y: Tensor | None) -> Tensor:
+        """Gives (N, size). Raises ValueError if `y` (N, classes) is missing, or given to players without classes."""
+        if self.embedding is None:
+            if y is not None:
+                raise ValueError("y was given to a generator without classes")
+            return z
+        if y is None:
+            raise ValueError("a generator with classes needs y")
+        return torch.cat([z, self.embedding(y)], dim=1)
+
+
+class Judge(nn.Module):
+    """The head of a discriminator: logits from features f (N, size), with labels by projection, in float32.
+
+    logit = <v, f> + b + <V y, f>: a verdict on the picture, and one on whether it goes with the label.
+    Source: Miyato & Koyama 2018, eq. 3.
+    """
+
+    def __init__(self, size: int, classes: int) -> None:
+        super().__init__()
+        self.verdict = nn.Linear(size, 1)
+        draw_weights(self.verdict, gain=1)
+        self.embedding = nn.Linear(classes, size, bias=False) if classes else None
+        if self.embedding is not None:
+            nn.init.normal_(self.embedding.weight, std=size**-0.5)  # <V y, f> starts with the variance of f
+
+    def forward(self, features: Tensor, y: Tensor | None) -> Tensor:
+        """Gives (N,). Raises ValueError if `y` (N, classes) is missing, or given to players without classes."""
+        with full_precision(features):
+            features = at_least_float32(features)
+            logits: Tensor = self.verdict(features).squeeze(1)
+            if self.embedding is None:
+                if y is not None:
+                    raise ValueError("y was given to a discriminator without classes")
+                return logits
+            if y is None:
+                raise ValueError("a discriminator with classes needs y")
+            match: Tensor = (self.embedding(y.to(features.dtype)) * features).sum(1)
+            return logits + match

@@ -1,0 +1,200 @@
+"""Pictures from noise: the plain GAN, with or without classes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import torch
+from PIL.Image import Image
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from sparring.adversarial.augment import mirror
+from sparring.config import Settings
+from sparring.data import Batch, Pictures
+from sparring.errors import SettingError
+from sparring.metrics.quality import Quality, judge
+from sparring.mosaic import nearest_grid
+from sparring.networks import FAMILIES
+from sparring.randomness import Random, key
+from sparring.tasks.sample import Sample, View
+
+FORWARD = 32
+"""Pictures that go through the generator at once when sampling, always: kernels sum in another order at another size."""
+PREVIEWED = 64
+NEIGHBOURS = 3
+JUDGED_SEED = 2**63 - 1
+"""Evaluation has latents of its own, so that what is chosen by them is not what a user then samples."""
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """All that is needed to build the generator again and to sample from it; stored as JSON beside the weights."""
+
+    network: str
+    shape: tuple[int, int, int]
+    z_dim: int
+    width: int
+    depth: int
+    classes: tuple[str, ...] = ()
+    class_shares: tuple[float, ...] = ()
+
+    def generator(self) -> nn.Module:
+        """A new generator, not trained."""
+        family = FAMILIES[self.network]
+        return family.generator(
+            self.shape, z_dim=self.z_dim, classes=len(self.classes), width=self.width, depth=self.depth
+        )
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The blueprint that JSON made of `describe()`."""
+        return cls(
+            **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if name != "task"}
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """The values that `from_json` takes."""
+        return {"task": "generate", **asdict(self)}
+
+    def class_number(self, label: int | str) -> int:
+        """The number of a class given by number or name.
+
+        Raises: SettingError that lists the classes.
+        """
+        if not self.classes:
+            raise SettingError("this generator knows no classes: train with --set labels=true to ask for one")
+        if str(label) in self.classes:
+            return self.classes.index(str(label))
+        try:
+            number = int(label)
+        except ValueError:
+            number = -1
+        if not 0 <= number < len(self.classes):
+            listed = ", ".join(self.classes[:20])
+            raise SettingError(f"label {label!r}: the classes are 0 to {len(self.classes) - 1}: {listed}")
+        return number
+
+    def latents(self, indices: Sequence[int], seed: int) -> tuple[Tensor, Tensor]:
+        """What sample i of a seed is made from: z (n, z_dim) and class numbers int64 (n,), 0 where there are none.
+
+        Sample i depends on (seed, i) alone. Classes come as often as in the training data.
+        """
+        shares = torch.tensor(self.class_shares or (1.0,), dtype=torch.float64).cumsum(0)
+        z = torch.empty(len(indices), self.z_dim)
+        labels = torch.empty(len(indices), dtype=torch.int64)
+        for row, index in enumerate(indices):
+            generator = torch.Generator().manual_seed(key(seed, "latent", index))
+            z[row] = torch.randn(self.z_dim, generator=generator)
+            drawn = torch.rand(1, generator=generator, dtype=torch.float64) * shares[-1]
+            labels[row] = int(torch.searchsorted(shares, drawn).clamp(max=len(shares) - 1))
+        return z, labels
+
+
+@torch.no_grad()
+def sample(
+    generator: nn.Module,
+    blueprint: Blueprint,
+    n: int,
+    seed: int,
+    label: int | None = None,
+    truncation: float = 1.0,
+    start: int = 0,
+) -> Tensor:
+    """The pictures number `start` to `start + n - 1` of a seed, uint8 (n, C, H, W) on the CPU.
+
+    label: number of the class that all are to be of; None draws one for each. truncation: z is multiplied by it; below
+    1 samples gather around the mean picture, with less variety and fewer failures.
+
+    Picture i always goes through the generator in row i % FORWARD of a batch of FORWARD, so its bytes depend on
+    (seed, i) alone and not on how many are asked for.
+    """
+    device = next(generator.parameters()).device
+    first, last = start // FORWARD, -(-(start + n) // FORWARD)
+    pictures = [torch.empty(0, *blueprint.shape, dtype=torch.uint8)]
+    for chunk in range(first, last):
+        z, labels = blueprint.latents(range(chunk * FORWARD, (chunk + 1) * FORWARD), seed)
+        if label is not None:
+            labels.fill_(label)
+        y = one_hot(labels, len(blueprint.classes)).float().to(device) if blueprint.classes else None
+        pictures.append(to_bytes(generator((z * truncation).to(device), y)).cpu())
+    offset = start - first * FORWARD
+    return torch.cat(pictures)[offset : offset + n]
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """Float pictures in [-1, 1], clamped, as uint8."""
+    return images.float().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+
+
+class Generate:
+    """The task of making pictures like those of a set."""
+
+    def __init__(self, settings: Settings, data: Pictures) -> None:
+        shares: tuple[float, ...] = ()
+        if data.labels is not None:
+            shares = tuple((torch.bincount(data.labels, minlength=len(data.classes)) / len(data)).tolist())
+        self.settings = settings
+        self.data = data
+        self.blueprint = Blueprint(
+            settings.network,
+            data.shape,
+            settings.z_dim,
+            settings.width,
+            settings.depth,
+            data.classes if data.labels is not None else (),
+            shares,
+        )
+
+    def players(self) -> tuple[nn.Module, nn.Module]:
+        """New generator and discriminator."""
+        blueprint = self.blueprint
+        discriminator = FAMILIES[blueprint.network].discriminator(
+            blueprint.shape,
+            classes=len(blueprint.classes),
+            width=blueprint.width,
+            depth=blueprint.depth,
+            spectral_norm=self.settings.spectral_norm,
+        )
+        return blueprint.generator(), discriminator
+
+    def real(self, batch: Batch, random: Random) -> Sample:
+        """The pictures of the batch, in [-1, 1]."""
+        images = batch.images.float() / 127.5 - 1
+        if self.settings.mirror:
+            images = mirror(images, random)
+        return Sample((images,), self.condition(batch))
+
+    def fake(self, generator: nn.Module, batch: Batch, random: Random) -> Sample:
+        """As many pictures from fresh latents, of the same classes."""
+        condition = self.condition(batch)
+        return Sample((generator(random.normal("latent", self.blueprint.z_dim), condition),), condition)
+
+    def condition(self, batch: Batch) -> Tensor | None:
+        """The classes of the batch as float (N, classes)."""
+        return None if batch.labels is None else one_hot(batch.labels, len(self.blueprint.classes)).float()
+
+    def losses(self, player: str, view: View) -> Mapping[str, tuple[float, Tensor]]:
+        """None besides the game itself."""
+        return {}
+
+    def preview(self, generator: nn.Module) -> Tensor:
+        """The first samples of seed 0, as `sparring sample --seed 0` gives them."""
+        return sample(generator, self.blueprint, PREVIEWED, seed=0)
+
+    def illustrations(self, generator: nn.Module) -> Mapping[str, Image]:
+        """`nearest`: samples, each beside the training pictures it is nearest to."""
+        if len(self.data) < NEIGHBOURS:
+            return {}
+        made = sample(generator, self.blueprint, FORWARD, seed=0)
+        return {"nearest": nearest_grid(made, self.data.images.cpu(), count=NEIGHBOURS)}
+
+    def judge(self, generator: nn.Module) -> Quality:
+        """Precision, recall, density, coverage and copies against the same part of the training set each time."""
+        count = self.settings.quality_samples
+        spread = torch.linspace(0, len(self.data) - 1, min(count, len(self.data))).long()
+        return judge(self.data.images[spread], sample(generator, self.blueprint, count, JUDGED_SEED))
+
+    def describe(self) -> dict[str, Any]:
+        """The blueprint, as JSON values."""
+        return self.blueprint.describe()

@@ -1,0 +1,52 @@
+"""What a discriminator sees."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A batch as the discriminator sees it, real or generated.
+
+    parts: tensors with the samples in the first dimension: a picture; a picture and its mask; tokens; frames and times.
+    condition: float (N, classes), rows that sum to one, or None.
+    smooth: the positions in `parts` that carry gradients, are augmented and penalised.
+    """
+
+    parts: tuple[Tensor, ...]
+    condition: Tensor | None = None
+    smooth: tuple[int, ...] = (0,)
+
+    def __len__(self) -> int:
+        return len(self.parts[0])
+
+    @property
+    def differentiable(self) -> list[Tensor]:
+        """The parts that carry gradients."""
+        return [self.parts[i] for i in self.smooth]
+
+    def with_differentiable(self, tensors: Sequence[Tensor]) -> "Sample":
+        """The same sample with these tensors in place of its differentiable parts."""
+        parts = list(self.parts)
+        for i, tensor in zip(self.smooth, tensors, strict=True):
+            parts[i] = tensor
+        return replace(self, parts=tuple(parts))
+
+    def requires_gradient(self) -> "Sample":
+        """The same values as leaves that gradients are taken with respect to."""
+        return self.with_differentiable([part.detach().requires_grad_() for part in self.differentiable])
+
+
+@dataclass(frozen=True)
+class View:
+    """What one update looks at: the pair and D's judgement of it, logits (N,) or (N, K).
+
+    In the generator's update `real_logits` carry no gradient, and are zeros where the objective does not read them.
+    """
+
+    real: Sample
+    fake: Sample
+    real_logits: Tensor
+    fake_logits: Tensor

@@ -1,0 +1,200 @@
+"""A game in progress: the two players, the averaged generator, and where they are in the budget."""
+
+import copy
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparring.adversarial import ema
+from sparring.adversarial.augment import AUGMENTATIONS, AdaController
+from sparring.adversarial.objectives import OBJECTIVES
+from sparring.adversarial.penalties import penalty
+from sparring.adversarial.player import MicroBatch, Player
+from sparring.adversarial.step import Game, step
+from sparring.config import Settings
+from sparring.data import Pictures
+from sparring.data.order import indices
+from sparring.errors import RunError
+from sparring.randomness import Random, key
+from sparring.tasks import Task
+from sparring.training.schedule import cosine
+
+REHEARSED_STEPS = 4
+
+Groups = dict[str, dict[str, Tensor]]
+"""Tensors by group and name: what a checkpoint holds, a file for each group."""
+
+
+@dataclass
+class State:
+    """Where a run is; with the tensors, all that a resumed run needs."""
+
+    step: int = 0
+    images: int = 0
+    seconds: float = 0.0
+    attempt: int = 0
+    micro_batch: int = 0
+    augment: dict[str, float] = field(default_factory=dict)
+    quality: dict[str, Any] | None = None
+    best_score: float = -1.0
+    best_images: int = 0
+    kept: list[int] = field(default_factory=list)
+
+
+class Match:
+    """Two players and the state of their game; `play` is one step of it."""
+
+    def __init__(self, settings: Settings, data: Pictures, task: Task) -> None:
+        self.settings = settings
+        self.data = data
+        self.device = torch.device(settings.device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(key(settings.seed, "weights"))
+            generator, discriminator = (player.to(self.device) for player in task.players())
+        self.micro_batch = MicroBatch(min(settings.micro_batch, settings.batch))
+        self.average = copy.deepcopy(generator).requires_grad_(False)
+        self.generator = self._player(generator)
+        self.discriminator = self._player(discriminator)
+        self.controller = AdaController(settings.augment_target, settings.augment_images)
+        self.state = State()
+        self.game = Game(
+            task,
+            OBJECTIVES[settings.objective],
+            penalty(settings.penalty, settings.penalty_method, settings.penalty_step),
+            AUGMENTATIONS[settings.augment],
+            partial(low_precision, settings.precision, self.device.type),
+        )
+
+    def _player(self, module: nn.Module) -> Player:
+        learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        adam = torch.optim.Adam(learning, lr=self.settings.learning_rate, fused=self.device.type != "mps")
+        return Player(module, adam, self.micro_batch)
+
+    @property
+    def progress(self) -> float:
+        """How much of the budget is used: 1 is all of it."""
+        if self.settings.minutes is not None:
+            return self.state.seconds / (60 * self.settings.minutes)
+        assert self.settings.images is not None, "complete settings have one of the two"
+        return self.state.images / self.settings.images
+
+    def schedule(self) -> dict[str, float]:
+        """The settings that change on the way, as they are now; counted in images, or in time with `minutes`."""
+        settings, progress = self.settings, self.progress
+        return {
+            "learning_rate": cosine(settings.learning_rate, settings.learning_rate_final, progress),
+            "beta2": cosine(settings.beta2, settings.beta2_final, progress),
+            "penalty_strength": cosine(settings.penalty_strength, settings.penalty_strength_final, progress),
+            "augment_p": {"none": 0.0, "diffaugment": 1.0, "ada": self.controller.p}[settings.augment],
+            "ema_half_life": ema.half_life(settings.ema_half_life, settings.ema_ramp, self.state.images),
+        }
+
+    def play(self) -> dict[str, Tensor]:
+        """One step of the game, after which the averaged generator and the augmentation follow."""
+        settings, state, now = self.settings, self.state, self.schedule()
+        for player in (self.generator, self.discriminator):
+            for group in player.optimizer.param_groups:
+                group["lr"], group["betas"] = now["learning_rate"], (settings.beta1, now["beta2"])
+        penalised = state.step % settings.penalty_interval == 0 and now["penalty_strength"] > 0
+        game = replace(
+            self.game,
+            penalty=self.game.penalty if penalised else None,
+            penalty_strength=now["penalty_strength"] * settings.penalty_interval,
+            augment_p=now["augment_p"],
+        )
+        batch = self.data.batch(indices(len(self.data), settings.seed, state.images, settings.batch))
+        random = Random(settings.seed, state.step, settings.batch, attempt=state.attempt, device=self.device)
+        terms = step(game, self.generator, self.discriminator, batch, random)
+        state.step += 1
+        state.images += settings.batch
+        average_life = ema.half_life(settings.ema_half_life, settings.ema_ramp, state.images)
+        ema.update(self.average, self.generator.module, 0.5 ** (settings.batch / average_life))
+        if settings.augment == "ada":
+            self.controller.update(terms["sign"], settings.batch)
+        return terms
+
+    def rehearse(self) -> float:
+        """Images per second, measured on copies of the players in a few steps; everything stays as it was.
+
+        Memory that does not suffice shows here, before anything is written, and is answered by smaller micro-batches.
+        """
+        double = copy.copy(self)
+        double.state = replace(self.state)
+        double.average = copy.deepcopy(self.average)
+        double.controller = copy.deepcopy(self.controller)
+        double.generator = self._player(copy.deepcopy(self.generator.module))
+        double.discriminator = self._player(copy.deepcopy(self.discriminator.module))
+        float(double.play()["generator_loss"])
+        start = time.perf_counter()
+        for _ in range(REHEARSED_STEPS):
+            terms = double.play()
+        float(terms["generator_loss"])
+        return REHEARSED_STEPS * self.settings.batch / (time.perf_counter() - start)
+
+    def tensors(self) -> Groups:
+        """All weights and the memory of the optimisers."""
+        return {
+            "generator": self.generator.module.state_dict(),
+            "average": self.average.state_dict(),
+            "discriminator": self.discriminator.module.state_dict(),
+            "generator-optimizer": optimizer_tensors(self.generator),
+            "discriminator-optimizer": optimizer_tensors(self.discriminator),
+        }
+
+    def snapshot(self) -> dict[str, Any]:
+        """The state beside the tensors, as JSON values."""
+        return asdict(replace(self.state, micro_batch=self.micro_batch.size, augment=self.controller.state()))
+
+    def restore(self, groups: Groups, state: Mapping[str, Any]) -> None:
+        """Goes on from a checkpoint.
+
+        Raises: RunError if it is of other networks.
+        """
+        self.start_from(groups)
+        load_optimizer_tensors(self.generator, groups["generator-optimizer"])
+        load_optimizer_tensors(self.discriminator, groups["discriminator-optimizer"])
+        self.state = State(**state)
+        self.micro_batch.size = self.state.micro_batch
+        self.controller.restore(self.state.augment)
+
+    def start_from(self, groups: Groups) -> None:
+        """Takes over the weights of a checkpoint, and nothing else.
+
+        Raises: RunError if it is of other networks.
+        """
+        try:
+            self.generator.module.load_state_dict(groups["generator"])
+            self.average.load_state_dict(groups["average"])
+            self.discriminator.module.load_state_dict(groups["discriminator"])
+        except (KeyError, RuntimeError) as error:
+            raise RunError(f"these weights do not fit the networks of this run: {str(error).splitlines()[0]}") from None
+
+
+def low_precision(precision: str, device: str) -> AbstractContextManager[Any]:
+    """The context in which the players run."""
+    return torch.autocast(device, torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def optimizer_tensors(player: Player) -> dict[str, Tensor]:
+    """Adam's memory by the names of the parameters."""
+    names = {parameter: name for name, parameter in player.module.named_parameters()}
+    return {
+        f"{names[parameter]}.{key}": value
+        for parameter, memory in player.optimizer.state.items()
+        for key, value in memory.items()
+    }
+
+
+def load_optimizer_tensors(player: Player, tensors: Mapping[str, Tensor]) -> None:
+    """The inverse of `optimizer_tensors`."""
+    parameters = dict(player.module.named_parameters())
+    player.optimizer.state.clear()
+    for name, value in tensors.items():
+        parameter, key = name.rsplit(".", 1)
+        player.optimizer.state[parameters[parameter]][key] = value

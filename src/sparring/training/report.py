@@ -1,0 +1,431 @@
+"""`report.html`: how a run went, on one page that opens anywhere, offline, for years.
+
+The page holds everything it shows: style, curves (SVG) and pictures (PNG in base64). There is no script in it. Whatever
+comes from users' files (names, reasons, settings) is escaped by the template.
+"""
+
+import base64
+import io
+import json
+import shlex
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
+from PIL import Image
+
+from sparring.config import Settings
+from sparring.errors import RunError
+from sparring.training.charts import Curve, chart
+from sparring.training.run import read_json, read_lines, write_text
+from sparring.training.wording import duration, printable, share
+
+HISTORY = 6
+"""Sample grids shown of the way there."""
+
+SKIPPED = 200
+"""Skipped files listed by name."""
+
+Record = Mapping[str, Any]
+
+
+def write(run_folder: Path) -> Path:
+    """Writes `report.html` into the run folder from what lies there, and returns its path.
+
+    Any of the files may be missing, empty or cut off: a run that has just begun has a report too. The page replaces
+    the one before it in one step.
+
+    Raises: RunError if the folder cannot be written.
+    """
+    account = Account.read(run_folder)
+    best = account.quality.get("images")
+    page = _template().render(
+        account=account,
+        headline=headline(account),
+        verdict=verdict(account.quality),
+        warnings=list(warnings(account)),
+        tiles=tiles(account.quality),
+        charts=charts(account.measurements),
+        pictures=Pictures.read(run_folder / "samples", best),
+        progress=progress(account),
+        circumstances=circumstances(account),
+        commands=commands(account),
+        skipped_limit=SKIPPED,
+    )
+    path = run_folder / "report.html"
+    write_text(path, page)
+    return path
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the text files of a run folder tell, empty where there are none."""
+
+    folder: Path
+    summary: Record
+    plan: Record
+    data: Record
+    environment: Record
+    settings: Sequence[tuple[str, str, str]]
+    measurements: Sequence[Record]
+    events: Sequence[Record]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Account":
+        """Reads a run folder, whatever is missing."""
+        return cls(
+            folder=folder,
+            summary=_json(folder / "summary.json"),
+            plan=_json(folder / "plan.json"),
+            data=_json(folder / "data.json"),
+            environment=_json(folder / "environment.json"),
+            settings=_settings(folder / "config.toml"),
+            measurements=_json_lines(folder / "metrics.jsonl"),
+            events=_json_lines(folder / "events.jsonl"),
+        )
+
+    @property
+    def quality(self) -> Record:
+        """Of the generator that was kept; before there is one, of the latest evaluation."""
+        evaluations = [
+            {**line["quality"], "images": line.get("images")} for line in self.measurements if line.get("quality")
+        ]
+        return self.summary.get("quality") or (evaluations[-1] if evaluations else {})
+
+    @property
+    def skipped(self) -> Sequence[Record]:
+        """The files that were not used, with reasons."""
+        return self.data.get("skipped") or []
+
+    @property
+    def images(self) -> int:
+        """Images seen so far."""
+        seen = [line["images"] for line in self.measurements if "images" in line]
+        return int(self.summary.get("images") or (seen[-1] if seen else 0))
+
+    @property
+    def state(self) -> str:
+        """As in summary.json."""
+        return str(self.summary.get("state", "just begun"))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the page: its bytes as a data URI, and how many images had been seen when it was made."""
+
+    uri: str
+    width: int
+    height: int
+    images: int | None = None
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The sample grids of a run; those that are missing or cut off are left out."""
+
+    main: Picture | None
+    history: Sequence[Picture]
+    nearest: Picture | None
+
+    @classmethod
+    def read(cls, folder: Path, best: int | None) -> "Pictures":
+        """Reads the grid of the `best` generator (else the latest), a handful of all grids, and the nearest."""
+        grids = sorted(folder.glob("grid-*.png"))
+        last = len(grids) - 1
+        chosen = sorted({round(last * i / (HISTORY - 1)) for i in range(HISTORY)}) if grids else []
+        history = [picture for i in chosen if (picture := _picture(grids[i], 400))]
+        candidates = [folder / f"grid-{best or 0:09d}.png"] if best else []
+        candidates += [folder / "latest.png", *grids[-1:]]
+        main = next((picture for path in candidates if (picture := _picture(path, 1280))), None)
+        return cls(main, history, _picture(folder / "nearest.png", 1280))
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One figure of the quality, with what it means."""
+
+    name: str
+    value: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Curves with a sentence on what a healthy one looks like."""
+
+    title: str
+    curves: Sequence[Curve]
+    svg: Markup
+    healthy: str
+
+
+def headline(account: Account) -> str:
+    """What was trained, on what and for how long, in a sentence."""
+    data, seconds = account.data, account.summary.get("seconds")
+    size = f" of {data['shape'][-2]}x{data['shape'][-1]} pixels" if data.get("shape") else ""
+    what = f"{data['pictures']:,} pictures{size}" if data.get("pictures") else "pictures"
+    if not account.images:
+        return f"A generator is about to learn from {what}."
+    took = f"trained for {duration(seconds)}" if seconds else "trained"
+    times = f", each picture about {account.images / data['pictures']:,.0f} times" if data.get("pictures") else ""
+    return f"A generator {took} on {what}: it has seen {account.images:,} images{times}."
+
+
+def verdict(quality: Record) -> str:
+    """How good the samples are, in plain words, "" if nothing was measured."""
+    sentences = {
+        "precision": "of the samples look like real ones (precision)",
+        "recall": "of the real variety is reached (recall)",
+        "coverage": "of the real pictures have a sample close by (coverage)",
+    }
+    said = [f"{share(quality[name])} {words}" for name, words in sentences.items() if name in quality]
+    return f"{', '.join(said)}." if said else ""
+
+
+def tiles(quality: Record) -> list[Tile]:
+    """The figures of the quality, those that were measured."""
+    meanings = {
+        "precision": "of the samples lie among the real pictures",
+        "recall": "of the real pictures lie among the samples: variety",
+        "coverage": "of the real pictures have a sample close by",
+        "copies": "of the samples are near-copies of a real picture; 0 is good",
+    }
+    return [Tile(name, share(quality[name]), meaning) for name, meaning in meanings.items() if name in quality]
+
+
+def warnings(account: Account) -> Iterator[str]:
+    """What deserves attention, each with what to do about it."""
+    quality = account.quality
+    if account.state not in ("running", "finished", "just begun"):
+        yield ": ".join(filter(None, (account.state.capitalize(), account.summary.get("message"))))
+    if quality.get("copies", 0) > 0.01:
+        yield (
+            f"{share(quality['copies'])} of the samples are near-copies of training pictures. Add pictures, strengthen "
+            "the augmentation or train for less time, and look at the nearest pictures below."
+        )
+    if quality.get("recall", 1) < 0.3:
+        yield (
+            f"Only {share(quality['recall'])} of the real variety is reached: many samples may look alike. Train for "
+            "longer, or strengthen the penalties (R1, R2)."
+        )
+    if quality.get("precision", 1) < 0.5:
+        yield f"Only {share(quality['precision'])} of the samples look like real pictures so far. Train for longer."
+    accuracies = [line["accuracy"] for line in account.measurements if line.get("accuracy") is not None]
+    recent = accuracies[-max(1, len(accuracies) // 10) :]
+    if recent and sum(recent) / len(recent) > 0.97:
+        yield (
+            f"The discriminator is right {share(sum(recent) / len(recent))} of the time: it knows the training "
+            "pictures by heart and has little to teach. Strengthen the augmentation or the penalties, or add pictures."
+        )
+    total = len(account.skipped) + account.data.get("pictures", 0)
+    if len(account.skipped) > 0.05 * total:
+        yield f"{len(account.skipped):,} of {total:,} files could not be used; they are listed below with reasons."
+
+
+def charts(lines: Sequence[Record]) -> list[Chart]:
+    """The curves of a run; those without a single value are left out."""
+    qualities = [{"images": line.get("images"), **line["quality"]} for line in lines if line.get("quality")]
+    # title, unit of the y axis, lines, {name: key}, options, what a healthy curve looks like
+    table: list[tuple[str, str, Sequence[Record], dict[str, str], dict[str, bool], str]] = [
+        (
+            "Quality",
+            "share",
+            qualities,
+            {"precision": "precision", "recall": "recall", "coverage": "coverage"},
+            {"unit_range": True},
+            "All rise and level off; recall that falls while precision rises means that variety is being lost.",
+        ),
+        (
+            "Losses",
+            "loss",
+            lines,
+            {"discriminator": "discriminator_loss", "generator": "generator_loss"},
+            {},
+            "They wander side by side without running away; a falling loss is no sign of better pictures here.",
+        ),
+        (
+            "Discriminator accuracy",
+            "share right",
+            lines,
+            {"accuracy": "accuracy"},
+            {"unit_range": True},
+            "Between 0.5 (cannot tell) and about 0.9; near 1 for long, the discriminator learns pictures by heart.",
+        ),
+        (
+            "Gradient penalties",
+            "squared slope",
+            lines,
+            {"R1, at real": "r1", "R2, at generated": "r2", "WGAN-GP, between": "wgan-gp"},
+            {"log": True},
+            "Both stay bounded and of similar size; one that climbs without end calls for a stronger penalty.",
+        ),
+        (
+            "Augmentation",
+            "probability p",
+            lines,
+            {"p": "augment_p"},
+            {"unit_range": True},
+            "Stays at 0 with plenty of pictures, rises and settles with few; above 0.8, there are too few pictures.",
+        ),
+        (
+            "Learning rate",
+            "step size",
+            lines,
+            {"learning rate": "learning_rate"},
+            {},
+            "Falls from its first to its last value as planned.",
+        ),
+        (
+            "Penalty strength",
+            "gamma",
+            lines,
+            {"gamma": "penalty_strength"},
+            {},
+            "Falls from its first to its last value as planned, while the game calms down.",
+        ),
+        (
+            "Averaged generator",
+            "images",
+            lines,
+            {"half-life": "ema_half_life"},
+            {},
+            "Rises at first and then stays: the samples come from an average over about that many images.",
+        ),
+        (
+            "Speed",
+            "images/s",
+            lines,
+            {"images/s": "images_per_second"},
+            {},
+            "Flat after the first moments; a drop means that something else uses the machine.",
+        ),
+    ]
+    made = []
+    for title, unit, source, keys, options, healthy in table:
+        curves = [curve for name, key in keys.items() if (curve := _curve(name, key, source))]
+        if svg := chart(title, curves, unit, **options):
+            # Markup: `chart` escapes every text it is given.
+            made.append(Chart(title, curves, Markup(svg), healthy))
+    return made
+
+
+def _curve(name: str, key: str, lines: Sequence[Record]) -> Curve | None:
+    points = [(line["images"], line[key]) for line in lines if line.get(key) is not None and "images" in line]
+    return Curve(name, points) if points else None
+
+
+def progress(account: Account) -> list[tuple[str, str]]:
+    """How far the run has come, as rows of a table."""
+    summary, pictures = account.summary, account.data.get("pictures")
+    speed, estimate = summary.get("images_per_second"), account.plan.get("estimate_seconds")
+    rows = [
+        ("Images seen", f"{account.images:,}"),
+        ("Pictures in the data", f"{pictures:,}" if pictures else ""),
+        ("Training time", duration(summary["seconds"]) if summary.get("seconds") else ""),
+        ("Expected at the start", duration(estimate) if estimate else ""),
+        ("Speed", f"{speed:,.0f} images/s" if speed else ""),
+        ("Ended because", summary.get("message", "") if account.state == "finished" else ""),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def circumstances(account: Account) -> list[tuple[str, str]]:
+    """Data, machine and versions, as rows of a table."""
+    data, environment = account.data, dict(account.environment)
+    packages = environment.pop("packages", {})
+    classes = data.get("classes") or []
+    rows = [
+        ("data", data.get("source") or data.get("name")),
+        ("classes", f"{len(classes)}: {', '.join(map(str, classes[:20]))}" if classes else ""),
+        ("fingerprint of the data", data.get("fingerprint")),
+        *environment.items(),
+        *packages.items(),
+    ]
+    return [(name, _value(value)) for name, value in rows if value]
+
+
+def commands(account: Account) -> list[tuple[str, str]]:
+    """What to do next: a command and what it does."""
+    folder = shlex.quote(str(account.folder))
+    sample = (f"sparring sample {folder} --n 64 --out samples.png", "64 new pictures in one grid")
+    folder_of_samples = (f"sparring sample {folder} --n 1000 --out samples/", "1,000 new pictures, a file each")
+    more = (f"sparring resume {folder} --images {2 * account.images}", "Train on, twice as long in all")
+    resume = (f"sparring resume {folder}", "Go on, should it have stopped")
+    python = (f"sparring.load({str(account.folder)!r}).sample(16)", "The same from Python: uint8 (16, C, H, W)")
+    if account.state == "finished":
+        return [sample, folder_of_samples, more, python]
+    return [resume, sample, python] if account.images else [resume]
+
+
+def _template() -> Any:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": lambda value: f"{value:,}",
+        "moment": _moment,
+        "unbroken": lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%"),
+        "printable": printable,
+    }
+    return environment.get_template("report.html.jinja")
+
+
+def _picture(path: Path, widest: int) -> Picture | None:
+    """The picture as PNG, reduced to `widest` pixels across if it is wider; None if it is missing or cut off."""
+    try:
+        with Image.open(path) as file:
+            image = file.convert(file.mode)
+    except (OSError, SyntaxError):  # Pillow raises SyntaxError for some damaged PNGs
+        return None
+    if image.width > widest:
+        image = image.resize((widest, max(1, image.height * widest // image.width)), Image.Resampling.BOX)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    number = path.stem.removeprefix("grid-")
+    uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return Picture(uri, image.width, image.height, int(number) if number.isdecimal() else None)
+
+
+def _json(path: Path) -> Record:
+    try:
+        content = read_json(path)
+    except RunError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _json_lines(path: Path) -> list[Record]:
+    try:
+        return [line for line in read_lines(path) if isinstance(line, dict)]
+    except (OSError, ValueError):
+        return []
+
+
+def _settings(path: Path) -> list[tuple[str, str, str]]:
+    """The settings of a config.toml as (name, value, meaning)."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    meanings = {name: field.description or "" for name, field in Settings.model_fields.items()}
+    return [(name, _value(value), meanings.get(name, "")) for name, value in values.items()]
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _moment(iso: Any) -> str:
+    """An ISO time as `2026-11-24 20:31:02`, in the zone it was written in; as it is if it is none."""
+    try:
+        return datetime.fromisoformat(str(iso)).strftime("%Y-%m-%d %H:%M:%S")
+    except ValueError:
+        return str(iso or "")

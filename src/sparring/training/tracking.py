@@ -1,0 +1,71 @@
+"""Curves and grids for TensorBoard, for those who ask for it."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+from torch import Tensor
+
+from sparring.errors import SettingError
+
+
+class Board(AbstractContextManager["Board"], Protocol):
+    """Where measurements are shown besides the run folder's own files."""
+
+    def scalars(self, values: Mapping[str, float], images: int) -> None:
+        """Numbers by name, after so many images."""
+
+    def grid(self, pictures: Tensor, images: int) -> None:
+        """Samples uint8 (N, C, H, W), after so many images."""
+
+
+class NoBoard:
+    """Shows nothing."""
+
+    def __enter__(self) -> "NoBoard":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        pass
+
+    def scalars(self, values: Mapping[str, float], images: int) -> None:
+        """Nothing."""
+
+    def grid(self, pictures: Tensor, images: int) -> None:
+        """Nothing."""
+
+
+class TensorBoard:
+    """Event files that `tensorboard --logdir` reads; the step of every value is the number of images shown."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise SettingError("tensorboard=true needs the package: pip install 'sparring[tensorboard]'") from None
+        self.writer = SummaryWriter(str(folder))
+
+    def __enter__(self) -> "TensorBoard":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.writer.close()
+
+    def scalars(self, values: Mapping[str, float], images: int) -> None:
+        """One curve for each name."""
+        for name, value in values.items():
+            self.writer.add_scalar(name, value, images)
+
+    def grid(self, pictures: Tensor, images: int) -> None:
+        """The samples side by side."""
+        self.writer.add_images("samples", pictures, images)
+
+
+def open_board(folder: Path | None) -> Board:
+    """A TensorBoard writer into a folder, or none.
+
+    Raises: SettingError if the package is not installed.
+    """
+    return TensorBoard(folder) if folder else NoBoard()

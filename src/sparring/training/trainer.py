@@ -1,0 +1,272 @@
+"""The loop: what happens after each step, at fixed counts of images, and by the clock. It knows no application.
+
+Nothing done by the clock (log, preview, save) changes the result. What does change it (evaluation, the choice of the
+best, stopping) happens at fixed counts of images, so that a run killed and resumed ends like one that never was.
+"""
+
+import contextlib
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
+
+from torch import Tensor
+
+from sparring.config import Settings
+from sparring.errors import MetricError, SparringError
+from sparring.mosaic import grid
+from sparring.tasks import Task
+from sparring.training import report
+from sparring.training.match import Match
+from sparring.training.monitor import Monitor
+from sparring.training.run import Run
+from sparring.training.tracking import open_board
+
+LOG_SECONDS = 2.0
+REPORT_SECONDS = 30.0
+LARGEST_SHARE = 0.02
+KEPT = 2
+
+Ending = Literal["finished", "interrupted", "stopped by the guard", "failed"]
+
+
+class Clock:
+    """Something to be done every so many seconds, less often if it would take more than 2 % of the time."""
+
+    def __init__(self, every: float, now: float) -> None:
+        self.every = every
+        self.last = now
+        self.took = 0.0
+
+    def due(self, now: float) -> bool:
+        """Whether it is time again."""
+        return now - self.last >= max(self.every, self.took / LARGEST_SHARE)
+
+    def run(self, do: Callable[[], None], clock: Callable[[], float]) -> None:
+        """Does it, and notes when and how long."""
+        before = clock()
+        do()
+        self.last = clock()
+        self.took = self.last - before
+
+
+class Trainer:
+    """Plays a match to its end and keeps the run folder."""
+
+    def __init__(self, match: Match, task: Task, settings: Settings, run: Run, monitor: Monitor) -> None:
+        self.match = match
+        self.task = task
+        self.settings = settings
+        self.run = run
+        self.monitor = monitor
+        self.board = open_board(run.tensorboard if settings.tensorboard else None)
+        self.sums: dict[str, Tensor] = {}
+        self.summed = 0
+        self.logged = (match.state.images, match.state.seconds)
+        self.speed = 0.0
+        self.evaluated_images = -1
+        match.micro_batch.on_shrink = self._tell_shrunk
+
+    def train(self) -> Ending:
+        """Plays until the budget is used, quality stops improving, the numbers break, or somebody interrupts.
+
+        Returns the state that the run ends in.
+        Raises: RunError if the run folder cannot be written; what was saved before is whole.
+        """
+        self._summarise("running", "")
+        try:
+            with self.board, interruptible() as interrupted:
+                ending, message = self._play(interrupted)
+        except BaseException as error:
+            # The disk may be what failed: then the summary cannot be written either, and the error says why.
+            with contextlib.suppress(SparringError):
+                stopped = isinstance(error, KeyboardInterrupt)
+                self._summarise("interrupted" if stopped else "failed", str(error) or type(error).__name__)
+            raise
+        self._summarise(ending, message)
+        self.run.event(ending, self.match.state.images, message)
+        self._report()
+        return ending
+
+    def _play(self, interrupted: Callable[[], bool]) -> tuple[Ending, str]:
+        match, settings, state = self.match, self.settings, self.match.state
+        begun = time.perf_counter() - state.seconds
+
+        def clock() -> float:
+            return time.perf_counter() - begun
+
+        logs, previews, saves, reports = (
+            Clock(every, state.seconds)
+            for every in (LOG_SECONDS, settings.preview_seconds, settings.save_seconds, REPORT_SECONDS)
+        )
+        ending = self._ending(interrupted())
+        while ending is None:
+            self._add(match.play())
+            state.seconds = clock()
+            ending = self._ending(interrupted())
+            evaluate, checkpoint = self._passed(settings.evaluate_every), self._passed(settings.checkpoint_every)
+            if not (ending or evaluate or checkpoint or logs.due(state.seconds)):
+                continue
+            logs.run(self._log, clock)
+            if not self._is_sound():
+                return "stopped by the guard", (
+                    "a loss is no longer a number; the last checkpoint is from before. "
+                    "Train again with a lower learning_rate or a higher penalty_strength"
+                )
+            if evaluate or (ending and ending[0] == "finished"):
+                self._evaluate()
+            if ending:
+                for name, picture in self.task.illustrations(match.average).items():
+                    self.run.save_picture(picture, self.run.samples / f"{name}.png")
+            if checkpoint:
+                state.kept = [*state.kept, state.step][-KEPT:]
+            if ending or checkpoint or saves.due(state.seconds):
+                saves.run(self._save, clock)
+            if ending or previews.due(state.seconds):
+                previews.run(self._preview, clock)
+            if reports.due(state.seconds):
+                reports.run(self._report, clock)
+            state.seconds = clock()
+        return ending
+
+    def _ending(self, interrupted: bool) -> tuple[Ending, str] | None:
+        state, patience = self.match.state, self.settings.patience
+        if self.match.progress >= 1:
+            return "finished", "the budget is used"
+        if patience and state.quality and state.images - state.best_images >= patience:
+            return "finished", f"quality has not improved for {patience:,} images"
+        if interrupted:
+            return "interrupted", f"interrupted; `sparring resume {self.run}` goes on"
+        return None
+
+    def _passed(self, every: int) -> bool:
+        """Whether the last step reached or passed a multiple of `every` images."""
+        images = self.match.state.images
+        return images // every > (images - self.settings.batch) // every
+
+    # What is measured
+
+    def _add(self, terms: dict[str, Tensor]) -> None:
+        for name, term in terms.items():
+            self.sums[name] = self.sums[name] + term if name in self.sums else term
+        self.summed += 1
+
+    def _log(self) -> None:
+        state = self.match.state
+        images, seconds = state.images - self.logged[0], state.seconds - self.logged[1]
+        self.speed = images / max(seconds, 1e-9)
+        means = {name: float(total) / self.summed for name, total in self.sums.items()}
+        self.measured = {
+            "images": state.images,
+            "seconds": round(state.seconds, 3),
+            "images_per_second": round(self.speed, 2),
+            "accuracy": (1 + means.pop("sign")) / 2,
+            **means,
+            **self.match.schedule(),
+        }
+        self.sums, self.summed, self.logged = {}, 0, (state.images, state.seconds)
+        if self._is_sound():
+            self.run.append("metrics.jsonl", self.measured)
+        self.board.scalars(self.measured, state.images)
+        self.monitor.update(self.measured, min(self.match.progress, 1.0), self._seconds_left())
+        self._summarise("running", "")
+
+    def _is_sound(self) -> bool:
+        return all(math.isfinite(value) for value in self.measured.values())
+
+    def _seconds_left(self) -> float:
+        if self.settings.minutes is not None:
+            return max(60 * self.settings.minutes - self.match.state.seconds, 0.0)
+        return max((self.settings.images or 0) - self.match.state.images, 0) / max(self.speed, 1e-9)
+
+    def _evaluate(self) -> None:
+        """Judges the averaged generator; the best so far becomes the generator to use."""
+        state = self.match.state
+        if self.evaluated_images == state.images:
+            return
+        self.evaluated_images = state.images
+        self._write_grid(self.run.samples / f"grid-{state.images:09d}.png")
+        try:
+            quality = asdict(self.task.judge(self.match.average))
+        except MetricError as error:
+            # Too few pictures to compare: then the newest generator is the one to use.
+            self.monitor.note(str(error), urgent=True)
+            self._keep_generator()
+            return
+        line = {"images": state.images, "seconds": round(state.seconds, 3), "quality": quality}
+        self.run.append("metrics.jsonl", line)
+        self.board.scalars({f"quality/{k}": v for k, v in quality.items() if k != "protocol"}, state.images)
+        self.monitor.update(line, min(self.match.progress, 1.0), self._seconds_left())
+        if quality["score"] > state.best_score:
+            state.best_score, state.best_images = quality["score"], state.images
+            state.quality = {**quality, "images": state.images}
+            self._keep_generator()
+
+    # What is written
+
+    def _keep_generator(self) -> None:
+        self.run.save_generator(self.match.average, self.task.describe())
+
+    def _save(self) -> None:
+        if self.match.state.quality is None:
+            self._keep_generator()
+        self.run.save_checkpoint(self.match.state.step, self.match.tensors(), self.match.snapshot())
+        self.run.keep_checkpoints({*self.match.state.kept, self.match.state.step})
+
+    def _report(self) -> None:
+        report.write(self.run.folder)
+
+    def _preview(self) -> None:
+        self._write_grid(self.run.samples / "latest.png")
+
+    def _write_grid(self, path: Path) -> None:
+        pictures = self.task.preview(self.match.average)
+        self.run.save_picture(grid(pictures), path)
+        self.board.grid(pictures, self.match.state.images)
+        self.monitor.preview(path)
+
+    def _summarise(self, state: str, message: str) -> None:
+        now = self.match.state
+        self.run.write_summary(
+            state=state,
+            message=message,
+            task=self.settings.task,
+            images=now.images,
+            seconds=round(now.seconds, 3),
+            images_per_second=round(now.images / now.seconds, 2) if now.seconds else 0.0,
+            quality=now.quality,
+            device=self.settings.device,
+        )
+
+    def _tell_shrunk(self, size: int) -> None:
+        message = f"out of memory: {size} images at a time from now on; the result is the same, it takes longer"
+        self.monitor.note(message, urgent=True)
+        self.run.event("out of memory", self.match.state.images, message)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Turns the first Ctrl-C or SIGTERM into a wish that the loop reads; the second one acts at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        asked.set()
+        restore()
+
+    def restore() -> None:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+    before = {kind: signal.signal(kind, ask) for kind in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked.is_set
+    finally:
+        restore()

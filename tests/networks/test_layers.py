@@ -1,0 +1,32 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from sparring.networks.layers import halvings, resize
+
+
+def test_halvings_reach_about_four():
+    assert halvings(64, 96) == [(64, 96), (32, 48), (16, 24), (8, 12), (4, 6)]
+    assert halvings(9, 32) == [(9, 32), (5, 16), (5, 8), (5, 4)]
+    assert halvings(4, 6) == [(4, 6)]
+
+
+@pytest.mark.parametrize("grows", [True, False])
+def test_resizing_by_two_is_the_papers_filter(grows):
+    """Inside the picture it is a depthwise convolution with [1, 3, 3, 1] / 8, as in the code of R3GAN."""
+    torch.manual_seed(0)
+    x = torch.randn(1, 1, 16, 16)
+    taps = torch.tensor([1.0, 3, 3, 1]) / 8
+    kernel = taps.outer(taps)[None, None]
+    if grows:
+        expected = F.conv_transpose2d(x, 4 * kernel, stride=2, padding=1)
+    else:
+        expected = F.conv2d(x, kernel, stride=2, padding=1)
+    side = expected.shape[2]
+    inside = slice(2, side - 2)
+    torch.testing.assert_close(resize(x, (side, side))[:, :, inside, inside], expected[:, :, inside, inside])
+
+
+def test_resizing_keeps_constants_and_hits_odd_sizes():
+    for size in ((5, 9), (11, 3), (7, 7)):
+        torch.testing.assert_close(resize(torch.ones(1, 2, 7, 7), size), torch.ones(1, 2, *size))

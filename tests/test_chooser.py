@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sparring import data
+from sparring.chooser import SIZES, choose
+from sparring.errors import SettingError
+
+
+def pictures(folder: Path, count: int, *, height: int = 20, width: int = 20, mode: str = "RGB") -> data.Survey:
+    folder.mkdir()
+    for number in range(count):
+        Image.fromarray(np.full((height, width, 3), number, np.uint8)).convert(mode).save(folder / f"{number}.png")
+    return data.survey(folder)
+
+
+def test_the_same_data_gives_the_same_settings(tmp_path: Path) -> None:
+    survey = pictures(tmp_path / "a", 3)
+    assert choose("a", {"device": "cpu"}, survey, None) == choose("a", {"device": "cpu"}, survey, None)
+
+
+def test_proportions_are_kept_and_large_pictures_reduced(tmp_path: Path) -> None:
+    settings, choices = choose("a", {"device": "cpu"}, pictures(tmp_path / "a", 3, height=112, width=92), None)
+    assert settings.resolution == (64, 53)
+    assert "112x92" in next(choice.reason for choice in choices if choice.setting == "resolution")
+
+
+def test_pictures_of_many_shapes_become_squares(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    pictures(folder, 1, height=30, width=50)
+    for number, size in enumerate([(40, 60), (55, 30), (33, 44)]):
+        Image.new("RGB", size).save(folder / f"other{number}.png")
+    height, width = choose("a", {"device": "cpu"}, data.survey(folder), None)[0].resolution
+    assert height == width
+
+
+def test_grey_pictures_get_one_channel(tmp_path: Path) -> None:
+    assert choose("a", {"device": "cpu"}, pictures(tmp_path / "a", 3, mode="L"), None)[0].channels == 1
+
+
+def test_what_is_given_stays_and_is_not_explained(tmp_path: Path) -> None:
+    given = {"device": "cpu", "width": 48, "batch": 24, "augment": "diffaugment", "learning_rate": 0.5, "images": 99}
+    settings, choices = choose("a", given, pictures(tmp_path / "a", 3), "XL")
+    assert settings.model_dump().items() >= given.items()
+    assert settings.micro_batch == 24
+    assert settings.learning_rate_final == pytest.approx(0.05)
+    assert not {"width", "batch", "augment", "images"} & {choice.setting for choice in choices}
+
+
+def test_an_explicit_budget_is_used_whole_and_a_chosen_one_may_stop_early(tmp_path: Path) -> None:
+    survey = pictures(tmp_path / "a", 3)
+    assert choose("a", {"device": "cpu", "images": 1000}, survey, None)[0].patience is None
+    chosen = choose("a", {"device": "cpu"}, survey, None)[0]
+    assert chosen.patience is not None
+    assert chosen.images is not None
+    assert 0 < chosen.patience < chosen.images
+
+
+def test_capacity_grows_with_the_size(tmp_path: Path) -> None:
+    survey = pictures(tmp_path / "a", 3)
+    widths = [choose("a", {"device": "cpu"}, survey, size)[0].width for size in SIZES]
+    assert widths == sorted(widths)
+    assert widths[0] < widths[-1]
+
+
+def test_few_pictures_get_augmentation_by_themselves(tmp_path: Path) -> None:
+    settings, choices = choose("a", {"device": "cpu"}, pictures(tmp_path / "a", 3), None)
+    assert settings.augment == "ada"
+    assert "3 pictures" in next(choice.reason for choice in choices if choice.setting == "augment")
+
+
+def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="device=cuda:99"):
+        choose("a", {"device": "cuda:99"}, pictures(tmp_path / "a", 3), None)

@@ -1,0 +1,137 @@
+from pathlib import Path
+
+import pytest
+
+from sparring import config
+from sparring.config import Settings
+from sparring.errors import SettingError
+
+VALUES = {
+    "data": "digits",
+    "resolution": (8, 8),
+    "fit": "crop",
+    "channels": 1,
+    "labels": False,
+    "mirror": False,
+    "task": "generate",
+    "network": "fast",
+    "z_dim": 8,
+    "width": 16,
+    "depth": 1,
+    "spectral_norm": False,
+    "objective": "relativistic",
+    "penalty": "r1+r2",
+    "penalty_method": "exact",
+    "penalty_step": 0.01,
+    "penalty_interval": 1,
+    "penalty_strength": 1.0,
+    "penalty_strength_final": 0.1,
+    "augment": "none",
+    "augment_target": 0.6,
+    "augment_images": 1000,
+    "batch": 32,
+    "micro_batch": 32,
+    "learning_rate": 1e-3,
+    "learning_rate_final": 1e-4,
+    "beta1": 0.0,
+    "beta2": 0.9,
+    "beta2_final": 0.99,
+    "ema_half_life": 500.0,
+    "ema_ramp": 0.05,
+    "images": 960,
+    "minutes": None,
+    "patience": None,
+    "evaluate_every": 320,
+    "checkpoint_every": 320,
+    "quality_samples": 64,
+    "seed": 0,
+    "device": "cpu",
+    "precision": "fp32",
+    "save_seconds": 30.0,
+    "preview_seconds": 30.0,
+    "tensorboard": False,
+}
+
+
+def test_values_cover_every_setting() -> None:
+    assert set(VALUES) == set(Settings.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("learning_rate=1e-3", ("learning_rate", 1e-3)),
+        ("learning-rate=1e-3", ("learning_rate", 1e-3)),
+        ("labels=true", ("labels", True)),
+        ("resolution=64", ("resolution", (64, 64))),
+        ("resolution=64x96", ("resolution", (64, 96))),
+        ("channels=3", ("channels", 3)),
+        ("images=none", ("images", None)),
+    ],
+)
+def test_assignments_of_the_command_line(text: str, expected: tuple[str, object]) -> None:
+    assert config.parse_assignment(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("learnign_rate=1", "did you mean learning_rate"),
+        ("resolution=large", "64x96"),
+        ("resolution=1x2x3", "64x96"),
+        ("images=-5", "greater than or equal to 1"),
+        ("batch=abc", "valid integer"),
+        ("penalty=r1r2", "did you mean r1\\+r2"),
+        ("beta2=1", "less than 1"),
+        ("minutes=nan", "finite"),
+        ("device=gpu", "device"),
+        ("batch", "KEY=VALUE"),
+    ],
+)
+def test_bad_assignments_name_the_key_the_range_and_the_nearest_name(text: str, words: str) -> None:
+    with pytest.raises(SettingError, match=words):
+        config.parse_assignment(text)
+
+
+def test_settings_come_back_from_their_file(tmp_path: Path) -> None:
+    settings = config.complete(VALUES | {"data": 'a "quoted"\\path', "resolution": (12, 16)})
+    config.save(settings, tmp_path / "config.toml")
+    assert config.load(tmp_path / "config.toml") == settings
+    assert "# images in one update" in (tmp_path / "config.toml").read_text()
+
+
+def test_a_file_with_a_wrong_key_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    config.save(config.complete(VALUES), path)
+    path.write_text(path.read_text().replace("batch = 32", "btach = 32", 1))
+    with pytest.raises(SettingError, match=r"config.toml: there is no setting 'btach': did you mean batch"):
+        config.load(path)
+
+
+def test_a_file_that_is_no_toml_is_named_with_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("batch = 3\nlearning rate = 2\n")
+    with pytest.raises(SettingError, match=r"mine.toml.*line 2"):
+        config.preset(str(path))
+
+
+def test_a_budget_is_images_or_minutes() -> None:
+    for images, minutes in ((None, None), (10, 1.0)):
+        with pytest.raises(SettingError, match="give one of the two"):
+            config.complete(VALUES | {"images": images, "minutes": minutes})
+
+
+def test_wgan_gp_has_no_finite_difference() -> None:
+    with pytest.raises(SettingError, match="penalty_method=exact"):
+        config.complete(VALUES | {"penalty": "wgan-gp", "penalty_method": "finite-difference"})
+
+
+def test_every_preset_is_valid_and_says_what_it_is_for() -> None:
+    for name, about in config.presets().items():
+        assert about
+        assert set(config.preset(name)) <= set(Settings.model_fields)
+
+
+def test_an_unknown_preset_gets_the_nearest_name() -> None:
+    with pytest.raises(SettingError, match="did you mean wgan-gp"):
+        config.preset("wgan_gp")

@@ -1,0 +1,242 @@
+"""The report: complete in itself, safe with hostile names, readable at every stage of a run."""
+
+import json
+import math
+import re
+from html.parser import HTMLParser
+
+import pytest
+import torch
+from PIL import Image
+
+from sparring.mosaic import grid
+from sparring.training import report
+from sparring.training.charts import Axis, Curve, chart
+
+HOSTILE = '"><script>alert(1)</script>\x1b[31m.png'
+VOID = {"meta", "img", "br", "link"}
+
+
+class Page(HTMLParser):
+    """Checks that tags close in order, and gathers tags, attributes and text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.text = [], [], [], ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text += data.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def read(folder):
+    return report.write(folder).read_text(encoding="utf-8")
+
+
+def lines(*records):
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+def measurement(images, **values):
+    usual = {"discriminator_loss": 0.52, "generator_loss": 1.31, "r1": 0.03, "r2": 0.04, "accuracy": 0.78}
+    return {"images": images, "images_per_second": 2000.0, "learning_rate": 2e-4, "augment_p": 0.1} | usual | values
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A run folder like those that the trainer leaves."""
+    quality = {"precision": 0.98, "recall": 0.67, "coverage": 0.91, "copies": 0.004, "score": 0.83}
+    protocol = {"features": "pixels 8x8", "k": 5, "real": 1797, "fake": 1797, "resize": "none"}
+    best = quality | {"images": 2000, "protocol": protocol}
+    summary = {"state": "finished", "task": "generate", "images": 3000, "seconds": 118.0, "quality": best}
+    skipped = [{"path": HOSTILE, "reason": "truncated"}]
+    data = {"name": "digits", "pictures": 1797, "shape": [1, 8, 8], "classes": [], "skipped": skipped}
+    choices = [{"setting": "network", "value": "fast", "reason": "8x8 pictures on a CPU"}]
+    evaluations = [{"images": images, "quality": quality} for images in (1000, 2000, 3000)]
+    for name, content in {
+        "summary.json": json.dumps(summary),
+        "data.json": json.dumps(data),
+        "plan.json": json.dumps({"choices": choices, "estimate_seconds": 90.0}),
+        "environment.json": json.dumps({"python": "3.11", "packages": {"torch": "2.13"}}),
+        "metrics.jsonl": lines(*(measurement(i) for i in (1000, 2000, 3000)), *evaluations),
+        "events.jsonl": lines({"time": "2026-01-02T03:04:05+00:00", "images": 0, "event": "started", "message": "go"}),
+        "config.toml": 'network = "fast"\nresolution = [8, 8]\n',
+    }.items():
+        (tmp_path / name).write_text(content)
+    (tmp_path / "samples").mkdir()
+    for images in range(0, 10_000, 1000):
+        pictures = torch.full((4, 1, 8, 8), images // 100, dtype=torch.uint8)
+        grid(pictures, scale=1).save(tmp_path / f"samples/grid-{images:09d}.png")
+    return tmp_path
+
+
+def change(folder, file, **values):
+    path = folder / file
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_page_is_well_formed_and_loads_nothing(folder):
+    text = read(folder)
+    page = Page(text)
+    assert not re.findall(r"""(?:src=|<link[^>]*href=|url\(|@import )\s*["']?((?:https?:)?//[^"')>\s]+)""", text)
+    assert "http" not in text
+    assert "script" not in page.tags
+    assert all(value.startswith("data:image/png;base64,") for name, value in page.attributes if name == "src")
+
+
+def test_every_picture_and_chart_has_a_text(folder):
+    page = Page(read(folder))
+    named = [name for name, value in page.attributes if name in ("alt", "aria-label") and value]
+    assert len(named) >= page.tags.count("img") + page.tags.count("svg") > 10
+
+
+def test_page_says_how_it_went(folder):
+    text = Page(read(folder)).text
+    for words in (
+        "trained for 1 min 58 s on 1,797 pictures of 8x8 pixels: it has seen 3,000 images",
+        "98 % of the samples look like real ones (precision), 67 % of the real variety is reached (recall)",
+        "0.4 %",
+        "after 2,000 images",
+        "8x8 pictures on a CPU",
+        "[8, 8]",
+        "height and width in pixels",
+        "2026-01-02 03:04:05",
+        "--images 6000",
+        "Losses",
+    ):
+        assert words in text
+
+
+def test_hostile_names_are_text(folder):
+    change(folder, "data.json", name=HOSTILE, classes=[HOSTILE])
+    text = read(folder)
+    assert "<script" not in text
+    assert "\x1b" not in text
+    assert '"><script>alert(1)</script>\\x1b[31m.png' in Page(text).text
+
+
+def test_commands_survive_a_folder_with_spaces(tmp_path):
+    run = tmp_path / "my run; rm"
+    run.mkdir()
+    assert f"sparring resume '{run}'" in Page(read(run)).text
+
+
+@pytest.mark.parametrize("state", [None, "running"])
+def test_a_run_that_has_just_begun(tmp_path, state):
+    if state:
+        summary = {"state": state, "images": 0, "seconds": 0.0, "images_per_second": 0.0, "quality": None}
+        (tmp_path / "summary.json").write_text(json.dumps(summary))
+        (tmp_path / "metrics.jsonl").write_text("")
+    text = Page(read(tmp_path)).text
+    assert "is about to learn" in text
+    assert "No samples yet" in text
+    assert "Nothing has been measured yet" in text
+
+
+def test_files_that_were_cut_off_are_left_out(folder):
+    (folder / "metrics.jsonl").write_text(lines(measurement(1000)) + '{"images": 20')
+    (folder / "plan.json").write_text('{"choices": [')
+    picture = folder / "samples/grid-000002000.png"
+    picture.write_bytes(picture.read_bytes()[:60])
+    assert "What was chosen" not in Page(read(folder)).text
+    assert report.Pictures.read(folder / "samples", 2000).main.images == 9000
+
+
+def test_the_large_picture_is_of_the_generator_that_is_kept(folder):
+    pictures = report.Pictures.read(folder / "samples", 2000)
+    assert pictures.main.images == 2000
+    assert [picture.images for picture in pictures.history] == [0, 2000, 4000, 5000, 7000, 9000]
+
+
+def test_nothing_is_left_aside(folder):
+    before = {path.name for path in folder.iterdir()}
+    read(folder)
+    assert {path.name for path in folder.iterdir()} - before == {"report.html"}
+
+
+@pytest.mark.parametrize(
+    ("quality", "words"),
+    [
+        ({"copies": 0.02}, "2.0 % of the samples are near-copies"),
+        ({"recall": 0.1}, "Only 10 % of the real variety"),
+        ({"precision": 0.4}, "Only 40 % of the samples"),
+    ],
+)
+def test_poor_quality_is_said(folder, quality, words):
+    healthy = Page(read(folder)).text
+    assert words not in healthy
+    change(folder, "summary.json", quality={"precision": 0.98, "recall": 0.67, "coverage": 0.9} | quality)
+    assert words in Page(read(folder)).text
+
+
+def test_a_discriminator_that_is_always_right_is_said(folder):
+    (folder / "metrics.jsonl").write_text(lines(*(measurement(i, accuracy=0.99) for i in range(1000, 3000, 100))))
+    assert "The discriminator is right 99 % of the time" in Page(read(folder)).text
+
+
+def test_many_skipped_files_are_said_and_200_listed(folder):
+    change(folder, "data.json", skipped=[{"path": f"{i}.png", "reason": "empty"} for i in range(300)])
+    text = Page(read(folder)).text
+    assert "300 of 2,097 files could not be used" in text
+    assert "199.png" in text
+    assert "200.png" not in text
+
+
+def test_a_run_that_failed_says_why(folder):
+    change(folder, "summary.json", state="stopped by the guard", message="a loss is no longer a number")
+    assert "Stopped by the guard: a loss is no longer a number" in Page(read(folder)).text
+
+
+def test_wide_grids_are_reduced(folder):
+    Image.new("RGB", (4000, 100)).save(folder / "samples/latest.png")
+    assert report.Pictures.read(folder / "samples", None).main.width == 1280
+
+
+def test_ticks_are_round():
+    assert Axis(0, 92_032, 0, 1).ticks() == [0, 20_000, 40_000, 60_000, 80_000]
+    assert Axis(0, 1, 0, 1).ticks() == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])
+    assert Axis(0.01, 0.1, 0, 1, log=True).ticks() == pytest.approx([0.01, 0.02, 0.05, 0.1])
+    assert Axis(1e-3, 1e3, 0, 1, log=True).ticks() == pytest.approx([10.0**power for power in range(-3, 4)])
+
+
+def test_a_chart_goes_through_its_points():
+    svg = chart("Share", [Curve("share", [(0, 0.0), (50, 1.0), (100, 0.5)])], "share", unit_range=True)
+    (path,) = re.findall(r'points="([^"]+)"', svg)
+    (x0, y0), (x1, y1), (x2, y2) = (tuple(map(float, point.split(","))) for point in path.split())
+    assert x1 - x0 == pytest.approx(x2 - x1, abs=0.1)
+    assert y0 - y1 == pytest.approx(2 * (y2 - y1), abs=0.2)
+
+
+def test_a_chart_leaves_out_what_it_cannot_draw():
+    assert chart("Loss", [Curve("loss", [(0, math.nan)])], "loss") == ""
+    assert chart("Slope", [Curve("R1", [(0, 0.0)])], "slope", log=True) == ""
+    assert "nan" not in chart("Loss", [Curve("loss", [(0, 1.0), (1, math.nan), (2, math.inf), (3, 2.0)])], "loss")
+
+
+@pytest.mark.parametrize("points", [[(5, 3.0)], [(0, 0.0), (9, 0.0)], [(0, -1.0), (9, -4.0)]])
+def test_charts_of_flat_single_and_negative_values(points):
+    assert "polyline" in chart("Loss", [Curve("loss", points)], "loss")
+
+
+def test_long_curves_are_thinned_to_means():
+    svg = chart("Loss", [Curve("loss", [(i, i % 2) for i in range(10_000)])], "loss")
+    (path,) = re.findall(r'points="([^"]+)"', svg)
+    heights = {point.split(",")[1] for point in path.split()}
+    assert len(path.split()) <= 120
+    assert len(heights) == 1
