@@ -11,7 +11,6 @@ A name that no longer exists in the code stops the build.
 """
 
 import ast
-import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
@@ -26,7 +25,7 @@ from mkdocs.structure.pages import Page
 
 SOURCE = Path(__file__).parent.parent / "src" / "sparring"
 DIRECTIVE = re.compile(r"^<!-- ([a-z]+)(?:: (\S+))? -->$", re.MULTILINE)
-LINK = re.compile(r"\]\(src:([\w./-]+?)(?:#([\w.]+))?\)")
+LINK = re.compile(r"\[([^]]+)\]\(src:([\w./-]+?)(?:#([\w.]+))?\)")
 EXAMPLE_PICTURES, EXAMPLE_SIDE = 5000, 64
 
 
@@ -41,8 +40,6 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Fills in tables and code, and resolves links into the source."""
-    here = posixpath.dirname(page.file.src_uri)
-
     def fill(match: re.Match[str]) -> str:
         name, argument = match.groups()
         if name not in DIRECTIVES:
@@ -50,11 +47,13 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return DIRECTIVES[name](argument)
 
     def link(match: re.Match[str]) -> str:
-        name, symbol = match.groups()
-        if not (SOURCE / name).is_file():
+        text, name, symbol = match.groups()
+        target = files.get_file_from_path(source_page(name))
+        if target is None:
             raise PluginError(f"{page.file.src_uri}: src:{name} is no file of the source")
+        # Lines of code are anchors that MkDocs does not know of, so the link is HTML; `symbol_lines` has checked it.
         anchor = f"#__codelineno-0-{symbol_lines(name, symbol)[0]}" if symbol else ""
-        return f"]({posixpath.relpath(source_page(name), here or '.')}{anchor})"
+        return f'<a href="{target.url_relative_to(page.file)}{anchor}">{text}</a>'
 
     if page.file.src_uri.startswith("source/"):
         return markdown

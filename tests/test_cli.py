@@ -1,0 +1,171 @@
+"""The real command in a process of its own, as a person runs it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import load_file
+
+SMALL = [
+    *("--device", "cpu"),
+    *(f"--set={setting}" for setting in ("width=32", "depth=1", "z_dim=8", "batch=32", "quality_samples=64")),
+]
+
+
+def sparring(*arguments: object, status: int = 0, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "sparring", *map(str, arguments)], capture_output=True, text=True, cwd=cwd, timeout=120
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == status, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    done = sparring("train", "digits", "--out", folder, "--images", 1280, "--set", "labels=true", *SMALL, "--json", "-")
+    assert json.loads(done.stdout)["state"] == "finished"
+    return folder
+
+
+def test_train_says_what_it_chose_and_why_and_where_everything_is(tmp_path: Path) -> None:
+    done = sparring("train", "digits", "--out", tmp_path / "run", "--images", 640, *SMALL)
+    assert done.stdout == ""
+    for words in ("8x8", "network", "precision", "report.html", "sparring sample"):
+        assert words in done.stderr
+
+
+def test_samples_in_every_form(run: Path, tmp_path: Path) -> None:
+    answer = sparring("sample", run, "--n", 20, "--seed", 3, "--out", tmp_path / "a.npy", "--json", "-")
+    assert json.loads(answer.stdout)["n"] == 20
+    array = np.load(tmp_path / "a.npy")
+    assert array.shape == (20, 8, 8, 1)
+    assert array.dtype == np.uint8
+    sparring("sample", run, "--n", 5, "--seed", 3, "--out", tmp_path / "a.npz")
+    assert np.array_equal(np.load(tmp_path / "a.npz")["images"], array[:5])
+    sparring("sample", run, "--n", 3, "--seed", 3, "--out", tmp_path / "folder")
+    pictures = [np.array(Image.open(path)) for path in sorted((tmp_path / "folder").iterdir())]
+    assert np.array_equal(pictures, array[:3, :, :, 0])
+    sparring("sample", run, "--n", 9, "--out", tmp_path / "new/grid.png")
+    assert Image.open(tmp_path / "new/grid.png").width > 100
+
+
+def test_samples_of_a_class_and_from_a_single_file(run: Path, tmp_path: Path) -> None:
+    sparring("sample", run / "generator.safetensors", "--n", 2, "--label", 7, "--out", tmp_path / "a.npy")
+    done = sparring("sample", run, "--n", 2, "--label", "seven", "--out", tmp_path / "b.npy", status=2)
+    assert "0, 1, 2, 3" in done.stderr
+    assert not (tmp_path / "b.npy").exists()
+
+
+def test_runs_are_listed_with_state_and_quality(run: Path) -> None:
+    answer = json.loads(sparring("runs", run.parent, "--json", "-").stdout)["runs"]
+    assert [(entry["state"], entry["images"]) for entry in answer] == [("finished", 1280)]
+    assert 0 <= answer[0]["quality"]["score"] <= 1
+    assert "finished" in sparring("runs", run.parent).stderr
+
+
+def test_data_check_lists_what_would_be_skipped(tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_bytes(b"nothing")
+    answer = json.loads(sparring("data", "check", tmp_path, "--json", "-").stdout)
+    assert answer["used"] == 1
+    assert [entry["path"] for entry in answer["skipped"]] == ["bad.png"]
+    assert "bad.png" in sparring("data", "check", tmp_path).stderr
+
+
+def test_presets_are_listed() -> None:
+    assert "wgan-gp" in json.loads(sparring("presets", "--json", "-").stdout)["presets"]
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["resume"], ["sample"], ["runs"], ["presets"], ["data"], ["data", "check"]])
+def test_help_comes_without_torch_and_with_examples(command: list[str]) -> None:
+    code = "import sys; from sparring.cli import app; sys.argv[0] = 'sparring'\ntry: app()\nfinally: assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code, *command, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Examples" in done.stdout or command in ([], ["data"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "digits", "--out", "x", "--set", "learnign_rate=1"], "did you mean learning_rate"),
+        (["train", "digits", "--out", "x", "--resolution", "large"], "64x96"),
+        (["train", "digits", "--out", "x", "--images", "-5"], "images"),
+        (["train", "digits", "--out", "x", "--size", "huge"], "XS, S, M, L, XL"),
+        (["train", "digist", "--out", "x"], "digits"),
+        (["train", "digits", "--out", "x", "--task", "paint"], "generate"),
+        (["train", "digits", "--out", "x", "--preset", "dcgan"], "classic-dcgan"),
+        (["train", "digits", "--out", "x", "--from", "nowhere"], "nowhere"),
+        (["resume", "nowhere"], "no such folder"),
+        (["sample", "nowhere", "--out", "x.png"], "nowhere"),
+        (["runs", "nowhere"], "nowhere"),
+        (["data", "check", "nowhere"], "nowhere"),
+    ],
+)
+def test_bad_input_is_answered_by_one_sentence_and_status_2(tmp_path: Path, arguments: list[str], words: str) -> None:
+    done = sparring(*arguments, status=2, cwd=tmp_path)
+    assert words in done.stderr
+    assert len(done.stderr) < 1500
+    assert list(tmp_path.iterdir()) == []
+
+
+def start(folder: Path, images: int) -> subprocess.Popen[str]:
+    """A run that saves all the time, once its first checkpoint is there."""
+    command = [sys.executable, "-m", "sparring", "train", "digits", "--out", str(folder), "--images", str(images), *SMALL]
+    command += ["--set=save_seconds=0.5", "--set=evaluate_every=6400", "--set=checkpoint_every=6400"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not list(folder.glob("checkpoints/step-*")):
+        try:
+            process.wait(0.05)
+        except subprocess.TimeoutExpired:
+            continue
+    return process
+
+
+def test_ctrl_c_saves_and_leaves_a_run_that_resumes(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = start(folder, 10_000_000)
+    process.send_signal(signal.SIGINT)
+    _, words = process.communicate(timeout=60)
+    assert process.returncode == 130, words
+    assert "sparring resume" in words
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["state"] == "interrupted"
+    answer = json.loads(sparring("resume", folder, "--images", summary["images"] + 320, "--json", "-").stdout)
+    assert answer["state"] == "finished"
+    assert answer["images"] == summary["images"] + 320
+
+
+def test_killed_and_resumed_ends_bit_for_bit_as_never_killed(tmp_path: Path) -> None:
+    images = 12_800
+    process = start(tmp_path / "broken", images)
+    assert process.poll() is None
+    process.kill()
+    process.communicate()
+    assert json.loads(sparring("runs", tmp_path, "--json", "-").stdout)["runs"][0]["state"] == "interrupted"
+    sparring("resume", tmp_path / "broken")
+    start(tmp_path / "whole", images).communicate()
+    files = {}
+    for name in ("broken", "whole"):
+        last = tmp_path / name / f"checkpoints/step-{images // 32:09d}"
+        files[name] = [*sorted(last.glob("*.safetensors")), tmp_path / name / "generator.safetensors"]
+    assert len(files["whole"]) == 6
+    for ours, theirs in zip(files["broken"], files["whole"], strict=True):
+        a, b = load_file(ours), load_file(theirs)
+        assert all(np.array_equal(a[key].numpy(), b[key].numpy()) for key in b), ours.name
+
+
+def test_a_run_in_use_is_not_trained_twice(tmp_path: Path) -> None:
+    process = start(tmp_path / "run", 10_000_000)
+    try:
+        assert f"process {process.pid}" in sparring("resume", tmp_path / "run", status=2).stderr
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
