@@ -40,6 +40,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Fills in tables and code, and resolves links into the source."""
+
     def fill(match: re.Match[str]) -> str:
         name, argument = match.groups()
         if name not in DIRECTIVES:
@@ -116,8 +117,8 @@ def show_symbol(argument: str) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A Markdown table."""
-    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
+    """A Markdown table. A bar in a cell stands between backticks, where it is no border."""
+    cells = [[str(cell) for cell in row] for row in rows]
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *cells])
 
 
@@ -194,7 +195,7 @@ def limits(schema: Mapping[str, Any]) -> str:
     """The range of a number in words."""
     low, above = schema.get("minimum"), schema.get("exclusiveMinimum")
     high, below = schema.get("maximum"), schema.get("exclusiveMaximum")
-    if high is not None and high >= 2**53 or below is not None and below >= 2**53:
+    if max(high or 0, below or 0) >= 2**53:
         high = below = None
     lower = f"above {above:,}" if above is not None else f"from {low:,}" if low is not None else ""
     upper = f"below {below:,}" if below is not None else f"to {high:,}" if high is not None else ""
@@ -207,8 +208,9 @@ def recipes(_: str | None) -> str:
 
     def rows(chosen: Sequence[chooser.Recipe]) -> str:
         names = [field.name for field in fields(chooser.Recipe)]
-        head = ["longer side up to", *names[1:]]
-        return table(head, [[readable(getattr(recipe, name)) for name in names] for recipe in chosen])
+        cells = [[getattr(recipe, name) for name in names] for recipe in chosen]
+        shown = [[f"{cell:,}" if isinstance(cell, int) else readable(cell) for cell in row] for row in cells]
+        return table(["side up to", *names[1:]], shown)
 
     if chooser.CPU_RECIPES == chooser.GPU_RECIPES:
         return rows(chooser.CPU_RECIPES)
@@ -226,7 +228,8 @@ def presets(_: str | None) -> str:
     """The recipes that come along."""
     from sparring.config import presets
 
-    return table(("preset", "what it is"), [(f"[`{n}`](src:presets/{n}.toml)", about) for n, about in presets().items()])
+    rows = [(f"[`{name}`](src:presets/{name}.toml)", about) for name, about in presets().items()]
+    return table(("preset", "what it is"), rows)
 
 
 def networks(_: str | None) -> str:

@@ -84,9 +84,11 @@ def test_presets_are_listed() -> None:
     assert "wgan-gp" in json.loads(sparring("presets", "--json", "-").stdout)["presets"]
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["resume"], ["sample"], ["runs"], ["presets"], ["data"], ["data", "check"]])
+@pytest.mark.parametrize(
+    "command", [[], ["train"], ["resume"], ["sample"], ["runs"], ["presets"], ["data"], ["data", "check"]]
+)
 def test_help_comes_without_torch_and_with_examples(command: list[str]) -> None:
-    code = "import sys; from sparring.cli import app; sys.argv[0] = 'sparring'\ntry: app()\nfinally: assert 'torch' not in sys.modules"
+    code = "import sys\nfrom sparring.cli import app\ntry: app()\nfinally: assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code, *command, "--help"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "Examples" in done.stdout or command in ([], ["data"])
@@ -118,7 +120,18 @@ def test_bad_input_is_answered_by_one_sentence_and_status_2(tmp_path: Path, argu
 
 def start(folder: Path, images: int) -> subprocess.Popen[str]:
     """A run that saves all the time, once its first checkpoint is there."""
-    command = [sys.executable, "-m", "sparring", "train", "digits", "--out", str(folder), "--images", str(images), *SMALL]
+    command = [
+        sys.executable,
+        "-m",
+        "sparring",
+        "train",
+        "digits",
+        "--out",
+        str(folder),
+        "--images",
+        str(images),
+        *SMALL,
+    ]
     command += ["--set=save_seconds=0.5", "--set=evaluate_every=6400", "--set=checkpoint_every=6400"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not list(folder.glob("checkpoints/step-*")):

@@ -5,8 +5,8 @@
     run = sparring.train("photos/", out="runs/photos")
     pictures = sparring.load(run).sample(16)  # uint8 (16, C, H, W)
 
-`train` and `resume` return a `Run`, the folder with everything; `load` gives a `Model`. What a person can put right is a
-`SparringError`. Names are imported when they are first used, since torch takes its time.
+`train` and `resume` return a `Run`, the folder with everything; `load` gives a `Model`. What a person can put right is
+a `SparringError`. Names are imported when they are first used, since torch takes its time.
 """
 
 from importlib import import_module

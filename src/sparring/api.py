@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sparring import config, data
 from sparring.chooser import SIZES, Choice, choose, every
 from sparring.config import Settings
 from sparring.errors import RunError, SettingError
 from sparring.model import Model
-from sparring.tasks import Task
 from sparring.tasks.generate import Generate
 from sparring.training.match import Match
 from sparring.training.monitor import Monitor, open_monitor
@@ -26,7 +25,7 @@ def train(
     *,
     out: str | Path,
     preset: str = "default",
-    size: Literal["XS", "S", "M", "L", "XL"] | None = None,
+    size: str | None = None,
     start_from: str | Path | None = None,
     monitor: Monitor | None = None,
     **settings: Any,
@@ -34,7 +33,8 @@ def train(
     """Trains a generator on pictures, and returns the run folder when the budget is used.
 
     source: a folder, archive or array of pictures, or the name of an embedded set such as `digits`.
-    out: a folder that does not exist yet. preset: a name of `sparring presets`, or a TOML file. start_from: a run
+    out: a folder that does not exist yet. preset: a name of `sparring presets`, or a TOML file.
+    size: XS, S, M, L or XL, the one dial of capacity; None is M. start_from: a run
     whose weights to start with; its architecture is taken over. monitor: what is told on the way; None tells nothing.
     settings: any of `sparring.config.Settings`; all others are chosen. `images` or `minutes` set the budget.
 
@@ -153,9 +153,7 @@ def paced(settings: Settings, given: Mapping[str, Any], speed: float) -> Setting
     return config.complete(values)
 
 
-def describe(
-    run: Run, source: str, pictures: data.Pictures, choices: list[Choice], estimate: float
-) -> None:
+def describe(run: Run, source: str, pictures: data.Pictures, choices: list[Choice], estimate: float) -> None:
     """Writes what the report and later runs want to know of the data and of the choices."""
     run.write("plan.json", {"choices": [asdict(choice) for choice in choices], "estimate_seconds": round(estimate, 1)})
     run.write(

@@ -84,7 +84,9 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, size: str | None
     values["resolution"] = given.get("resolution", (height, width))
     if "resolution" not in given:
         found = "x".join(map(str, survey.common_size()))
-        choices.append(Choice("resolution", f"{height}x{width}", f"the pictures are mostly {found}, this is for {where}"))
+        choices.append(
+            Choice("resolution", f"{height}x{width}", f"the pictures are mostly {found}, this is for {where}")
+        )
     side = max(values["resolution"])
     recipe = next(r for r in (CPU_RECIPES if on_cpu else GPU_RECIPES) if side <= r.side)
     factor = SIZES[size or "M"]
@@ -105,7 +107,13 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, size: str | None
     batch = values["batch"]
     if values.get("images") is None and values.get("minutes") is None:
         values["images"] = round(recipe.images * factor / batch) * batch
-        choices.append(Choice("images", f"{values['images']:,}", f"budget for {side} pixels on {where}; --images or --minutes change it"))
+        choices.append(
+            Choice(
+                "images",
+                f"{values['images']:,}",
+                f"budget for {side} pixels on {where}; --images or --minutes change it",
+            )
+        )
         values.setdefault("patience", values["images"] // 2)
     budget = values.get("images") or round(recipe.images * factor)
     defaults = {
@@ -191,5 +199,5 @@ def has_bf16(device: str) -> bool:
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device == "mps":
         return False
-    abilities: dict[str, Any] = torch.cpu.get_capabilities()
+    abilities = torch.cpu.get_capabilities()
     return any(abilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))

@@ -27,10 +27,18 @@ app = typer.Typer(
 data_app = typer.Typer(no_args_is_help=True, help="Look at data before training on it.", rich_markup_mode="rich")
 app.add_typer(data_app, name="data")
 
-Json = Annotated[str | None, typer.Option("--json", metavar="PATH|-", help="Also write the outcome as JSON; - is standard output.")]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as `train --out` made it.", show_default=False)]
-Images = Annotated[str | None, typer.Option(metavar="N", help="Budget: images shown to the discriminator, repeats counted.")]
-Minutes = Annotated[str | None, typer.Option(metavar="M", help="Budget: minutes of training; the schedules follow the time.")]
+Json = Annotated[
+    str | None, typer.Option("--json", metavar="PATH|-", help="Also write the outcome as JSON; - is standard output.")
+]
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run folder, as `train --out` made it.", show_default=False)
+]
+Images = Annotated[
+    str | None, typer.Option(metavar="N", help="Budget: images shown to the discriminator, repeats counted.")
+]
+Minutes = Annotated[
+    str | None, typer.Option(metavar="M", help="Budget: minutes of training; the schedules follow the time.")
+]
 
 
 def examples(*lines: str) -> str:
@@ -47,30 +55,59 @@ def examples(*lines: str) -> str:
     )
 )
 def train(
-    source: Annotated[str, typer.Argument(metavar="DATA", help="Folder, zip, tar, .npy or .npz of pictures, or an embedded set: digits.", show_default=False)],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="Folder, zip, tar, .npy or .npz of pictures, or an embedded set: digits.",
+            show_default=False,
+        ),
+    ],
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder to make for the run.", show_default=False)],
     task: Annotated[str | None, typer.Option(metavar="NAME", help="What to learn: generate.")] = None,
-    preset: Annotated[str, typer.Option(metavar="NAME|FILE", help="Recipe: a name of `sparring presets`, or a TOML file.")] = "default",
-    size: Annotated[str | None, typer.Option(metavar="XS|S|M|L|XL", help="Capacity: width, learning rate and budget follow.")] = None,
+    preset: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="Recipe: a name of `sparring presets`, or a TOML file.")
+    ] = "default",
+    size: Annotated[
+        str | None, typer.Option(metavar="XS|S|M|L|XL", help="Capacity: width, learning rate and budget follow.")
+    ] = None,
     resolution: Annotated[str | None, typer.Option(metavar="R|HxW", help="Side or height x width in pixels.")] = None,
     images: Images = None,
     minutes: Minutes = None,
     seed: Annotated[str | None, typer.Option(metavar="S", help="Fixes everything random; 0 if not given.")] = None,
-    device: Annotated[str | None, typer.Option(metavar="D", help="cpu, cuda, cuda:1 or mps; the best there is if not given.")] = None,
-    start_from: Annotated[Path | None, typer.Option("--from", metavar="RUN", help="Start with the weights of another run.")] = None,
-    assignments: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting; may be repeated. They are listed in the documentation and in every config.toml.")] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="D", help="cpu, cuda, cuda:1 or mps; the best there is if not given.")
+    ] = None,
+    start_from: Annotated[
+        Path | None, typer.Option("--from", metavar="RUN", help="Start with the weights of another run.")
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Any other setting; may be repeated. They are listed in the documentation and in every config.toml.",
+        ),
+    ] = None,
     output: Json = None,
 ) -> None:
     """Train a generator on DATA: no other option is needed.
 
-    Chooses networks, batch, penalties and augmentation from the pictures and the machine, says what and why and how long
-    it will take, and starts. Ctrl-C saves; [cyan]sparring resume RUN[/cyan] goes on.
+    Chooses networks, batch, penalties and augmentation from the pictures and the machine, says what and why and how
+    long it will take, and starts. Ctrl-C saves; [cyan]sparring resume RUN[/cyan] goes on.
     """
     with reporting():
         from sparring import api, config
         from sparring.training.monitor import open_monitor
 
-        named = {"task": task, "resolution": resolution, "images": images, "minutes": minutes, "seed": seed, "device": device}
+        named = {
+            "task": task,
+            "resolution": resolution,
+            "images": images,
+            "minutes": minutes,
+            "seed": seed,
+            "device": device,
+        }
         settings = {name: value for name, value in named.items() if value is not None}
         settings |= dict(config.parse_assignment(text) for text in assignments or [])
         run = api.train(
@@ -113,8 +150,15 @@ def resume(folder: RunFolder, images: Images = None, minutes: Minutes = None, ou
     )
 )
 def sample(
-    place: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder or its generator.safetensors.", show_default=False)],
-    out: Annotated[Path, typer.Option(metavar="PATH", help=".png: one grid; .npy, .npz: uint8 (N, H, W, C); else a folder.", show_default=False)],
+    place: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run folder or its generator.safetensors.", show_default=False)
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="PATH", help=".png: one grid; .npy, .npz: uint8 (N, H, W, C); else a folder.", show_default=False
+        ),
+    ],
     n: Annotated[int, typer.Option("--n", metavar="N", help="How many.")] = 64,
     seed: Annotated[int, typer.Option(metavar="S", help="Sample i depends on the seed and i alone.")] = 0,
     label: Annotated[str | None, typer.Option(metavar="K", help="Class, by name or number.")] = None,
@@ -129,7 +173,9 @@ def sample(
         from sparring.output import write_samples
 
         device = pick_device(config.check("device", device))
-        pictures = api.load(place, device).sample(n, seed=config.check("seed", seed), label=label, truncation=truncation)
+        pictures = api.load(place, device).sample(
+            n, seed=config.check("seed", seed), label=label, truncation=truncation
+        )
         write_samples(pictures, out)
         emit({"path": str(out), "n": n, "seed": seed, "shape": list(pictures.shape[1:])}, output)
         tell(f"{n:,} samples in {out}")
@@ -167,7 +213,9 @@ def presets(output: Json = None) -> None:
 
 @data_app.command(epilog=examples("sparring data check photos.zip", "sparring data check photos/ --json -"))
 def check(
-    source: Annotated[str, typer.Argument(metavar="DATA", help="Folder, archive or array, or an embedded set.", show_default=False)],
+    source: Annotated[
+        str, typer.Argument(metavar="DATA", help="Folder, archive or array, or an embedded set.", show_default=False)
+    ],
     output: Json = None,
 ) -> None:
     """Decode every picture of DATA; say what is in there, and what would be skipped and why."""

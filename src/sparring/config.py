@@ -1,7 +1,7 @@
 """Every setting of a run: its type, range, unit and meaning; read from and written to TOML.
 
-People give some settings; the preset gives some; the chooser gives the rest. `Settings` is the complete result, and what
-`config.toml` holds. Nothing in the engine has a default of its own.
+People give some settings; the preset gives some; the chooser gives the rest. `Settings` is the complete result, and
+what `config.toml` holds. Nothing in the engine has a default of its own.
 """
 
 import difflib
@@ -129,7 +129,7 @@ def check(name: str, value: Any) -> Any:
         hint = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(fields)}"
         raise SettingError(f"there is no setting {name!r}: {hint}")
     field = fields[name]
-    kind = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    kind: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
     try:
         return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
@@ -172,7 +172,9 @@ def complete(values: Mapping[str, Any]) -> Settings:
 def save(settings: Settings, path: Path) -> None:
     """Writes the settings as TOML that says what each means; a setting that is None is left out."""
     document = tomlkit.document()
-    document.add(tomlkit.comment("The complete settings of this run. The same again: sparring train DATA --preset FILE"))
+    document.add(
+        tomlkit.comment("The complete settings of this run. The same again: sparring train DATA --preset FILE")
+    )
     for group in GROUPS:
         document.add(tomlkit.nl())
         document.add(tomlkit.comment(f"--- {group}"))

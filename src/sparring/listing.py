@@ -52,7 +52,10 @@ def table(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
             printable(Path(run.get("data", "")).name),
             compact(run.get("images", 0)),
             duration(run.get("seconds", 0)),
-            *(f"{quality[name]:.3f}" if name in quality else "-" for name in ("score", "precision", "recall", "coverage")),
+            *(
+                f"{quality[name]:.3f}" if name in quality else "-"
+                for name in ("score", "precision", "recall", "coverage")
+            ),
         )
     return shown
 
@@ -87,7 +90,8 @@ def ending(run: Run, summary: Mapping[str, Any]) -> RenderableType:
         protocol = quality["protocol"]
         lines.append(
             f"best at {quality['images']:,} images: precision {share(quality['precision'])}, "
-            f"recall {share(quality['recall'])}, coverage {share(quality['coverage'])}, copies {share(quality['copies'])}"
+            f"recall {share(quality['recall'])}, coverage {share(quality['coverage'])}, "
+            f"copies {share(quality['copies'])}"
         )
         lines.append(
             f"  ({protocol['fake']:,} samples against {protocol['real']:,} real pictures, {protocol['features']}, "

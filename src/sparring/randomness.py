@@ -1,7 +1,8 @@
 """Random numbers that depend on what they are for, never on what was drawn before.
 
 Every draw is keyed by (seed, attempt, step, purpose, chunk), a chunk being 16 consecutive samples of the global batch.
-So a resumed run, a run in micro-batches and a run on several ranks all see the same numbers, and nothing has to be saved.
+So a resumed run, a run in micro-batches and a run on several ranks all see the same numbers, and nothing has to be
+saved.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 CHUNK = 16
+CPU = torch.device("cpu")
 
 
 def key(*parts: int | str) -> int:
@@ -34,7 +36,7 @@ class Random:
     start: int = 0
     attempt: int = 0
     purpose: str = ""
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
 
     def at(self, purpose: str) -> "Random":
         """A stream of its own for a part of the step, such as `discriminator`."""
@@ -46,7 +48,9 @@ class Random:
 
     def normal(self, purpose: str, *shape: int) -> Tensor:
         """Standard normal numbers (count, *shape)."""
-        return self._draw(purpose, lambda generator: torch.randn(CHUNK, *shape, generator=generator, device=self.device))
+        return self._draw(
+            purpose, lambda generator: torch.randn(CHUNK, *shape, generator=generator, device=self.device)
+        )
 
     def uniform(self, purpose: str, *shape: int) -> Tensor:
         """Uniform numbers in [0, 1), (count, *shape)."""

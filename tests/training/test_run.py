@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.test_config import VALUES
 
 from sparring import config
 from sparring.errors import RunError
 from sparring.training import run as run_module
 from sparring.training.run import Run, read_lines
-from tests.test_config import VALUES
 
 TENSORS = {"generator": {"w": torch.arange(6.0)}, "average": {"w": torch.ones(2, 2)}}
 

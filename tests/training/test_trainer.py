@@ -90,7 +90,8 @@ def test_the_clock_changes_nothing(tmp_path: Path) -> None:
 def test_the_seed_decides(tmp_path: Path) -> None:
     settings = SMALL | {"images": 320}
     one, same, other = (
-        sparring.train("digits", out=tmp_path / name, seed=seed, **settings) for name, seed in (("a", 1), ("b", 1), ("c", 2))
+        sparring.train("digits", out=tmp_path / name, seed=seed, **settings)
+        for name, seed in (("a", 1), ("b", 1), ("c", 2))
     )
     assert_same(one, same)
     a, b = weights(one), weights(other)
@@ -109,7 +110,13 @@ def test_a_finished_run_can_be_extended(tmp_path: Path) -> None:
 def test_another_runs_weights_are_where_it_starts(tmp_path: Path) -> None:
     origin = sparring.train("digits", out=tmp_path / "origin", **SMALL | {"images": 640})
     heir = sparring.train(
-        "digits", out=tmp_path / "heir", start_from=origin.folder, images=32, batch=32, learning_rate=1e-12, device="cpu"
+        "digits",
+        out=tmp_path / "heir",
+        start_from=origin.folder,
+        images=32,
+        batch=32,
+        learning_rate=1e-12,
+        device="cpu",
     )
     assert heir.settings().width == 32
     theirs, ours = (run.load_checkpoint("cpu")[0]["discriminator"] for run in (origin, heir))
@@ -120,7 +127,9 @@ def test_another_runs_weights_are_where_it_starts(tmp_path: Path) -> None:
 
 
 def test_by_the_clock_the_schedules_follow_the_time(tmp_path: Path) -> None:
-    run = sparring.train("digits", out=tmp_path / "run", minutes=0.05, **{k: v for k, v in SMALL.items() if "every" not in k})
+    run = sparring.train(
+        "digits", out=tmp_path / "run", minutes=0.05, **{k: v for k, v in SMALL.items() if "every" not in k}
+    )
     summary = run.summary()
     assert summary["state"] == "finished"
     assert 3 <= summary["seconds"] < 8
@@ -137,7 +146,9 @@ def test_it_stops_when_quality_no_longer_improves(tmp_path: Path) -> None:
     assert run.summary()["images"] < 4000
 
 
-def test_numbers_that_break_stop_the_run_with_a_sound_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_that_break_stop_the_run_with_a_sound_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     play = Match.play
 
     def poisoned(self: Match) -> dict[str, torch.Tensor]:
@@ -159,7 +170,9 @@ def test_numbers_that_break_stop_the_run_with_a_sound_checkpoint(tmp_path: Path,
 def test_the_generator_to_use_is_the_best_evaluated_one(tmp_path: Path) -> None:
     run = sparring.train("digits", out=tmp_path / "run", **SMALL | {"images": 3200})
     scores = {
-        line["images"]: line["quality"]["score"] for line in read_lines(run.folder / "metrics.jsonl") if "quality" in line
+        line["images"]: line["quality"]["score"]
+        for line in read_lines(run.folder / "metrics.jsonl")
+        if "quality" in line
     }
     assert list(scores) == [640, 1280, 1920, 2560, 3200]
     best = run.summary()["quality"]
@@ -168,7 +181,14 @@ def test_the_generator_to_use_is_the_best_evaluated_one(tmp_path: Path) -> None:
 
 def test_the_run_folder_holds_what_is_promised(tmp_path: Path) -> None:
     run = sparring.train("digits", out=tmp_path / "run", tensorboard=True, **SMALL | {"images": 1280})
-    for name in ("config.toml", "summary.json", "generator.safetensors", "metrics.jsonl", "events.jsonl", "report.html"):
+    for name in (
+        "config.toml",
+        "summary.json",
+        "generator.safetensors",
+        "metrics.jsonl",
+        "events.jsonl",
+        "report.html",
+    ):
         assert (run.folder / name).is_file(), name
     assert [event["event"] for event in read_lines(run.folder / "events.jsonl")] == ["started", "finished"]
     assert list((run.folder / "tensorboard").iterdir())
@@ -223,5 +243,7 @@ def test_memory_that_runs_out_on_the_way_is_survived_and_told(tmp_path: Path, mo
     run = sparring.train("digits", out=tmp_path / "run", **SMALL | {"images": 64})
     assert run.summary()["state"] == "finished"
     events = read_lines(run.folder / "events.jsonl")
-    assert [event["message"] for event in events if event["event"] == "out of memory"][0].startswith("out of memory: 16")
+    assert next(event["message"] for event in events if event["event"] == "out of memory").startswith(
+        "out of memory: 16"
+    )
     assert MicroBatch(32).size == 32

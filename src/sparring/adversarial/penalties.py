@@ -1,7 +1,7 @@
 """Penalties on the discriminator's slope, which make the game converge.
 
-All act on the slope with respect to the samples *before* augmentation, summed over channels and pixels. Two methods give
-the squared norm of the slope:
+All act on the slope with respect to the samples *before* augmentation, summed over channels and pixels. Two methods
+give the squared norm of the slope:
 
 - exact: the gradient by automatic differentiation, differentiated once more for the update (double backward);
 - finite differences: ((D(x + s e) - D(x)) / s)^2 with e ~ N(0, 1) in every pixel. Its mean over e is |grad D(x)|^2 plus

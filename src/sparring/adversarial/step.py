@@ -49,7 +49,9 @@ def step(game: Game, generator: Player, discriminator: Player, batch: Any, rando
         penalty = game.penalty
         if penalty and penalty.needs_gradient:
             real, fake = real.requires_gradient(), fake.requires_gradient()
-        judge = judge_of(game, discriminator.module, real, random, full_precision=bool(penalty and penalty.full_precision))
+        judge = judge_of(
+            game, discriminator.module, real, random, full_precision=bool(penalty and penalty.full_precision)
+        )
         view = View(real, fake, *judge(real, fake))
         terms = {"discriminator_loss": game.objective.discriminator(view.real_logits, view.fake_logits)}
         slopes = penalty(judge, view, random) if penalty else {}
@@ -83,9 +85,7 @@ def generate(game: Game, generator: nn.Module, batch: Any, random: Random) -> Sa
     return fake.with_differentiable([part.float() for part in fake.differentiable])
 
 
-def judge_of(
-    game: Game, discriminator: nn.Module, real: Sample, random: Random, full_precision: bool = False
-) -> Judge:
+def judge_of(game: Game, discriminator: nn.Module, real: Sample, random: Random, full_precision: bool = False) -> Judge:
     """D as a function of samples: all go through it in one pass, each pair under the same augmentation."""
     shape = real.differentiable[0].shape[1:]
     augment = game.augmentation.draw(random.at("augment"), shape, game.augment_p)
@@ -96,7 +96,7 @@ def judge_of(
         conditions = [view.condition for view in views if view.condition is not None]
         with nullcontext() if full_precision else game.low_precision():
             logits: Tensor = discriminator(*parts, y=torch.cat(conditions) if conditions else None)
-        return logits.float().split(len(real))
+        return torch.split(logits.float(), len(real))
 
     return judge
 

@@ -20,7 +20,7 @@ from sparring.randomness import Random, key
 from sparring.tasks.sample import Sample, View
 
 FORWARD = 32
-"""Pictures that go through the generator at once when sampling, always: kernels sum in another order at another size."""
+"""Pictures that always go through the generator at once when sampling: kernels sum in another order at another size."""
 PREVIEWED = 64
 NEIGHBOURS = 3
 JUDGED_SEED = 2**63 - 1
@@ -49,9 +49,10 @@ class Blueprint:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """The blueprint that JSON made of `describe()`."""
-        return cls(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if name != "task"}
-        )
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if name != "task"
+        }
+        return cls(**fields)
 
     def describe(self) -> dict[str, Any]:
         """The values that `from_json` takes."""

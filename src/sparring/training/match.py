@@ -183,7 +183,7 @@ def low_precision(precision: str, device: str) -> AbstractContextManager[Any]:
 
 def optimizer_tensors(player: Player) -> dict[str, Tensor]:
     """Adam's memory by the names of the parameters."""
-    names = {parameter: name for name, parameter in player.module.named_parameters()}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in player.module.named_parameters()}
     return {
         f"{names[parameter]}.{key}": value
         for parameter, memory in player.optimizer.state.items()

@@ -96,7 +96,7 @@ class Run:
         path = self.folder / "summary.json"
         if not path.is_file():
             return {}
-        summary = read_json(path)
+        summary: dict[str, Any] = read_json(path)
         if summary.get("state") == "running" and not alive(summary):
             summary["state"] = "interrupted"
         return summary

@@ -1,0 +1,21 @@
+"""Trains for a short while, looks at the result, and goes on with the same run if it is not good enough yet.
+
+python examples/extend_a_run.py [OUT]     a minute or two on a CPU
+"""
+
+import sys
+
+import sparring
+
+out = sys.argv[1] if len(sys.argv) > 1 else "runs/extended"
+target, most = 0.7, 120_000
+
+run = sparring.train("digits", out=out, images=30_000)
+while True:
+    summary = run.summary()
+    score = summary["quality"]["score"]
+    print(f"{summary['images']:,} images: score {score:.3f}")
+    if score >= target or summary["images"] >= most:
+        break
+    # A new budget, counted from the beginning; the schedules stretch over it.
+    run = sparring.resume(run.folder, images=2 * summary["images"])
