@@ -49,7 +49,11 @@ GAMMA_FALL = 0.1
 SIZES = {"XS": 0.5, "S": 0.7, "M": 1.0, "L": 1.4, "XL": 2.0}
 """Width relative to size M. The learning rate falls with the root of the width, and the budget grows with it."""
 
+OTHERWISE = {"fast": (32, 1), "r3": (32, 1), "dcgan": (64, 1)}
+"""Width and depth of a family that somebody asked for where the recipe has another."""
+
 CPU_SIDE, GPU_SIDE = 64, 256
+TINY_SIDE = 12
 EVALUATIONS = 20
 CHECKPOINTS = 5
 
@@ -63,94 +67,100 @@ class Choice:
     reason: str
 
 
+class Choices:
+    """Settings that are given, and those that are chosen for want of them."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self.values = dict(given)
+        self.told: list[Choice] = []
+
+    def choose(self, setting: str, value: Any, reason: str = "") -> Any:
+        """The given value, or else this one; with a reason it is one of those that people are told."""
+        if setting not in self.values:
+            self.values[setting] = value
+            if reason:
+                self.told.append(Choice(setting, shown(value), reason))
+        return self.values[setting]
+
+
 def choose(data: str, given: Mapping[str, Any], survey: Survey, size: str | None) -> tuple[Settings, list[Choice]]:
     """Complete settings out of those that are given, and the choices that people should know of.
 
     given: checked values by name, of the preset and of the user. size: one of SIZES, None for M.
     Raises: SettingError if the given settings do not go together, or ask for a device that is not there.
     """
-    device = pick_device(given.get("device"))
+    settings = Choices(given)
+    pick = settings.choose
+    device = settings.values["device"] = pick_device(given.get("device"))
     on_cpu = device == "cpu"
-    choices: list[Choice] = []
-
-    def say(setting: str, value: object, reason: str) -> Any:
-        if setting not in given:
-            choices.append(Choice(setting, str(value), reason))
-        return given.get(setting, value)
-
     where = "a CPU" if on_cpu else "a GPU"
-    height, width = resolution(survey, CPU_SIDE if on_cpu else GPU_SIDE)
-    values: dict[str, Any] = {"data": data, "task": "generate", "seed": 0, **given, "device": device}
-    values["resolution"] = given.get("resolution", (height, width))
-    if "resolution" not in given:
-        found = "x".join(map(str, survey.common_size()))
-        choices.append(
-            Choice("resolution", f"{height}x{width}", f"the pictures are mostly {found}, this is for {where}")
-        )
-    side = max(values["resolution"])
+    pick("data", data)
+    pick("task", "generate")
+    pick("seed", 0)
+
+    longest = CPU_SIDE if on_cpu else GPU_SIDE
+    side = max(pick("resolution", *resolution(survey, longest, where)))
+    pick("channels", survey.channels(), "as the pictures are")
+    pick("fit", "crop")
+    pick("labels", False)
+    pick("mirror", False)
+
     recipe = next(r for r in (CPU_RECIPES if on_cpu else GPU_RECIPES) if side <= r.side)
     factor = SIZES[size or "M"]
-    wide = max(16, round(recipe.width * factor / 16) * 16)
-    values["channels"] = say("channels", survey.channels(), "as the pictures are")
-    values["network"] = say("network", recipe.network, f"best per second at this resolution on {where}")
-    values["width"] = say("width", wide, f"size {size or 'M'}")
-    values["batch"] = say("batch", recipe.batch, "measured at this resolution")
-    rate = recipe.learning_rate / math.sqrt(factor)
-    start = values.get("learning_rate", rate)
-    gamma = values.get("penalty_strength", recipe.gamma)
-    values["penalty_strength"] = gamma
-    if values.get("penalty", "r1+r2") != "none" and "penalty_strength" not in given:
-        strength = f"{gamma:g}, falling to {values.get('penalty_strength_final', gamma * GAMMA_FALL):g}"
-        choices.append(Choice("penalty_strength", strength, "R1 and R2 for this resolution"))
-    augment, reason = augmentation(survey.pictures, side)
-    values["augment"] = say("augment", augment, reason)
-    batch = values["batch"]
-    if values.get("images") is None and values.get("minutes") is None:
-        values["images"] = round(recipe.images * factor / batch) * batch
-        choices.append(
-            Choice(
-                "images",
-                f"{values['images']:,}",
-                f"budget for {side} pixels on {where}; --images or --minutes change it",
-            )
-        )
-        values.setdefault("patience", values["images"] // 2)
-    budget = values.get("images") or round(recipe.images * factor)
-    defaults = {
-        "fit": "crop",
-        "labels": False,
-        "mirror": False,
-        "z_dim": recipe.z_dim,
-        "depth": recipe.depth,
-        "spectral_norm": False,
-        "objective": "relativistic",
-        "penalty": "r1+r2",
-        "penalty_method": "exact",
-        "penalty_step": 0.01,
-        "penalty_interval": 1,
-        "penalty_strength_final": gamma * GAMMA_FALL,
-        "augment_target": RELATIVISTIC_TARGET if values.get("objective", "relativistic") == "relativistic" else 0.6,
-        "augment_images": min(500_000, max(budget // 4, 1)),
-        "micro_batch": batch,
-        "learning_rate": start,
-        "learning_rate_final": start * LEARNING_RATE_FALL,
-        "beta1": 0.0,
-        "beta2": 0.9,
-        "beta2_final": 0.99,
-        "ema_half_life": float(500_000),
-        "ema_ramp": 0.03,
-        "images": None,
-        "minutes": None,
-        "patience": None,
-        "evaluate_every": every(budget / EVALUATIONS, batch),
-        "checkpoint_every": every(budget / CHECKPOINTS, batch),
-        "quality_samples": 2000 if side <= 16 or not on_cpu else 512,
-        "precision": "bf16" if has_bf16(device) else "fp32",
-        "save_seconds": 20.0,
-        "preview_seconds": 5.0,
-        "tensorboard": False,
-    }
-    return config.complete(defaults | values), choices
+    network = pick("network", recipe.network, f"learns most in a given time at {side} pixels on {where}")
+    width, depth = (recipe.width, recipe.depth) if network == recipe.network else OTHERWISE[network]
+    pick("width", max(16, round(width * factor / 16) * 16), f"size {size or 'M'}")
+    pick("depth", depth)
+    pick("z_dim", recipe.z_dim)
+    pick("spectral_norm", False)
+
+    objective = pick("objective", "relativistic")
+    penalty = pick("penalty", "r1+r2")
+    pick("penalty_method", "exact")
+    pick("penalty_step", 0.01)
+    pick("penalty_interval", 1)
+    strength = "" if penalty == "none" else f"gamma of the penalty at {side} pixels; it falls tenfold"
+    gamma = pick("penalty_strength", recipe.gamma, strength)
+    pick("penalty_strength_final", gamma * GAMMA_FALL)
+
+    batch = pick("batch", recipe.batch, f"for {side} pixels on {where}")
+    pick("micro_batch", batch)
+    rate = pick("learning_rate", recipe.learning_rate / math.sqrt(factor))
+    pick("learning_rate_final", rate * LEARNING_RATE_FALL)
+    pick("beta1", 0.0)
+    pick("beta2", 0.9)
+    pick("beta2_final", 0.99)
+    pick("ema_half_life", 500_000.0)
+    pick("ema_ramp", 0.03)
+
+    usual = every(recipe.images * factor, batch)
+    if settings.values.get("minutes") is None:
+        pick("images", usual, f"the budget for {side} pixels on {where}; --images or --minutes set another")
+    # A budget that somebody gave is theirs to use up; the chosen one may turn out too large.
+    pick("patience", usual // 2 if "images" not in given and "minutes" not in given else None)
+    budget = settings.values.get("images") or usual
+    pick("images", None)
+    pick("minutes", None)
+    pick("evaluate_every", every(budget / EVALUATIONS, batch))
+    pick("checkpoint_every", every(budget / CHECKPOINTS, batch))
+    pick("quality_samples", 2000 if side <= 16 or not on_cpu else 512)
+
+    pick("augment", *augmentation(survey.pictures, side))
+    pick("augment_target", RELATIVISTIC_TARGET if objective == "relativistic" else 0.6)
+    pick("augment_images", min(500_000, max(budget // 4, 1)))
+
+    pick("precision", "bf16" if has_bf16(device) else "fp32")
+    pick("save_seconds", 20.0)
+    pick("preview_seconds", 5.0)
+    pick("tensorboard", False)
+    return config.complete(settings.values), settings.told
+
+
+def shown(value: Any) -> str:
+    """A setting as people read it."""
+    if isinstance(value, tuple):
+        return "x".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def every(images: float, batch: int) -> int:
@@ -158,22 +168,27 @@ def every(images: float, batch: int) -> int:
     return max(1, round(images / batch)) * batch
 
 
-def resolution(survey: Survey, longest: int) -> tuple[int, int]:
-    """(height, width) in the proportions of most pictures, the longer side at most `longest`.
+def resolution(survey: Survey, longest: int, where: str) -> tuple[tuple[int, int], str]:
+    """(height, width) in the proportions of most pictures, the longer side at most `longest`; and why.
 
     Pictures of many shapes give a square of the shorter side.
     """
-    height, width = survey.common_size()
-    if 2 * survey.sizes.get((height, width), 0) < survey.pictures:
-        height = width = min(height, width)
+    height, width = common = survey.common_size()
+    why = f"most pictures are {shown(common)}"
+    if 2 * survey.sizes.get(common, 0) < survey.pictures:
+        height = width = min(common)
+        why = f"pictures of many shapes, about {shown(common)}"
     shrink = min(1.0, longest / max(height, width))
-    return max(4, round(height * shrink)), max(4, round(width * shrink))
+    chosen = max(4, round(height * shrink)), max(4, round(width * shrink))
+    if chosen == common:
+        return chosen, "as most pictures are"
+    return chosen, f"{why}; the longer side is at most {longest} on {where}"
 
 
 def augmentation(pictures: int, side: int) -> tuple[str, str]:
     """The augmentation, and why."""
-    if side <= 12:
-        return "none", "so small pictures have no room for it"
+    if side <= TINY_SIDE:
+        return "none", "so few pixels have no room for it"
     return "ada", f"{pictures:,} pictures: it comes on by itself if the discriminator learns them by heart"
 
 
@@ -199,5 +214,7 @@ def has_bf16(device: str) -> bool:
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device == "mps":
         return False
-    abilities = torch.cpu.get_capabilities()
+    abilities: dict[str, Any] = getattr(
+        torch.cpu, "get_capabilities", dict
+    )()  # newer than the oldest torch that we take
     return any(abilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))

@@ -39,7 +39,7 @@ def test_grids_follow_from_the_shape():
     assert places(1, 8, 8) == [(8, 8), (1, 1)]
     assert places(3, 32, 32) == [(32, 32), (16, 16), (8, 8), (4, 4), (1, 1)]
     assert places(3, 64, 40) == [(64, 40), (16, 10), (8, 5), (4, 5), (1, 1)]
-    assert places(3, 13, 9) == [(13, 9), (4, 5), (1, 1)] or places(3, 13, 9) == [(13, 9), (7, 5), (4, 5), (1, 1)]
+    assert places(3, 13, 9) == [(13, 9), (7, 5), (4, 5), (1, 1)]
 
 
 def test_cut_then_join_gives_the_patches_back():

@@ -9,6 +9,7 @@ alpha: it moves with the picture, and colour operations leave it alone.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import reduce
 from typing import Any, Protocol
 
 import torch
@@ -81,7 +82,8 @@ class DiffAugment:
             colours = colours + per_sample(brightness, images)
             colours = about(colours.mean(1, keepdim=True), colours, per_sample(saturation, images))
             colours = about(colours.mean((1, 2, 3), keepdim=True), colours, per_sample(contrast, images))
-            return shift(torch.cat([colours, alpha], dim=1), down, right) * kept[:, None]
+            moved_images = shift(shift(torch.cat([colours, alpha], dim=1), down, dim=2), right, dim=3)
+            return moved_images * kept[:, None]
 
         return transform
 
@@ -150,31 +152,32 @@ class AdaptiveAugment:
         one = torch.ones_like(gates[:, 0])
 
         flips = (gates[:, 0] < p * self.flip) & (uniform[:, 0] < 0.5)
-        matrix = scaling(torch.where(flips, -1, one), one)
+        flip = scaling(torch.where(flips, -1, one), one)
 
         turns = (4 * uniform[:, 1]).floor() if height == width else 2 * (2 * uniform[:, 1]).floor()
         turns = torch.where(gates[:, 1] < p * self.quarter_turns, turns, 0)
-        matrix = matrix @ rotation(-turns * math.pi / 2).round()
+        quarters = rotation(-turns * math.pi / 2).round()
 
         moves = gates[:, 2] < p * self.whole_translation
         across = torch.where(moves, (signed[:, 2] * width / 8).round(), 0)
         down = torch.where(moves, (signed[:, 3] * height / 8).round(), 0)
-        matrix = matrix @ translation(-across, -down)
+        whole = translation(-across, -down)
 
         factor = torch.where(gates[:, 3] < p * self.scale, torch.exp2(0.2 * normal[:, 0]), 1)
-        matrix = matrix @ scaling(1 / factor, 1 / factor)
+        size = scaling(1 / factor, 1 / factor)
 
         # Two chances of 1 - sqrt(1 - q) to rotate make one of q.
         once = 1 - math.sqrt(1 - min(p * self.rotation, 1))
-        first = torch.where(gates[:, 4] < once, signed[:, 4] * math.pi, 0)
+        before = rotation(torch.where(gates[:, 4] < once, -signed[:, 4] * math.pi, 0))
         factor = torch.where(gates[:, 5] < p * self.anisotropic_scale, torch.exp2(0.2 * normal[:, 1]), 1)
-        second = torch.where(gates[:, 6] < once, signed[:, 5] * math.pi, 0)
-        matrix = matrix @ rotation(-first) @ scaling(1 / factor, factor) @ rotation(-second)
+        proportions = scaling(1 / factor, factor)
+        after = rotation(torch.where(gates[:, 6] < once, -signed[:, 5] * math.pi, 0))
 
         moves = gates[:, 7] < p * self.translation
         across = torch.where(moves, normal[:, 2] * width / 8, 0)
         down = torch.where(moves, normal[:, 3] * height / 8, 0)
-        return matrix @ translation(-across, -down)
+        fraction = translation(-across, -down)
+        return reduce(multiply, [flip, quarters, whole, size, before, proportions, after, fraction])
 
     def colour(self, random: Random, p: float) -> "Colour":
         """What happens to colours."""
@@ -328,15 +331,15 @@ def span(random: Random, purpose: str, side: int, share: float) -> Tensor:
     return (pixels >= start) & (pixels < start + length)
 
 
-def shift(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """Moves pictures by whole pixels (N,), zeros coming in, as products with shifted identity matrices."""
-
-    def moved(side: int, by: Tensor) -> Tensor:
-        pixels = torch.arange(side, device=by.device)
-        return (pixels[:, None] == pixels + by[:, None, None]).to(images.dtype)[:, None]
-
-    height, width = images.shape[2:]
-    return moved(height, down) @ images @ moved(width, right).mT
+def shift(images: Tensor, by: Tensor, dim: int) -> Tensor:
+    """Moves pictures by whole pixels (N,) along a dimension; zeros come in."""
+    side = images.shape[dim]
+    shape = [len(images), 1, 1, 1]
+    shape[dim] = side
+    source = torch.arange(side, device=by.device) - by[:, None]
+    index = source.clamp(0, side - 1).view(shape).expand_as(images)
+    inside = ((source >= 0) & (source < side)).view(shape)
+    return images.gather(dim, index) * inside
 
 
 def matrices(rows: list[list[Tensor | float]]) -> Tensor:
@@ -346,6 +349,11 @@ def matrices(rows: list[list[Tensor | float]]) -> Tensor:
         torch.as_tensor(entry, dtype=like.dtype, device=like.device).expand_as(like) for row in rows for entry in row
     ]
     return torch.stack(entries, dim=1).view(-1, 3, 3)
+
+
+def multiply(a: Tensor, b: Tensor) -> Tensor:
+    """The products of matrices (N, 3, 3), exact in float32 where a GPU's matrix units and autocast are not."""
+    return (a[:, :, :, None] * b[:, None]).sum(2)
 
 
 def scaling(x: Tensor, y: Tensor) -> Tensor:

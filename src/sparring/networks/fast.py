@@ -37,6 +37,9 @@ FINEST = 16
 
 MOST_CHANNELS = 512
 
+PICTURE_TAPS = 3
+"""Patches of the picture are made and seen together with their neighbours, or their edges would show."""
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -72,7 +75,7 @@ class Generator(nn.Module):
             layers += [Join(coarse, fine)]
         layers += [Block(grids[0], branches) for _ in range(depth)]
         self.layers = nn.Sequential(*layers)
-        self.picture = Join(grids[0], picture)
+        self.picture = Join(grids[0], picture, PICTURE_TAPS)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """See the class. `y` is float (N, classes), one-hot or a mixture."""
@@ -89,8 +92,9 @@ class Discriminator(nn.Module):
         super().__init__()
         picture, *grids = levels(shape, width, depth)
         branches = depth * len(grids)
-        layers: list[nn.Module] = []
-        for fine, coarse in pairwise([picture, *grids]):
+        layers: list[nn.Module] = [Cut(picture, grids[0], PICTURE_TAPS)]
+        layers += [Block(grids[0], branches) for _ in range(depth)]
+        for fine, coarse in pairwise(grids):
             layers += [Cut(fine, coarse)]
             layers += [Block(coarse, branches) for _ in range(depth)]
         self.layers = nn.Sequential(*layers)
@@ -128,13 +132,13 @@ class Block(nn.Module):
 
 
 class Cut(nn.Module):
-    """From a grid to a coarser one: every patch becomes one place, its channels a linear function of the patch."""
+    """From a grid to a coarser one: patches become places, by a convolution over `taps` x `taps` patches."""
 
-    def __init__(self, fine: Grid, coarse: Grid) -> None:
+    def __init__(self, fine: Grid, coarse: Grid, taps: int = 1) -> None:
         super().__init__()
         self.height, self.width = patch_size(fine, coarse)
         self.missing = (coarse.width * self.width - fine.width, coarse.height * self.height - fine.height)
-        self.mix = linear(fine.channels * self.height * self.width, coarse.channels, coarse)
+        self.mix = linear(fine.channels * self.height * self.width, coarse.channels, coarse, taps)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, height, width) of the fine grid to that of the coarse; zeros fill patches beyond the edge."""
@@ -146,13 +150,13 @@ class Cut(nn.Module):
 
 
 class Join(nn.Module):
-    """From a grid to a finer one, the reverse of `Cut`: places become patches, linear functions of their channels."""
+    """From a grid to a finer one, the reverse of `Cut`: places become patches, by a convolution over places."""
 
-    def __init__(self, coarse: Grid, fine: Grid) -> None:
+    def __init__(self, coarse: Grid, fine: Grid, taps: int = 1) -> None:
         super().__init__()
         self.fine = fine
         self.height, self.width = patch_size(fine, coarse)
-        self.mix = linear(coarse.channels, fine.channels * self.height * self.width, coarse)
+        self.mix = linear(coarse.channels, fine.channels * self.height * self.width, coarse, taps)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, height, width) of the coarse grid to that of the fine; what lies beyond the edge is cut off."""
@@ -169,9 +173,9 @@ class Dense(nn.Linear):
         return super().forward(x.flatten(1))[:, :, None, None]
 
 
-def linear(before: int, after: int, grid: Grid) -> nn.Linear | nn.Conv2d:
-    """A layer that acts on each place by itself and keeps the variance."""
-    layer = Dense(before, after) if grid.is_vector else nn.Conv2d(before, after, 1)
+def linear(before: int, after: int, grid: Grid, taps: int) -> nn.Linear | nn.Conv2d:
+    """A convolution over the places of a grid, or a dense layer where there is one place, that keeps the variance."""
+    layer = Dense(before, after) if grid.is_vector else nn.Conv2d(before, after, taps, padding=taps // 2)
     draw_weights(layer, gain=1)
     return layer
 
