@@ -2,10 +2,10 @@
 
 In the pages,
 
-    <!-- code: adversarial/step.py#step -->     shows a function or class as it is in the source,
-    [the step](src:adversarial/step.py#step)    links to its line on a page with the whole file,
-    <!-- settings -->, <!-- recipes -->, <!-- sizes -->, <!-- presets -->, <!-- networks -->, <!-- options: train -->
-                                                are replaced by tables.
+    <!-- code: adversarial/step.py#step -->                     shows a function or class as it is in the source,
+    [the step](../src/sparring/adversarial/step.py#step)        links to its line on a page with the whole file,
+    <!-- settings -->, <!-- recipes -->, <!-- sizes -->,
+    <!-- presets -->, <!-- networks -->, <!-- options: train --> are replaced by tables.
 
 A name that no longer exists in the code stops the build.
 """
@@ -25,7 +25,7 @@ from mkdocs.structure.pages import Page
 
 SOURCE = Path(__file__).parent.parent / "src" / "sparring"
 DIRECTIVE = re.compile(r"^<!-- ([a-z]+)(?:: (\S+))? -->$", re.MULTILINE)
-LINK = re.compile(r"\[([^]]+)\]\(src:([\w./-]+?)(?:#([\w.]+))?\)")
+LINK = re.compile(r"\[([^]]+)\]\(\.\./src/sparring/([\w./-]+?)(?:#([\w.]+))?\)")
 EXAMPLE_PICTURES, EXAMPLE_SIDE = 5000, 64
 
 
@@ -51,7 +51,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         text, name, symbol = match.groups()
         target = files.get_file_from_path(source_page(name))
         if target is None:
-            raise PluginError(f"{page.file.src_uri}: src:{name} is no file of the source")
+            raise PluginError(f"{page.file.src_uri}: src/sparring/{name} is not there")
         # Lines of code are anchors that MkDocs does not know of, so the link is HTML; `symbol_lines` has checked it.
         anchor = f"#__codelineno-0-{symbol_lines(name, symbol)[0]}" if symbol else ""
         return f'<a href="{target.url_relative_to(page.file)}{anchor}">{text}</a>'
@@ -228,7 +228,7 @@ def presets(_: str | None) -> str:
     """The recipes that come along."""
     from sparring.config import presets
 
-    rows = [(f"[`{name}`](src:presets/{name}.toml)", about) for name, about in presets().items()]
+    rows = [(f"[`{name}`](../src/sparring/presets/{name}.toml)", about) for name, about in presets().items()]
     return table(("preset", "what it is"), rows)
 
 
@@ -236,7 +236,7 @@ def networks(_: str | None) -> str:
     """The families of networks."""
     from sparring.networks import FAMILIES
 
-    rows = [(f"[`{name}`](src:networks/{name}.py)", family.about) for name, family in FAMILIES.items()]
+    rows = [(f"[`{name}`](../src/sparring/networks/{name}.py)", family.about) for name, family in FAMILIES.items()]
     return table(("network", "what it is"), rows)
 
 

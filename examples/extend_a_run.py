@@ -1,6 +1,6 @@
 """Trains for a short while, looks at the result, and goes on with the same run if it is not good enough yet.
 
-python examples/extend_a_run.py [OUT]     a minute or two on a CPU
+python examples/extend_a_run.py [OUT]     a few minutes on a CPU
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Trains a small generator on the embedded digits, class by class, and saves one picture of each class.
 
-python examples/train_and_sample.py [OUT]     a minute or two on a CPU
+python examples/train_and_sample.py [OUT]     a few minutes on a CPU
 """
 
 import sys

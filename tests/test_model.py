@@ -70,7 +70,7 @@ def test_bytes_of_float_pictures() -> None:
     assert to_bytes(torch.tensor([-2.0, -1.0, 0.0, 1.0, 3.0])).tolist() == [0, 0, 128, 255, 255]
 
 
-@pytest.mark.parametrize(("arguments", "words"), [({"n": -1}, "n=-1"), ({"n": 1, "truncation": 9.0}, "truncation=9")])
+@pytest.mark.parametrize(("arguments", "words"), [({"n": 0}, "n=0"), ({"n": 1, "truncation": 9.0}, "truncation=9")])
 def test_numbers_out_of_range(arguments: dict[str, float], words: str) -> None:
     blueprint = BLUEPRINTS["plain"]
     with pytest.raises(SettingError, match=words):

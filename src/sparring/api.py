@@ -15,6 +15,7 @@ from sparring.training.match import Match
 from sparring.training.monitor import Monitor, open_monitor
 from sparring.training.run import Run
 from sparring.training.trainer import Trainer
+from sparring.training.wording import duration
 
 ARCHITECTURE = ("network", "width", "depth", "z_dim", "spectral_norm", "resolution", "channels", "labels")
 TASKS = {"generate": Generate}
@@ -45,7 +46,7 @@ def train(
     given = config.preset(preset) | mine
     if mine.get("images") is not None or mine.get("minutes") is not None:
         given |= {"images": mine.get("images"), "minutes": mine.get("minutes")}
-    if size is not None and size not in SIZES:
+    if size is not None and size.upper() not in SIZES:
         raise SettingError(f"size={size}: the sizes are {', '.join(SIZES)}")
     run = Run(out)
     run.refuse_if_taken()
@@ -59,7 +60,7 @@ def train(
     monitor = monitor or open_monitor(quiet=True)
     with monitor:
         survey = data.survey(source)
-        chosen, choices = choose(place, given, survey, size)
+        chosen, choices = choose(place, given, survey, size.upper() if size else None)
         pictures = load_pictures(chosen, monitor)
         task = TASKS[chosen.task](chosen, pictures)
         match = Match(chosen, pictures, task)
@@ -105,9 +106,10 @@ def resume(
         match = Match(settings, pictures, task)
         match.restore(*run.load_checkpoint(settings.device))
         if match.progress >= 1:
+            used = f"{match.state.images:,} images in {duration(match.state.seconds)}"
             raise RunError(
-                f"{run} is finished ({match.state.images:,} images): "
-                f"`sparring resume {run} --images {2 * match.state.images}` goes on"
+                f"{run} has used its budget ({used}); a larger one is counted from the beginning: "
+                f"`sparring resume {run} --images {2 * match.state.images}`"
             )
         if summary.get("state") == "finished" and images is None and minutes is None:
             raise RunError(f"{run} is finished ({summary['message']}): --images or --minutes give it a new budget")

@@ -127,7 +127,8 @@ def resume(folder: RunFolder, images: Images = None, minutes: Minutes = None, ou
     """Go on with RUN where it stopped, with the same settings.
 
     With a budget of images the outcome is the same, bit for bit on a CPU, as if it had never stopped. --images or
-    --minutes give a new budget, counted from the beginning, so that a finished run can be extended.
+    --minutes give a new budget, counted from the beginning, so that a finished run can be extended; it is used up
+    whether quality improves or not.
     """
     with reporting():
         from sparring import api, config

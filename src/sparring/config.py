@@ -42,7 +42,6 @@ def parse_whole(value: Any) -> Any:
 Side = Annotated[int, Field(ge=4, le=1024)]
 Resolution = Annotated[tuple[Side, Side], BeforeValidator(parse_resolution)]
 Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -50,7 +49,7 @@ Channels = Annotated[Literal[1, 3, 4], BeforeValidator(parse_whole)]
 MaybeCount = Annotated[Count | None, BeforeValidator(parse_none)]
 MaybePositive = Annotated[Positive | None, BeforeValidator(parse_none)]
 Device = Annotated[str, Field(pattern=r"^(cpu|mps|cuda(:\d+)?)$")]
-Momentum = Annotated[float, Field(ge=0, lt=1)]
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
 
 
 def setting(group: str, meaning: str) -> Any:
@@ -87,16 +86,16 @@ class Settings(BaseModel):
     penalty_strength: NotNegative = setting("game", "gamma at the start; half of it multiplies the penalty")
     penalty_strength_final: NotNegative = setting("game", "gamma at the end of the budget")
     augment: Literal["none", "ada", "diffaugment"] = setting("game", "augmentation of what the discriminator sees")
-    augment_target: Share = setting("game", "ADA: mean sign of the discriminator above which augmentation grows")
+    augment_target: BelowOne = setting("game", "ADA: mean sign of the discriminator above which augmentation grows")
     augment_images: Count = setting("game", "ADA: images in which the probability can go from 0 to 1")
 
     batch: Count = setting("optimiser", "images in one update")
     micro_batch: Count = setting("optimiser", "images that go through the networks at once; the result is the same")
     learning_rate: Rate = setting("optimiser", "of Adam at the start, for both players")
     learning_rate_final: Rate = setting("optimiser", "at the end of the budget")
-    beta1: Momentum = setting("optimiser", "Adam's momentum")
-    beta2: Momentum = setting("optimiser", "Adam's memory of squared gradients at the start")
-    beta2_final: Momentum = setting("optimiser", "at the end of the budget")
+    beta1: BelowOne = setting("optimiser", "Adam's momentum")
+    beta2: BelowOne = setting("optimiser", "Adam's memory of squared gradients at the start")
+    beta2_final: BelowOne = setting("optimiser", "at the end of the budget")
     ema_half_life: Positive = setting("optimiser", "images in which the averaged generator forgets half of its past")
     ema_ramp: Positive = setting("optimiser", "the half-life is at most this share of the images shown")
 

@@ -1,12 +1,12 @@
 """A trained generator, ready to use: the one class through which everything after training goes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from sparring.errors import RunError, SettingError
@@ -65,8 +65,8 @@ class Model:
 
         Raises: SettingError for a number out of range or a class that is not known.
         """
-        if n < 0 or start < 0:
-            raise SettingError(f"n={n}, start={start}: how many samples is 0 or more")
+        if n < 1 or start < 0:
+            raise SettingError(f"n={n}, start={start}: at least one sample, numbered from 0 on")
         if not 0 <= truncation <= 2:
             raise SettingError(f"truncation={truncation}: it should be from 0 to 2; 1 changes nothing")
         number = None if label is None else self.blueprint.class_number(label)
@@ -85,10 +85,16 @@ class Model:
 def save_generator(generator: nn.Module, description: dict[str, object], path: Path) -> None:
     """Writes weights and description whole or not at all: aside first, then renamed."""
     aside = path.with_name(f".{path.name}.new")
-    metadata = {"format": FORMAT, "description": json.dumps(description)}
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
     try:
-        save_file(weights, aside, metadata)
+        write_tensors(generator.state_dict(), aside, {"format": FORMAT, "description": json.dumps(description)})
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def write_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Writes a safetensors file, readable by whoever may read the other files of the folder.
+
+    The library's own `save_file` makes it readable by its owner alone.
+    """
+    path.write_bytes(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata))

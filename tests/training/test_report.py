@@ -186,7 +186,7 @@ def test_poor_quality_is_said(folder, quality, words):
 
 
 def test_a_discriminator_that_is_always_right_is_said(folder):
-    (folder / "metrics.jsonl").write_text(lines(*(measurement(i, accuracy=0.99) for i in range(1000, 3000, 100))))
+    (folder / "metrics.jsonl").write_text(lines(*(measurement(i, accuracy=0.993) for i in range(1000, 3000, 100))))
     assert "The discriminator is right 99 % of the time" in Page(read(folder)).text
 
 

@@ -55,7 +55,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(run: Run, monkeypatch: pyt
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(run_module, "save_file", full)
+    monkeypatch.setattr(run_module, "write_tensors", full)
     with pytest.raises(RunError, match=r"No space left on device; what was saved before is whole"):
         run.save_checkpoint(2, TENSORS, {"step": 2})
     assert [path.name for path in run.checkpoints.iterdir()] == ["step-000000001"]

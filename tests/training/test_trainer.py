@@ -100,7 +100,8 @@ def test_the_seed_decides(tmp_path: Path) -> None:
 
 def test_a_finished_run_can_be_extended(tmp_path: Path) -> None:
     run = sparring.train("digits", out=tmp_path / "run", **SMALL | {"images": 640})
-    with pytest.raises(RunError, match="--images 1280"):
+    assert sparring.load(run).sample(2).shape == (2, 1, 8, 8)
+    with pytest.raises(RunError, match=r"used its budget.*--images 1280"):
         sparring.resume(tmp_path / "run")
     sparring.resume(tmp_path / "run", images=960)
     assert run.summary()["images"] == 960

@@ -194,7 +194,8 @@ class Generate:
         """Precision, recall, density, coverage and copies against the same part of the training set each time."""
         count = self.settings.quality_samples
         spread = torch.linspace(0, len(self.data) - 1, min(count, len(self.data))).long()
-        return judge(self.data.images[spread], sample(generator, self.blueprint, count, JUDGED_SEED))
+        made = sample(generator, self.blueprint, count, JUDGED_SEED)
+        return judge(self.data.images[spread.to(self.data.images.device)], made, limit=count)
 
     def describe(self) -> dict[str, Any]:
         """The blueprint, as JSON values."""

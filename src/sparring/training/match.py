@@ -137,6 +137,12 @@ class Match:
         float(terms["generator_loss"])
         return REHEARSED_STEPS * self.settings.batch / (time.perf_counter() - start)
 
+    def is_sound(self) -> bool:
+        """Whether all weights are finite numbers."""
+        players = (self.generator.module, self.discriminator.module)
+        norms = torch._foreach_norm([parameter.detach() for player in players for parameter in player.parameters()])
+        return bool(torch.stack(norms).isfinite().all())
+
     def tensors(self) -> Groups:
         """All weights and the memory of the optimisers."""
         return {
@@ -173,7 +179,8 @@ class Match:
             self.average.load_state_dict(groups["average"])
             self.discriminator.module.load_state_dict(groups["discriminator"])
         except (KeyError, RuntimeError) as error:
-            raise RunError(f"these weights do not fit the networks of this run: {str(error).splitlines()[0]}") from None
+            reason = " ".join(str(error).split()[:40])
+            raise RunError(f"these weights do not fit the networks of this run: {reason}") from None
 
 
 def low_precision(precision: str, device: str) -> AbstractContextManager[Any]:

@@ -217,7 +217,7 @@ def warnings(account: Account) -> Iterator[str]:
         yield f"Only {share(quality['precision'])} of the samples look like real pictures so far. Train for longer."
     accuracies = [line["accuracy"] for line in account.measurements if line.get("accuracy") is not None]
     recent = accuracies[-max(1, len(accuracies) // 10) :]
-    if recent and sum(recent) / len(recent) > 0.97:
+    if recent and sum(recent) / len(recent) > 0.99:
         yield (
             f"The discriminator is right {share(sum(recent) / len(recent))} of the time: it knows the training "
             "pictures by heart and has little to teach. Strengthen the augmentation or the penalties, or add pictures."
@@ -254,7 +254,7 @@ def charts(lines: Sequence[Record]) -> list[Chart]:
             lines,
             {"accuracy": "accuracy"},
             {"unit_range": True},
-            "Between 0.5 (cannot tell) and about 0.9; near 1 for long, the discriminator learns pictures by heart.",
+            "Between 0.5 (cannot tell) and about 0.95; near 1 for long, the discriminator learns pictures by heart.",
         ),
         (
             "Gradient penalties",

@@ -20,13 +20,13 @@ from typing import Any
 import torch
 from PIL import Image
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from sparring import config
 from sparring.config import Settings
 from sparring.errors import RunError
-from sparring.model import FILE, save_generator
+from sparring.model import FILE, save_generator, write_tensors
 
 
 class Run:
@@ -42,6 +42,9 @@ class Run:
         self.tensorboard = self.folder / "tensorboard"
 
     def __str__(self) -> str:
+        return str(self.folder)
+
+    def __fspath__(self) -> str:
         return str(self.folder)
 
     def refuse_if_taken(self) -> None:
@@ -142,7 +145,7 @@ class Run:
                 checksums = {}
                 for name, group in tensors.items():
                     file = aside / f"{name}.safetensors"
-                    save_file({key: tensor.detach().cpu().contiguous() for key, tensor in group.items()}, file)
+                    write_tensors(group, file)
                     flush(file)
                     checksums[file.name] = checksum(file)
                 write_json(aside / "state.json", {**state, "checksums": checksums})

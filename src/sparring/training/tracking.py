@@ -46,7 +46,7 @@ class TensorBoard:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
-            raise SettingError("tensorboard=true needs the package: pip install 'sparring[tensorboard]'") from None
+            raise SettingError("tensorboard=true needs the package: pip install tensorboard") from None
         self.writer = SummaryWriter(str(folder))
 
     def __enter__(self) -> "TensorBoard":

@@ -115,7 +115,7 @@ class Trainer:
             logs.run(self._log, clock)
             if not self._is_sound():
                 return "stopped by the guard", (
-                    "a loss is no longer a number; the last checkpoint is from before. "
+                    "a loss or a weight is no longer a number; the last checkpoint is from before. "
                     "Train again with a lower learning_rate or a higher penalty_strength"
                 )
             if evaluate or (ending and ending[0] == "finished"):
@@ -170,14 +170,14 @@ class Trainer:
             **self.match.schedule(),
         }
         self.sums, self.summed, self.logged = {}, 0, (state.images, state.seconds)
-        if self._is_sound():
-            self.run.append("metrics.jsonl", self.measured)
+        self.run.append("metrics.jsonl", {k: v if math.isfinite(v) else None for k, v in self.measured.items()})
         self.board.scalars(self.measured, state.images)
         self.monitor.update(self.measured, min(self.match.progress, 1.0), self._seconds_left())
         self._summarise("running", "")
 
     def _is_sound(self) -> bool:
-        return all(math.isfinite(value) for value in self.measured.values())
+        # The losses were computed before the last update, so the weights are looked at as well.
+        return all(math.isfinite(value) for value in self.measured.values()) and self.match.is_sound()
 
     def _seconds_left(self) -> float:
         if self.settings.minutes is not None:
