@@ -20,16 +20,17 @@ from sparring.errors import SettingError
 
 @dataclass(frozen=True)
 class Recipe:
-    """What suits pictures whose longer side is at most `side`, on one kind of device.
+    """What suits pictures whose longer side is at most `side`, on one kind of device, at size M.
 
-    The numbers are for size M; docs/recipes.md has the measurements behind them.
+    gamma is the strength of R1 and R2; it and the learning rate fall to a tenth in the course of the budget, `images`.
+    docs/recipes.md has the measurements behind the numbers for CPUs; those for GPUs follow the tables of R3GAN
+    (arXiv 2501.05441, appendix) in narrower networks.
     """
 
     side: int
     network: str
     width: int
     depth: int
-    z_dim: int
     batch: int
     learning_rate: float
     gamma: float
@@ -37,19 +38,25 @@ class Recipe:
 
 
 CPU_RECIPES = (
-    Recipe(12, "fast", width=256, depth=3, z_dim=64, batch=128, learning_rate=1e-3, gamma=1.0, images=400_000),
-    Recipe(24, "fast", width=64, depth=1, z_dim=64, batch=64, learning_rate=1e-3, gamma=0.5, images=400_000),
-    Recipe(48, "fast", width=64, depth=1, z_dim=64, batch=64, learning_rate=1e-3, gamma=0.5, images=200_000),
-    Recipe(1024, "fast", width=64, depth=1, z_dim=64, batch=32, learning_rate=1e-3, gamma=1.0, images=100_000),
+    Recipe(12, "fast", width=256, depth=3, batch=128, learning_rate=1e-3, gamma=1.0, images=300_000),
+    Recipe(24, "fast", width=64, depth=1, batch=64, learning_rate=1e-3, gamma=1.0, images=600_000),
+    Recipe(48, "fast", width=32, depth=1, batch=64, learning_rate=1e-3, gamma=1.0, images=400_000),
+    Recipe(1024, "fast", width=32, depth=1, batch=32, learning_rate=1e-3, gamma=1.0, images=400_000),
 )
-GPU_RECIPES = CPU_RECIPES
+GPU_RECIPES = (
+    Recipe(12, "fast", width=256, depth=3, batch=128, learning_rate=1e-3, gamma=1.0, images=300_000),
+    Recipe(48, "r3", width=128, depth=2, batch=256, learning_rate=2e-4, gamma=0.05, images=10_000_000),
+    Recipe(96, "r3", width=96, depth=2, batch=128, learning_rate=2e-4, gamma=2.0, images=5_000_000),
+    Recipe(192, "r3", width=64, depth=2, batch=64, learning_rate=2e-4, gamma=15.0, images=5_000_000),
+    Recipe(1024, "r3", width=32, depth=2, batch=64, learning_rate=2e-4, gamma=150.0, images=5_000_000),
+)
 
-LEARNING_RATE_FALL = 0.1
-GAMMA_FALL = 0.1
+Z_DIM = 64
+FALL = 0.1
 SIZES = {"XS": 0.5, "S": 0.7, "M": 1.0, "L": 1.4, "XL": 2.0}
 """Width relative to size M. The learning rate falls with the root of the width, and the budget grows with it."""
 
-OTHERWISE = {"fast": (32, 1), "r3": (32, 1), "dcgan": (64, 1)}
+OTHERWISE = {"fast": (32, 1), "r3": (16, 1), "dcgan": (64, 1)}
 """Width and depth of a family that somebody asked for where the recipe has another."""
 
 CPU_SIDE, GPU_SIDE = 64, 256
@@ -111,7 +118,7 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, size: str | None
     width, depth = (recipe.width, recipe.depth) if network == recipe.network else OTHERWISE[network]
     pick("width", max(16, round(width * factor / 16) * 16), f"size {size or 'M'}")
     pick("depth", depth)
-    pick("z_dim", recipe.z_dim)
+    pick("z_dim", Z_DIM)
     pick("spectral_norm", False)
 
     objective = pick("objective", "relativistic")
@@ -121,12 +128,12 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, size: str | None
     pick("penalty_interval", 1)
     strength = "" if penalty == "none" else f"gamma of the penalty at {side} pixels; it falls tenfold"
     gamma = pick("penalty_strength", recipe.gamma, strength)
-    pick("penalty_strength_final", gamma * GAMMA_FALL)
+    pick("penalty_strength_final", gamma * FALL)
 
     batch = pick("batch", recipe.batch, f"for {side} pixels on {where}")
     pick("micro_batch", batch)
     rate = pick("learning_rate", recipe.learning_rate / math.sqrt(factor))
-    pick("learning_rate_final", rate * LEARNING_RATE_FALL)
+    pick("learning_rate_final", rate * FALL)
     pick("beta1", 0.0)
     pick("beta2", 0.9)
     pick("beta2_final", 0.99)
