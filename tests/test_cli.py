@@ -119,7 +119,7 @@ def test_bad_input_is_answered_by_one_sentence_and_status_2(tmp_path: Path, argu
 
 
 def start(folder: Path, images: int) -> subprocess.Popen[str]:
-    """A run that saves all the time, once its first checkpoint is there."""
+    """A run that saves all the time, once a checkpoint after the start is there."""
     command = [
         sys.executable,
         "-m",
@@ -134,7 +134,7 @@ def start(folder: Path, images: int) -> subprocess.Popen[str]:
     ]
     command += ["--set=save_seconds=0.5", "--set=evaluate_every=6400", "--set=checkpoint_every=6400"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and not list(folder.glob("checkpoints/step-*")):
+    while process.poll() is None and not list(folder.glob("checkpoints/step-*[1-9]*")):
         try:
             process.wait(0.05)
         except subprocess.TimeoutExpired:

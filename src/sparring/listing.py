@@ -47,7 +47,7 @@ def table(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
     for run in runs:
         quality = run.get("quality") or {}
         shown.add_row(
-            printable(run["path"]),
+            printable(Path(run["path"]).name),
             run.get("state", "new"),
             printable(Path(run.get("data", "")).name),
             compact(run.get("images", 0)),

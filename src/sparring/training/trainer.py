@@ -104,6 +104,8 @@ class Trainer:
             Clock(every, state.seconds)
             for every in (LOG_SECONDS, settings.preview_seconds, settings.save_seconds, REPORT_SECONDS)
         )
+        if state.step == 0:
+            saves.run(self._save, clock)  # a run that is killed at once can be resumed as well
         ending = self._ending(interrupted())
         while ending is None:
             self._add(match.play())
