@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sparring import mosaic
-from sparring.mosaic import grid, nearest_grid
+from sparring.mosaic import full_columns, grid, nearest_grid
 
 
 def test_pixels_of_a_small_grid():
@@ -34,6 +34,14 @@ def test_small_pictures_are_enlarged_to_a_comfortable_size(count, side):
 
 def test_large_pictures_keep_their_size():
     assert grid(torch.zeros(4, 1, 700, 700, dtype=torch.uint8)).size == (2 * 700 + 12, 2 * 700 + 12)
+
+
+def test_the_last_row_is_full_where_that_costs_little():
+    assert full_columns(64, 64 / 53) == 8
+    assert full_columns(100, 1) == 10
+    assert full_columns(1, 1) == 1
+    assert full_columns(3, 10) == 3
+    assert full_columns(7, 1) in (2, 3)
 
 
 def test_wide_pictures_get_fewer_columns():

@@ -34,8 +34,7 @@ def grid(images: Tensor, columns: int | None = None, padding: int = PADDING, sca
     if images.ndim != 4 or images.dtype != torch.uint8 or not len(images) or images.shape[1] not in MODES:
         raise ValueError(f"pictures are {images.dtype} {tuple(images.shape)}; expected uint8 (N >= 1, 1 | 3 | 4, H, W)")
     count, channels, height, width = images.shape
-    columns = columns or math.ceil(math.sqrt(count * height / width))
-    columns = min(columns, count)
+    columns = min(columns, count) if columns else full_columns(count, height / width)
     rows = math.ceil(count / columns)
     scale = scale or max(1, min(_fit(columns, width, padding), _fit(rows, height, padding)))
     cell_height, cell_width = height * scale + padding, width * scale + padding
@@ -51,6 +50,16 @@ def grid(images: Tensor, columns: int | None = None, padding: int = PADDING, sca
         sheet[:, top : top + height * scale, left : left + width * scale] = picture
     # Pillow infers the mode from the shape: (H, W), (H, W, 3) or (H, W, 4).
     return Image.fromarray(sheet.permute(1, 2, 0).squeeze(2).contiguous().numpy())
+
+
+def full_columns(count: int, proportion: float) -> int:
+    """Columns that make `count` pictures, `proportion` times as high as wide, about a square.
+
+    Within a quarter of that the number with the fewest empty places in the last row wins.
+    """
+    ideal = math.sqrt(count * proportion)
+    candidates = range(max(1, round(ideal * 0.75)), min(count, max(1, round(ideal * 1.25))) + 1)
+    return min(candidates, key=lambda columns: (-count % columns, abs(columns - ideal)), default=count)
 
 
 def nearest_grid(samples: Tensor, training: Tensor, n: int = 8, count: int = 3) -> Image.Image:
