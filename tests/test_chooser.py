@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,9 +66,12 @@ def test_capacity_grows_with_the_size(tmp_path: Path) -> None:
     assert widths[0] < widths[-1]
 
 
-def test_few_pictures_get_augmentation_by_themselves(tmp_path: Path) -> None:
-    settings, choices = choose("a", {"device": "cpu"}, pictures(tmp_path / "a", 3), None)
+def test_few_pictures_get_augmentation_and_many_a_larger_budget(tmp_path: Path) -> None:
+    settings, choices = choose("a", {"device": "cpu"}, pictures(tmp_path / "a", 3, height=40, width=40), None)
     assert settings.augment == "ada"
+    assert settings.images == 400_000
+    many = replace(data.survey("digits"), items=data.survey("digits").items * 100)
+    assert choose("a", {"device": "cpu"}, many, None)[0].images == pytest.approx(4 * 179_700, abs=128)
     assert "3 pictures" in next(choice.reason for choice in choices if choice.setting == "augment")
 
 

@@ -1,10 +1,15 @@
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from sparring import config
+from sparring.adversarial.augment import AUGMENTATIONS
+from sparring.adversarial.objectives import OBJECTIVES
+from sparring.api import TASKS
 from sparring.config import Settings
 from sparring.errors import SettingError
+from sparring.networks import FAMILIES
 
 VALUES = {
     "data": "digits",
@@ -95,15 +100,14 @@ def test_bad_assignments_name_the_key_the_range_and_the_nearest_name(text: str, 
 
 def test_settings_come_back_from_their_file(tmp_path: Path) -> None:
     settings = config.complete(VALUES | {"data": 'a "quoted"\\path', "resolution": (12, 16)})
-    config.save(settings, tmp_path / "config.toml")
+    (tmp_path / "config.toml").write_text(config.dumps(settings))
     assert config.load(tmp_path / "config.toml") == settings
     assert "# images in one update" in (tmp_path / "config.toml").read_text()
 
 
 def test_a_file_with_a_wrong_key_is_named(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
-    config.save(config.complete(VALUES), path)
-    path.write_text(path.read_text().replace("batch = 32", "btach = 32", 1))
+    path.write_text(config.dumps(config.complete(VALUES)).replace("batch = 32", "btach = 32", 1))
     with pytest.raises(SettingError, match=r"config.toml: there is no setting 'btach': did you mean batch"):
         config.load(path)
 
@@ -124,6 +128,14 @@ def test_a_budget_is_images_or_minutes() -> None:
 def test_wgan_gp_has_no_finite_difference() -> None:
     with pytest.raises(SettingError, match="penalty_method=exact"):
         config.complete(VALUES | {"penalty": "wgan-gp", "penalty_method": "finite-difference"})
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [("objective", OBJECTIVES), ("network", FAMILIES), ("augment", AUGMENTATIONS), ("task", TASKS)],
+)
+def test_what_a_setting_takes_is_what_there_is(name: str, known: dict[str, object]) -> None:
+    assert set(get_args(Settings.model_fields[name].annotation)) == set(known)
 
 
 def test_every_preset_is_valid_and_says_what_it_is_for() -> None:

@@ -1,12 +1,15 @@
 """What the command line, notebooks and programs call: train, resume, load."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from sparring import config, data
-from sparring.chooser import SIZES, Choice, choose, every
+from sparring.adversarial.player import out_of_memory
+from sparring.chooser import SIZES, Choice, choose, every, pick_device
 from sparring.config import Settings
 from sparring.errors import RunError, SettingError
 from sparring.model import Model
@@ -14,7 +17,8 @@ from sparring.tasks.generate import Generate
 from sparring.training.match import Match
 from sparring.training.monitor import Monitor, open_monitor
 from sparring.training.run import Run
-from sparring.training.trainer import Trainer
+from sparring.training.tracking import need_tensorboard
+from sparring.training.trainer import Trainer, shrunk
 from sparring.training.wording import duration
 
 ARCHITECTURE = ("network", "width", "depth", "z_dim", "spectral_norm", "resolution", "channels", "labels")
@@ -22,12 +26,12 @@ TASKS = {"generate": Generate}
 
 
 def train(
-    source: str | Path,
+    source: str | PathLike[str],
     *,
-    out: str | Path,
+    out: str | PathLike[str],
     preset: str = "default",
-    size: str | None = None,
-    start_from: str | Path | None = None,
+    size: str = "auto",
+    start_from: str | PathLike[str] | None = None,
     monitor: Monitor | None = None,
     **settings: Any,
 ) -> Run:
@@ -35,8 +39,8 @@ def train(
 
     source: a folder, archive or array of pictures, or the name of an embedded set such as `digits`.
     out: a folder that does not exist yet. preset: a name of `sparring presets`, or a TOML file.
-    size: XS, S, M, L or XL, the one dial of capacity; None is M. start_from: a run
-    whose weights to start with; its architecture is taken over. monitor: what is told on the way; None tells nothing.
+    size: XS, S, M, L or XL, the one dial of capacity; auto is M. start_from: a run whose weights to start with; its
+    architecture is taken over. monitor: what is told on the way; None tells the logger `sparring` alone.
     settings: any of `sparring.config.Settings`; all others are chosen. `images` or `minutes` set the budget.
 
     Raises: DataError if there is no usable picture, SettingError for unknown or wrong settings, RunError if `out` is
@@ -46,8 +50,9 @@ def train(
     given = config.preset(preset) | mine
     if mine.get("images") is not None or mine.get("minutes") is not None:
         given |= {"images": mine.get("images"), "minutes": mine.get("minutes")}
-    if size is not None and size.upper() not in SIZES:
-        raise SettingError(f"size={size}: the sizes are {', '.join(SIZES)}")
+    size = size.upper()
+    if size != "AUTO" and size not in SIZES:
+        raise SettingError(f"size={size}: the sizes are {', '.join(SIZES)}, or auto")
     run = Run(out)
     run.refuse_if_taken()
     origin = Run(start_from).existing() if start_from is not None else None
@@ -55,73 +60,91 @@ def train(
         theirs = origin.settings()
         given = {name: getattr(theirs, name) for name in ARCHITECTURE} | given
     given.pop("data", None)
-    place = str(source) if str(source) in data.EMBEDDED else str(Path(source).absolute())
+    embedded = isinstance(source, str) and source in data.EMBEDDED
+    place = str(source) if embedded else str(Path(source).expanduser().absolute())
 
     monitor = monitor or open_monitor(quiet=True)
-    with monitor:
-        survey = data.survey(source)
-        chosen, choices = choose(place, given, survey, size.upper() if size else None)
+    with monitor, explaining_memory():
+        survey = data.survey(place)
+        chosen, choices = choose(place, given, survey, None if size == "AUTO" else size)
+        if chosen.tensorboard:
+            need_tensorboard()
         pictures = load_pictures(chosen, monitor)
         task = TASKS[chosen.task](chosen, pictures)
         match = Match(chosen, pictures, task)
+        match.micro_batch.on_shrink = lambda count: monitor.note(shrunk(count), urgent=True)
         if origin:
             match.start_from(origin.load_checkpoint(chosen.device)[0])
         speed = match.rehearse()
         if chosen.minutes is not None:
-            chosen = paced(chosen, given, speed)
-            match.settings = chosen
+            chosen = match.settings = paced(chosen, given, speed)
         estimate = 60 * chosen.minutes if chosen.minutes is not None else (chosen.images or 0) / speed
-        run.create(chosen)
-        describe(run, place, pictures, choices, estimate)
-        monitor.plan([asdict(choice) for choice in choices], estimate)
-        run.event("started", 0, f"{len(pictures):,} pictures, about {estimate:.0f} s")
-        Trainer(match, task, chosen, run, monitor).train()
+        run.create(chosen, {"plan.json": plan(choices, estimate), "data.json": about(place, pictures)})
+        try:
+            monitor.plan([asdict(choice) for choice in choices], estimate)
+            run.event("started", 0, f"{len(pictures):,} pictures, about {duration(estimate)}")
+            Trainer(match, task, chosen, run, monitor).train()
+        finally:
+            run.lock.release()
     return run
 
 
 def resume(
-    folder: str | Path, *, images: int | None = None, minutes: float | None = None, monitor: Monitor | None = None
+    folder: str | PathLike[str],
+    *,
+    images: int | None = None,
+    minutes: float | None = None,
+    device: str | None = None,
+    monitor: Monitor | None = None,
 ) -> Run:
     """Goes on with a run where it stopped; `images` or `minutes` give it a new budget, counted from its beginning.
 
-    With a new budget the schedules stretch over it: the learning rate rises again to what it is at that point.
+    With a new budget the schedules stretch over it: the learning rate rises again to what it is at that point. device:
+    another one than before, for a run that moved; the outcome is the same up to rounding then.
 
-    Raises: RunError if there is no run, if it is being trained or finished without a new budget; DataError if its
-    pictures are gone or are others than before.
+    Raises: RunError if there is no run, if it is being trained, finished without a new budget, or its pictures have
+    changed; DataError if they are gone; SettingError if its device is not there.
     """
     run = Run(folder).existing()
-    settings = run.settings()
-    summary = run.summary()
-    if summary.get("state") == "running":
-        raise RunError(f"{run} is being trained by process {summary['pid']} on {summary['host']}")
-    if images is not None or minutes is not None:
-        settings = config.complete(settings.model_dump() | {"images": images, "minutes": minutes, "patience": None})
-    monitor = monitor or open_monitor(quiet=True)
-    with monitor:
-        pictures = load_pictures(settings, monitor)
-        known = run.data()
-        if known["fingerprint"] != pictures.fingerprint:
-            raise RunError(f"{settings.data} is not what {run} was trained on: its pictures have changed")
-        task = TASKS[settings.task](settings, pictures)
-        match = Match(settings, pictures, task)
-        match.restore(*run.load_checkpoint(settings.device))
-        if match.progress >= 1:
-            used = f"{match.state.images:,} images in {duration(match.state.seconds)}"
+    run.lock_or_refuse()
+    try:
+        settings = run.settings()
+        settings = settings.model_copy(update={"device": pick_device(device or settings.device)})
+        summary = run.summary()
+        if images is not None or minutes is not None:
+            budget = {"images": images, "minutes": minutes, "patience": None}
+            settings = config.complete(settings.model_dump() | budget)
+        elif summary.get("state") == "finished":
             raise RunError(
-                f"{run} has used its budget ({used}); a larger one is counted from the beginning: "
-                f"`sparring resume {run} --images {2 * match.state.images}`"
+                f"{run} is finished ({summary.get('message')}); a new budget counts from the beginning: "
+                f"`sparring resume {run} --images {2 * summary['images']}`"
             )
-        if summary.get("state") == "finished" and images is None and minutes is None:
-            raise RunError(f"{run} is finished ({summary['message']}): --images or --minutes give it a new budget")
-        run.forget_after(match.state.images)
-        config.save(settings, run.config)
-        run.event("resumed", match.state.images, f"from step {match.state.step:,}")
-        monitor.note(f"{run}: going on from {match.state.images:,} images")
-        Trainer(match, task, settings, run, monitor).train()
+        monitor = monitor or open_monitor(quiet=True)
+        with monitor, explaining_memory():
+            pictures = load_pictures(settings, monitor)
+            known = run.data()
+            if (known.get("fingerprint"), known.get("pictures")) != (pictures.fingerprint, len(pictures)):
+                raise RunError(f"{settings.data} is not what {run} was trained on: its pictures have changed")
+            task = TASKS[settings.task](settings, pictures)
+            match = Match(settings, pictures, task)
+            match.restore(*run.load_checkpoint(settings.device))
+            if match.progress >= 1 and summary.get("state") == "finished":
+                raise RunError(
+                    f"{run} has seen {match.state.images:,} images in {duration(match.state.seconds)} already, "
+                    "and a budget is counted from the beginning: give a larger one"
+                )
+            run.forget_after(match.state.images)
+            if settings != run.settings():
+                run.write_settings(settings)
+            run.event("resumed", match.state.images, f"from step {match.state.step:,}")
+            monitor.note(f"{run}: going on from {match.state.images:,} images")
+            Trainer(match, task, settings, run, monitor).train()
+    finally:
+        run.lock.release()
     return run
 
 
-def load(place: str | Path, device: str = "cpu") -> Model:
+def load(place: str | PathLike[str], device: str = "cpu") -> Model:
     """The generator of a run folder or of a `.safetensors` file, ready to sample from.
 
     Raises: RunError if there is none.
@@ -155,18 +178,35 @@ def paced(settings: Settings, given: Mapping[str, Any], speed: float) -> Setting
     return config.complete(values)
 
 
-def describe(run: Run, source: str, pictures: data.Pictures, choices: list[Choice], estimate: float) -> None:
-    """Writes what the report and later runs want to know of the data and of the choices."""
-    run.write("plan.json", {"choices": [asdict(choice) for choice in choices], "estimate_seconds": round(estimate, 1)})
-    run.write(
-        "data.json",
-        {
-            "name": pictures.name,
-            "source": source,
-            "pictures": len(pictures),
-            "shape": list(pictures.shape),
-            "classes": list(pictures.classes),
-            "fingerprint": pictures.fingerprint,
-            "skipped": [asdict(entry) for entry in pictures.skipped],
-        },
-    )
+def plan(choices: list[Choice], estimate: float) -> dict[str, Any]:
+    """What was chosen and why, and the seconds it should take, for `plan.json`."""
+    return {"choices": [asdict(choice) for choice in choices], "estimate_seconds": round(estimate, 1)}
+
+
+def about(place: str, pictures: data.Pictures) -> dict[str, Any]:
+    """What the report, and later runs, want to know of the pictures, for `data.json`."""
+    return {
+        "name": pictures.name,
+        "source": place,
+        "pictures": len(pictures),
+        "shape": list(pictures.shape),
+        "classes": list(pictures.classes),
+        "fingerprint": pictures.fingerprint,
+        "skipped": [asdict(entry) for entry in pictures.skipped],
+    }
+
+
+@contextmanager
+def explaining_memory() -> Iterator[None]:
+    """Says what to do where smaller micro-batches cannot help: the networks themselves do not fit.
+
+    Raises: SettingError.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        raise SettingError(
+            "the networks do not fit the memory: choose a smaller --size, width or --resolution, or free some"
+        ) from None

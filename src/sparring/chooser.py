@@ -61,6 +61,9 @@ OTHERWISE = {"fast": (32, 1), "r3": (16, 1), "dcgan": (64, 1)}
 
 CPU_SIDE, GPU_SIDE = 64, 256
 TINY_SIDE = 12
+EPOCHS = 4
+"""Times that each picture is shown at least, unless somebody gives a budget."""
+
 EVALUATIONS = 20
 CHECKPOINTS = 5
 
@@ -140,9 +143,10 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, size: str | None
     pick("ema_half_life", 500_000.0)
     pick("ema_ramp", 0.03)
 
-    usual = every(recipe.images * factor, batch)
+    usual = every(max(recipe.images * factor, EPOCHS * survey.pictures), batch)
     if settings.values.get("minutes") is None:
-        pick("images", usual, f"the budget for {side} pixels on {where}; --images or --minutes set another")
+        why = f"each picture {EPOCHS} times" if EPOCHS * survey.pictures >= usual else f"for {side} pixels on {where}"
+        pick("images", usual, f"the budget, {why}; --images or --minutes set another")
     # A budget that somebody gave is theirs to use up; the chosen one may turn out too large.
     pick("patience", usual // 2 if "images" not in given and "minutes" not in given else None)
     budget = settings.values.get("images") or usual
@@ -150,7 +154,8 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, size: str | None
     pick("minutes", None)
     pick("evaluate_every", every(budget / EVALUATIONS, batch))
     pick("checkpoint_every", every(budget / CHECKPOINTS, batch))
-    pick("quality_samples", 2000 if side <= 16 or not on_cpu else 512)
+    # At most 256 MiB of pictures at once, and on a CPU not more than an evaluation is worth.
+    pick("quality_samples", max(64, min(2000 if side <= 16 or not on_cpu else 512, 2**28 // (4 * side**2))))
 
     pick("augment", *augmentation(survey.pictures, side))
     pick("augment_target", RELATIVISTIC_TARGET if objective == "relativistic" else 0.6)
@@ -200,13 +205,14 @@ def augmentation(pictures: int, side: int) -> tuple[str, str]:
 
 
 def pick_device(wanted: str | None) -> str:
-    """The device to train on: the one asked for, else the best there is.
+    """The device to train on: the one asked for, else CUDA where it is there, else the CPU.
 
+    Apple's MPS lacks the derivatives of some resampling that the `r3` networks need, so it is not taken unasked.
     Raises: SettingError if the one asked for is not there.
     """
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if wanted is None:
-        return "cuda" if cuda else "mps" if mps else "cpu"
+        return "cuda" if cuda else "cpu"
     kind, _, number = wanted.partition(":")
     there = {"cpu": True, "mps": mps, "cuda": cuda and int(number or 0) < torch.cuda.device_count()}
     if not there[kind]:

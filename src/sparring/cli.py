@@ -69,8 +69,8 @@ def train(
         str, typer.Option(metavar="NAME|FILE", help="Recipe: a name of `sparring presets`, or a TOML file.")
     ] = "default",
     size: Annotated[
-        str | None, typer.Option(metavar="XS|S|M|L|XL", help="Capacity: width, learning rate and budget follow.")
-    ] = None,
+        str, typer.Option(metavar="auto|XS|S|M|L|XL", help="Capacity; width, rate and budget follow.")
+    ] = "auto",
     resolution: Annotated[str | None, typer.Option(metavar="R|HxW", help="Side or height x width in pixels.")] = None,
     images: Images = None,
     minutes: Minutes = None,
@@ -96,7 +96,7 @@ def train(
     Chooses networks, batch, penalties and augmentation from the pictures and the machine, says what and why and how
     long it will take, and starts. Ctrl-C saves; [cyan]sparring resume RUN[/cyan] goes on.
     """
-    with reporting():
+    with reporting(output):
         from sparring import api, config
         from sparring.training.monitor import open_monitor
 
@@ -123,14 +123,20 @@ def train(
 
 
 @app.command(epilog=examples("sparring resume runs/photos", "sparring resume runs/photos --images 2000000"))
-def resume(folder: RunFolder, images: Images = None, minutes: Minutes = None, output: Json = None) -> None:
+def resume(
+    folder: RunFolder,
+    images: Images = None,
+    minutes: Minutes = None,
+    device: Annotated[str | None, typer.Option(metavar="D", help="Another device than before.")] = None,
+    output: Json = None,
+) -> None:
     """Go on with RUN where it stopped, with the same settings.
 
     With a budget of images the outcome is the same, bit for bit on a CPU, as if it had never stopped. --images or
     --minutes give a new budget, counted from the beginning, so that a finished run can be extended; it is used up
     whether quality improves or not.
     """
-    with reporting():
+    with reporting(output):
         from sparring import api, config
         from sparring.training.monitor import open_monitor
 
@@ -138,6 +144,7 @@ def resume(folder: RunFolder, images: Images = None, minutes: Minutes = None, ou
             folder,
             images=None if images is None else config.check("images", images),
             minutes=None if minutes is None else config.check("minutes", minutes),
+            device=None if device is None else config.check("device", device),
             monitor=open_monitor(f"sparring resume {folder}"),
         )
         conclude(run, output)
@@ -168,11 +175,12 @@ def sample(
     output: Json = None,
 ) -> None:
     """Generate N new pictures. The same seed gives the same pictures, however many are asked for."""
-    with reporting():
+    with reporting(output):
         from sparring import api, config
         from sparring.chooser import pick_device
-        from sparring.output import write_samples
+        from sparring.output import check_place, write_samples
 
+        check_place(out)
         device = pick_device(config.check("device", device))
         pictures = api.load(place, device).sample(
             n, seed=config.check("seed", seed), label=label, truncation=truncation
@@ -188,7 +196,7 @@ def runs(
     output: Json = None,
 ) -> None:
     """List the runs in DIR with their state and best quality."""
-    with reporting():
+    with reporting(output):
         from sparring.listing import find_runs, table
 
         found = find_runs(folder)
@@ -199,7 +207,7 @@ def runs(
 @app.command(epilog=examples("sparring presets"))
 def presets(output: Json = None) -> None:
     """List the recipes that `train --preset` takes."""
-    with reporting():
+    with reporting(output):
         from rich.table import Table
 
         from sparring import config
@@ -220,7 +228,7 @@ def check(
     output: Json = None,
 ) -> None:
     """Decode every picture of DATA; say what is in there, and what would be skipped and why."""
-    with reporting():
+    with reporting(output):
         from sparring import data
         from sparring.listing import describe_data
         from sparring.training.monitor import open_monitor
@@ -245,9 +253,14 @@ def conclude(run: Any, output: str | None) -> None:
 
 
 @contextmanager
-def reporting() -> Iterator[None]:
-    """Says what a person can put right in one sentence, and ends with the status for it."""
+def reporting(output: str | None) -> Iterator[None]:
+    """Says what a person can put right in one sentence, and ends with the status for it.
+
+    A place for the JSON that is not there is such a thing, and better said before hours of training than after.
+    """
     try:
+        if output not in (None, "-") and not Path(str(output)).absolute().parent.is_dir():
+            raise RunError(f"{output}: there is no such folder to write to")
         yield
     except SparringError as error:
         tell(f"sparring: {error}")
@@ -261,7 +274,7 @@ def emit(value: Any, output: str | None) -> None:
     """Writes the outcome as JSON where it was asked for."""
     if output is None:
         return
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(value, indent=2) + "\n"
     if output == "-":
         sys.stdout.write(text)
         return

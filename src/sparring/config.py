@@ -168,8 +168,8 @@ def complete(values: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def save(settings: Settings, path: Path) -> None:
-    """Writes the settings as TOML that says what each means; a setting that is None is left out."""
+def dumps(settings: Settings) -> str:
+    """The settings as TOML that says what each means; a setting that is None is left out."""
     document = tomlkit.document()
     document.add(
         tomlkit.comment("The complete settings of this run. The same again: sparring train DATA --preset FILE")
@@ -182,7 +182,7 @@ def save(settings: Settings, path: Path) -> None:
             if value is not None and field.json_schema_extra == {"group": group}:
                 item = tomlkit.item(list(value) if isinstance(value, tuple) else value)
                 document.add(name, item.comment(str(field.description)))
-    path.write_text(tomlkit.dumps(document), encoding="utf-8")
+    return tomlkit.dumps(document)
 
 
 def load(path: Path) -> Settings:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Self
 
@@ -25,7 +26,7 @@ class Model:
         self.blueprint = blueprint
 
     @classmethod
-    def load(cls, place: str | Path, device: str = "cpu") -> Self:
+    def load(cls, place: str | PathLike[str], device: str = "cpu") -> Self:
         """The generator of a run folder or of a `.safetensors` file.
 
         Raises: RunError if there is none, or if the file is damaged or of another kind.
@@ -61,7 +62,7 @@ class Model:
         """Samples `start` to `start + n - 1` of a seed, uint8 (n, C, H, W).
 
         Sample i depends on (seed, i) alone: 16 samples are the first 16 of 64. label: number or name of the class;
-        None draws classes as often as they are in the training data. truncation: 0 to 1, lower is safer and duller.
+        None draws classes as often as they are in the training data. truncation: 0 to 2; below 1 is safer and duller.
 
         Raises: SettingError for a number out of range or a class that is not known.
         """
@@ -72,7 +73,7 @@ class Model:
         number = None if label is None else self.blueprint.class_number(label)
         return generate.sample(self.generator, self.blueprint, n, seed, number, truncation, start)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | PathLike[str]) -> None:
         """Writes the generator as one `.safetensors` file that `load` takes."""
         save_generator(self.generator, self.blueprint.describe(), Path(path))
 

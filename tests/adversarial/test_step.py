@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sparring.adversarial.augment import NoAugmentation
+from sparring.adversarial.augment import NoAugmentation, Transformation
 from sparring.adversarial.objectives import OBJECTIVES
 from sparring.adversarial.penalties import penalty
 from sparring.adversarial.player import MicroBatch, Player
@@ -31,6 +31,9 @@ class Points:
 
     def fake(self, generator: nn.Module, batch: Tensor, random: Random) -> Sample:
         return Sample((generator(random.normal("latent", 4)),))
+
+    def augmented(self, sample: Sample, transformation: Transformation) -> Sample:
+        return sample
 
     def losses(self, player: str, view: View) -> Mapping[str, tuple[float, Tensor]]:
         if player == "generator" and self.further:

@@ -10,7 +10,8 @@ from tests.test_config import VALUES
 from sparring import config
 from sparring.errors import RunError
 from sparring.training import run as run_module
-from sparring.training.run import Run, read_lines
+from sparring.training.files import read_lines
+from sparring.training.run import Run, now
 
 TENSORS = {"generator": {"w": torch.arange(6.0)}, "average": {"w": torch.ones(2, 2)}}
 
@@ -18,7 +19,8 @@ TENSORS = {"generator": {"w": torch.arange(6.0)}, "average": {"w": torch.ones(2,
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     made = Run(tmp_path / "run")
-    made.create(config.complete(VALUES))
+    made.create(config.complete(VALUES), {})
+    made.lock.release()
     return made
 
 
@@ -63,6 +65,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(run: Run, monkeypatch: pyt
 
 
 def test_only_the_checkpoints_to_keep_stay(run: Run) -> None:
+    (run.checkpoints / ".new-step-000000007").mkdir()
     for step in (1, 2, 3, 10):
         run.save_checkpoint(step, TENSORS, {"step": step})
     run.keep_checkpoints({2, 10})
@@ -72,23 +75,38 @@ def test_only_the_checkpoints_to_keep_stay(run: Run) -> None:
 
 def test_an_occupied_folder_is_refused(run: Run, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="holds a run already: `sparring resume"):
-        Run(run.folder).create(config.complete(VALUES))
+        Run(run.folder).create(config.complete(VALUES), {})
     (tmp_path / "other").mkdir()
     (tmp_path / "other/file").touch()
     with pytest.raises(RunError, match="is not empty"):
-        Run(tmp_path / "other").create(config.complete(VALUES))
+        Run(tmp_path / "other").create(config.complete(VALUES), {})
 
 
 def test_a_run_whose_process_is_gone_is_interrupted(run: Run) -> None:
     run.write_summary(state="running")
-    # The summary is this process's own: no other one trains it.
     assert run.summary()["state"] == "interrupted"
-    path = run.folder / "summary.json"
-    summary = json.loads(path.read_text())
-    path.write_text(json.dumps(summary | {"pid": 1}))
+    other = Run(run.folder)
+    other.lock_or_refuse()
     assert run.summary()["state"] == "running"
-    path.write_text(json.dumps(summary | {"host": "elsewhere", "updated": "2020-01-01T00:00:00+00:00"}))
+    with pytest.raises(RunError, match="is being trained by process"):
+        run.lock_or_refuse()
+    other.lock.release()
     assert run.summary()["state"] == "interrupted"
+
+
+def test_a_run_on_another_host_is_dead_when_it_has_been_silent(run: Run) -> None:
+    path = run.folder / "summary.json"
+    recent = {"state": "running", "host": "elsewhere", "updated": now()}
+    for summary, state in (
+        (recent, "running"),
+        (recent | {"updated": "2020-01-01T00:00:00+00:00"}, "interrupted"),
+        (recent | {"updated": None}, "interrupted"),
+    ):
+        path.write_text(json.dumps(summary))
+        assert run.summary()["state"] == state
+    path.write_text("[]")
+    with pytest.raises(RunError, match="damaged"):
+        run.summary()
 
 
 def test_measurements_after_a_checkpoint_are_forgotten(run: Run) -> None:
@@ -96,12 +114,15 @@ def test_measurements_after_a_checkpoint_are_forgotten(run: Run) -> None:
         run.append("metrics.jsonl", {"images": images})
     with (run.folder / "metrics.jsonl").open("a") as file:
         file.write('{"images": 12')
+    (run.folder / "events.jsonl").write_text('{"images": 900, "event": "started"}\n{"images": 9')
     run.forget_after(64)
+    run.event("resumed", 64, "")
+    assert [line["event"] for line in read_lines(run.folder / "events.jsonl")] == ["started", "resumed"]
     assert [line["images"] for line in read_lines(run.folder / "metrics.jsonl")] == [32, 64]
 
 
 def test_nothing_is_pickled(run: Run) -> None:
     run.save_checkpoint(1, TENSORS, {"step": 1})
     names = [path.name for path in run.folder.rglob("*") if path.is_file()]
-    assert all(name.endswith((".toml", ".json", ".jsonl", ".safetensors")) for name in names)
+    assert all(name.endswith((".toml", ".json", ".jsonl", ".safetensors", ".lock")) for name in names)
     assert load_file(run.checkpoints / "step-000000001/generator.safetensors")["w"].tolist() == list(range(6))

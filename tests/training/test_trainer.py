@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 import sparring
 from sparring.adversarial.player import MicroBatch, Player
 from sparring.errors import RunError, SettingError
+from sparring.training.files import read_lines
 from sparring.training.match import Match
 from sparring.training.monitor import QuietMonitor
-from sparring.training.run import read_lines
 
 SMALL: dict[str, Any] = {
     "width": 32,
@@ -101,7 +101,7 @@ def test_the_seed_decides(tmp_path: Path) -> None:
 def test_a_finished_run_can_be_extended(tmp_path: Path) -> None:
     run = sparring.train("digits", out=tmp_path / "run", **SMALL | {"images": 640})
     assert sparring.load(run).sample(2).shape == (2, 1, 8, 8)
-    with pytest.raises(RunError, match=r"used its budget.*--images 1280"):
+    with pytest.raises(RunError, match=r"is finished .* --images 1280"):
         sparring.resume(tmp_path / "run")
     sparring.resume(tmp_path / "run", images=960)
     assert run.summary()["images"] == 960
@@ -229,6 +229,58 @@ def test_a_rehearsal_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     rehearsed = sparring.train("digits", out=tmp_path / "a", **settings)
     monkeypatch.setattr(Match, "rehearse", lambda self: 1.0)
     assert_same(rehearsed, sparring.train("digits", out=tmp_path / "b", **settings))
+
+
+def test_memory_that_runs_out_at_the_start_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    accumulate = Player._accumulate
+    notes: list[str] = []
+
+    def tight(self: Player, loss: Any, batch: Any, random: Any, size: int) -> Any:
+        if size > 16:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+        return accumulate(self, loss, batch, random, size)
+
+    class Listening(QuietMonitor):
+        def note(self, message: str, *, urgent: bool = False) -> None:
+            notes.append(message)
+
+    monkeypatch.setattr(Player, "_accumulate", tight)
+    sparring.train("digits", out=tmp_path / "run", monitor=Listening(), **SMALL | {"images": 64})
+    assert notes[0].startswith("out of memory: 16 images at a time")
+
+
+def test_networks_that_do_not_fit_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def players(self: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
+
+    monkeypatch.setattr("sparring.tasks.generate.Generate.players", players)
+    with pytest.raises(SettingError, match="networks do not fit the memory"):
+        sparring.train("digits", out=tmp_path / "run", **SMALL)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_died_before_its_summary_is_brought_to_its_end(tmp_path: Path) -> None:
+    run = sparring.train("digits", out=tmp_path / "run", **SMALL | {"images": 640})
+    summary = json.loads((run.folder / "summary.json").read_text())
+    (run.folder / "summary.json").write_text(json.dumps(summary | {"state": "running"}))
+    quality = run.summary()["quality"]
+    assert run.summary()["state"] == "interrupted"
+    sparring.resume(run)
+    assert run.summary()["state"] == "finished"
+    assert run.summary()["quality"] == quality
+
+
+def test_a_run_killed_at_once_can_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(self: Match) -> None:
+        raise KeyboardInterrupt
+
+    settings = SMALL | {"images": 320}
+    whole = sparring.train("digits", out=tmp_path / "whole", **settings)
+    monkeypatch.setattr(Match, "rehearse", lambda self: 1.0)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Match, "play", killed)
+        sparring.train("digits", out=tmp_path / "broken", **settings)
+    assert_same(whole, sparring.resume(tmp_path / "broken"))
 
 
 def test_memory_that_runs_out_on_the_way_is_survived_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -252,7 +252,7 @@ class AdaController:
 
     def update(self, sign: Tensor, images: int) -> None:
         """Notes one update of D: `sign` is the mean over its `images` pictures. Waits for the device at moves only."""
-        self.right = self.right + sign.detach().double() * images
+        self.right = self.right + sign.detach().float() * images
         self.seen += images
         self.updates += 1
         if self.updates == self.interval:

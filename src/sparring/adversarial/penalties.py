@@ -126,11 +126,11 @@ class UnitSlope:
         return {"wgan-gp": 2 * (slope - 1).square().mean()}
 
 
-PENALTIES = ("r1+r2", "r1", "r2", "wgan-gp", "none")
-
-
 def penalty(name: str, method: str, step: float) -> Penalty | None:
-    """The penalty called `name`, one of PENALTIES, by `method`: `exact` or `finite-difference` with the given step."""
+    """The penalty called `name`: `r1+r2`, `r1`, `r2`, `wgan-gp` or `none`.
+
+    method: `exact`, or `finite-difference` with the given step.
+    """
     if name == "none":
         return None
     if name == "wgan-gp":

@@ -60,7 +60,7 @@ class Player:
             try:
                 terms = self._accumulate(loss, batch, random, size)
                 break
-            except (torch.OutOfMemoryError, RuntimeError) as error:
+            except (MemoryError, RuntimeError) as error:
                 if not out_of_memory(error):
                     raise
             # Outside the handler, where the traceback no longer holds the tensors that filled the memory.
@@ -97,5 +97,6 @@ class Player:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether torch ran out of memory; on the CPU that is a plain RuntimeError of its allocator."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+    """Whether memory ran out; of the CPU's, of MPS and of some CUDA libraries torch says so in plain RuntimeErrors."""
+    signs = ("DefaultCPUAllocator", "out of memory", "ALLOC_FAILED", "bad_alloc")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(sign in str(error) for sign in signs)

@@ -91,7 +91,7 @@ def judge_of(game: Game, discriminator: nn.Module, real: Sample, random: Random,
     augment = game.augmentation.draw(random.at("augment"), shape, game.augment_p)
 
     def judge(*samples: Sample) -> tuple[Tensor, ...]:
-        views = [sample.with_differentiable([augment(part) for part in sample.differentiable]) for sample in samples]
+        views = [game.task.augmented(sample, augment) for sample in samples]
         parts = [torch.cat(column) for column in zip(*(view.parts for view in views), strict=True)]
         conditions = [view.condition for view in views if view.condition is not None]
         with nullcontext() if full_precision else game.low_precision():

@@ -153,6 +153,7 @@ def check(data: str | Path, progress: Progress | None = None) -> Check:
     if not used:
         raise source.refuse(skipped)
     labels = source.classes(used)
+    counted = Counter(labels)
     return Check(
         name=source.name,
         used=len(used),
@@ -160,7 +161,7 @@ def check(data: str | Path, progress: Progress | None = None) -> Check:
         others=source.others,
         sizes=dict(sizes.most_common()),
         modes=dict(modes.most_common()),
-        classes={name: labels.count(name) for name in class_names(labels)},
+        classes={name: counted[name] for name in class_names(labels)},
     )
 
 

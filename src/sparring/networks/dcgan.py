@@ -10,7 +10,7 @@ normalisation has no other, as in Miyato et al. 2018.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sparring.networks.layers import Judge, Latent, Shape, activate, at_least_float32, check, full_precision, halvings
+from sparring.networks.layers import Head, Latent, Shape, activate, at_least_float32, check, full_precision, halvings
 from sparring.networks.spectral import normalise
 
 Size = tuple[int, int]
@@ -68,7 +68,7 @@ class Discriminator(nn.Module):
                 layers += [normalised(channels[stage + 1], spectral_norm), LeakyReLU()]
         self.layers = nn.Sequential(*layers)
         draw_weights(self.layers)
-        self.judge = Judge(channels[-1] * grids[-1][0] * grids[-1][1], classes)
+        self.judge = Head(channels[-1] * grids[-1][0] * grids[-1][1], classes)
         if spectral_norm:
             normalise(self)
 

@@ -5,8 +5,8 @@ pictures are cut into patches, whose pixels become channels, and the finest grid
 Cutting goes on, to half the sides and twice the channels each time, down to about 4x4; there one cut more makes a
 single vector, on which a residual MLP works. A tiny picture, up to about 10x10, is one patch: there is the MLP alone.
 
-All residual branches have two layers, the second zero at first and the first scaled down with the number of branches
-(fix-up initialisation, Zhang et al. 2019), so that no normalisation is needed, as in R3GAN.
+All residual branches have two layers, the second zero at first and the first scaled down with the number of branches,
+in the manner of fix-up initialisation (Zhang et al. 2019), so that no normalisation is needed, as in R3GAN.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from sparring.networks.layers import (
     GAIN,
-    Judge,
+    Head,
     Latent,
     Shape,
     activate,
@@ -98,7 +98,7 @@ class Discriminator(nn.Module):
             layers += [Cut(fine, coarse)]
             layers += [Block(coarse, branches) for _ in range(depth)]
         self.layers = nn.Sequential(*layers)
-        self.judge = Judge(grids[-1].channels, classes)
+        self.judge = Head(grids[-1].channels, classes)
         if spectral_norm:
             normalise(self)
 

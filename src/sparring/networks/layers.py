@@ -102,7 +102,7 @@ class Latent(nn.Module):
         return torch.cat([z, self.embedding(y)], dim=1)
 
 
-class Judge(nn.Module):
+class Head(nn.Module):
     """The head of a discriminator: logits from features f (N, size), with labels by projection, in float32.
 
     logit = <v, f> + b + <V y, f>: a verdict on the picture, and one on whether it goes with the label.

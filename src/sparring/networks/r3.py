@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sparring.errors import SettingError
 from sparring.networks.layers import (
     GAIN,
-    Judge,
+    Head,
     Latent,
     Shape,
     activate,
@@ -122,7 +122,7 @@ class Discriminator(nn.Module):
         # One filter a channel over the whole grid, the counterpart of the generator's basis.
         self.basis = nn.Conv2d(channels[-1], channels[-1], grids[-1], groups=channels[-1], bias=False)
         draw_weights(self.basis, gain=1)
-        self.judge = Judge(channels[-1], classes)
+        self.judge = Head(channels[-1], classes)
         if spectral_norm:
             normalise(self)
 

@@ -1,4 +1,4 @@
-"""Spectral normalisation (Miyato et al. 2018): no layer stretches any input more than onefold."""
+"""Spectral normalisation (Miyato et al. 2018): no weight matrix stretches a vector more than onefold."""
 
 import torch
 from torch import Tensor, nn

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from PIL.Image import Image
 from torch import Tensor, nn
 
+from sparring.adversarial.augment import Transformation
 from sparring.metrics.quality import Quality
 from sparring.randomness import Random
 from sparring.tasks.sample import Sample, View
@@ -24,6 +25,9 @@ class Task(Protocol):
 
     def fake(self, generator: nn.Module, batch: Any, random: Random) -> Sample:
         """What G makes for this batch, with the same parts and condition as the real sample."""
+
+    def augmented(self, sample: Sample, transformation: Transformation) -> Sample:
+        """The sample with the parts that are pictures transformed, all of a sample alike."""
 
     def losses(self, player: str, view: View) -> Mapping[str, tuple[float, Tensor]]:
         """Further losses of `player` (`generator` or `discriminator`) by name, each with its weight."""

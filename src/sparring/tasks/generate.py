@@ -1,6 +1,6 @@
 """Pictures from noise: the plain GAN, with or without classes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -9,7 +9,7 @@ from PIL.Image import Image
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from sparring.adversarial.augment import mirror
+from sparring.adversarial.augment import Transformation, mirror
 from sparring.config import Settings
 from sparring.data import Batch, Pictures
 from sparring.errors import SettingError
@@ -76,20 +76,17 @@ class Blueprint:
             raise SettingError(f"label {label!r}: the classes are 0 to {len(self.classes) - 1}: {listed}")
         return number
 
-    def latents(self, indices: Sequence[int], seed: int) -> tuple[Tensor, Tensor]:
-        """What sample i of a seed is made from: z (n, z_dim) and class numbers int64 (n,), 0 where there are none.
+    def latents(self, block: int, seed: int) -> tuple[Tensor, Tensor]:
+        """What samples FORWARD * block and the next are made from: z (FORWARD, z_dim) and class numbers (FORWARD,).
 
-        Sample i depends on (seed, i) alone. Classes come as often as in the training data.
+        Without classes all numbers are 0; with them, classes come as often as in the training data. A generator a block
+        rather than a sample, since torch keeps 32 bits of a seed: among a million samples some would be the same.
         """
+        generator = torch.Generator().manual_seed(key(seed, "latents", block))
+        z = torch.randn(FORWARD, self.z_dim, generator=generator)
         shares = torch.tensor(self.class_shares or (1.0,), dtype=torch.float64).cumsum(0)
-        z = torch.empty(len(indices), self.z_dim)
-        labels = torch.empty(len(indices), dtype=torch.int64)
-        for row, index in enumerate(indices):
-            generator = torch.Generator().manual_seed(key(seed, "latent", index))
-            z[row] = torch.randn(self.z_dim, generator=generator)
-            drawn = torch.rand(1, generator=generator, dtype=torch.float64) * shares[-1]
-            labels[row] = int(torch.searchsorted(shares, drawn).clamp(max=len(shares) - 1))
-        return z, labels
+        drawn = torch.rand(FORWARD, generator=generator, dtype=torch.float64) * shares[-1]
+        return z, torch.searchsorted(shares, drawn, right=True).clamp(max=len(shares) - 1)
 
 
 @torch.no_grad()
@@ -113,8 +110,8 @@ def sample(
     device = next(generator.parameters()).device
     first, last = start // FORWARD, -(-(start + n) // FORWARD)
     pictures = [torch.empty(0, *blueprint.shape, dtype=torch.uint8)]
-    for chunk in range(first, last):
-        z, labels = blueprint.latents(range(chunk * FORWARD, (chunk + 1) * FORWARD), seed)
+    for block in range(first, last):
+        z, labels = blueprint.latents(block, seed)
         if label is not None:
             labels.fill_(label)
         y = one_hot(labels, len(blueprint.classes)).float().to(device) if blueprint.classes else None
@@ -175,6 +172,10 @@ class Generate:
         """The classes of the batch as float (N, classes)."""
         return None if batch.labels is None else one_hot(batch.labels, len(self.blueprint.classes)).float()
 
+    def augmented(self, sample: Sample, transformation: Transformation) -> Sample:
+        """The picture transformed."""
+        return sample.with_differentiable([transformation(part) for part in sample.differentiable])
+
     def losses(self, player: str, view: View) -> Mapping[str, tuple[float, Tensor]]:
         """None besides the game itself."""
         return {}
@@ -188,12 +189,12 @@ class Generate:
         if len(self.data) < NEIGHBOURS:
             return {}
         made = sample(generator, self.blueprint, FORWARD, seed=0)
-        return {"nearest": nearest_grid(made, self.data.images.cpu(), count=NEIGHBOURS)}
+        return {"nearest": nearest_grid(made, self.data.images, count=NEIGHBOURS)}
 
     def judge(self, generator: nn.Module) -> Quality:
         """Precision, recall, density, coverage and copies against the same part of the training set each time."""
-        count = self.settings.quality_samples
-        spread = torch.linspace(0, len(self.data) - 1, min(count, len(self.data))).long()
+        count, compared = self.settings.quality_samples, min(self.settings.quality_samples, len(self.data))
+        spread = torch.arange(compared) * len(self.data) // compared
         made = sample(generator, self.blueprint, count, JUDGED_SEED)
         return judge(self.data.images[spread.to(self.data.images.device)], made, limit=count)
 

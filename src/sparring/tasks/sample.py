@@ -12,7 +12,7 @@ class Sample:
 
     parts: tensors with the samples in the first dimension: a picture; a picture and its mask; tokens; frames and times.
     condition: float (N, classes), rows that sum to one, or None.
-    smooth: the positions in `parts` that carry gradients, are augmented and penalised.
+    smooth: the positions in `parts` that carry gradients, at which D's slope is penalised.
     """
 
     parts: tuple[Tensor, ...]

@@ -44,6 +44,7 @@ class State:
     quality: dict[str, Any] | None = None
     best_score: float = -1.0
     best_images: int = 0
+    evaluated_images: int = -1
     kept: list[int] = field(default_factory=list)
 
 
@@ -165,7 +166,7 @@ class Match:
         self.start_from(groups)
         load_optimizer_tensors(self.generator, groups["generator-optimizer"])
         load_optimizer_tensors(self.discriminator, groups["discriminator-optimizer"])
-        self.state = State(**state)
+        self.state = State(**{name: value for name, value in state.items() if name in State.__dataclass_fields__})
         self.micro_batch.size = self.state.micro_batch
         self.controller.restore(self.state.augment)
 

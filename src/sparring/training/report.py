@@ -22,7 +22,7 @@ from PIL import Image
 from sparring.config import Settings
 from sparring.errors import RunError
 from sparring.training.charts import Curve, chart
-from sparring.training.run import read_json, read_lines, write_text
+from sparring.training.files import read_json, read_lines, write_text
 from sparring.training.wording import duration, printable, share
 
 HISTORY = 6

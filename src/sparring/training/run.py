@@ -3,21 +3,22 @@
 Whatever is read later is written aside and renamed, so that a crash at any moment leaves the last good version.
 """
 
-import contextlib
-import hashlib
 import json
+import math
 import os
 import platform
 import shutil
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -27,12 +28,16 @@ from sparring import config
 from sparring.config import Settings
 from sparring.errors import RunError
 from sparring.model import FILE, save_generator, write_tensors
+from sparring.training.files import checksum, flush, read_json, read_lines, reading, write_json, write_text, writing
+
+SILENCE = 120.0
+"""Seconds without a word after which a run on another host counts as dead."""
 
 
 class Run:
     """The files of one run, by meaning. Making one reads and writes nothing."""
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | PathLike[str]) -> None:
         self.folder = Path(folder)
         self.config = self.folder / "config.toml"
         self.generator = self.folder / FILE
@@ -40,6 +45,7 @@ class Run:
         self.samples = self.folder / "samples"
         self.checkpoints = self.folder / "checkpoints"
         self.tensorboard = self.folder / "tensorboard"
+        self.lock = FileLock(self.folder / ".lock", timeout=0)
 
     def __str__(self) -> str:
         return str(self.folder)
@@ -48,23 +54,48 @@ class Run:
         return str(self.folder)
 
     def refuse_if_taken(self) -> None:
-        """Raises: RunError if the folder holds something already."""
-        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
-            what = "holds a run already" if self.config.is_file() else "is not empty"
-            hint = f": `sparring resume {self}` goes on with it" if self.config.is_file() else ""
-            raise RunError(f"{self} {what}{hint}; give another --out for a new one")
+        """Raises: RunError if the folder holds something already, or cannot be looked at."""
+        with reading(self.folder):
+            taken = self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir()))
+            is_run = self.config.is_file()
+        if taken:
+            what = f"holds a run already: `sparring resume {self}` goes on with it" if is_run else "is not empty"
+            raise RunError(f"{self} {what}; give another --out for a new one")
 
-    def create(self, settings: Settings) -> None:
-        """Makes the folder and writes its settings and the environment.
+    def create(self, settings: Settings, about: Mapping[str, Any]) -> None:
+        """Makes the folder with the environment, what is told `about` the run (JSON by file name), and its settings.
 
+        The settings come last, for they make a folder a run. From here on the run is locked.
         Raises: RunError if the folder holds something already, or cannot be written.
         """
         self.refuse_if_taken()
         with writing(self.folder):
             self.samples.mkdir(parents=True)
             self.checkpoints.mkdir()
-            config.save(settings, self.config)
+            self.lock_or_refuse()
             write_json(self.folder / "environment.json", environment(settings.device))
+            for name, values in about.items():
+                write_json(self.folder / name, values)
+            self.write_settings(settings)
+
+    def lock_or_refuse(self) -> None:
+        """Takes the run for this process, until it ends or `lock.release()`.
+
+        Raises: RunError if another process has it, or the folder cannot be written.
+        """
+        with writing(self.folder):
+            try:
+                self.lock.acquire()
+            except Timeout:
+                owner = self.read_summary().get("pid", "unknown")
+                raise RunError(f"{self} is being trained by process {owner}") from None
+
+    def write_settings(self, settings: Settings) -> None:
+        """Replaces the settings.
+
+        Raises: RunError if the folder cannot be written.
+        """
+        write_text(self.config, config.dumps(settings))
 
     def existing(self) -> "Run":
         """Itself, if the folder holds a run.
@@ -96,22 +127,42 @@ class Run:
 
         Raises: RunError if it cannot be read.
         """
-        path = self.folder / "summary.json"
-        if not path.is_file():
-            return {}
-        summary: dict[str, Any] = read_json(path)
-        if summary.get("state") == "running" and not alive(summary):
+        summary = self.read_summary()
+        if summary.get("state") == "running" and not self.is_alive(summary):
             summary["state"] = "interrupted"
         return summary
+
+    def read_summary(self) -> dict[str, Any]:
+        """What `summary.json` says, true or no longer so.
+
+        Raises: RunError if it cannot be read.
+        """
+        path = self.folder / "summary.json"
+        summary = read_json(path) if path.is_file() else {}
+        if not isinstance(summary, dict):
+            raise RunError(f"{path}: damaged: it should hold one JSON object")
+        return summary
+
+    def is_alive(self, summary: Mapping[str, Any]) -> bool:
+        """Whether a process trains the run: on this host it holds the lock, on another it wrote within two minutes."""
+        if summary.get("host") == socket.gethostname():
+            try:
+                with self.lock:
+                    return self.lock.lock_counter > 1
+            except Timeout:
+                return True
+            except OSError:
+                pass  # a folder of somebody else, whose lock cannot be tried
+        try:
+            age = datetime.now(UTC) - datetime.fromisoformat(str(summary.get("updated")))
+        except ValueError:
+            return False
+        return age.total_seconds() < SILENCE
 
     def write_summary(self, **values: Any) -> None:
         """Replaces `summary.json`; says which process on which host wrote it."""
         owner = {"pid": os.getpid(), "host": socket.gethostname(), "updated": now()}
         write_json(self.folder / "summary.json", values | owner)
-
-    def write(self, name: str, values: Any) -> None:
-        """Writes one JSON file of the run."""
-        write_json(self.folder / name, values)
 
     def append(self, name: str, line: Mapping[str, Any]) -> None:
         """Adds one line to `metrics.jsonl` or `events.jsonl`."""
@@ -123,11 +174,12 @@ class Run:
         self.append("events.jsonl", {"time": now(), "images": images, "event": name, "message": message})
 
     def forget_after(self, images: int) -> None:
-        """Drops the measurements later than a checkpoint: they will be made again."""
-        path = self.folder / "metrics.jsonl"
-        if path.is_file():
-            lines = [line for line in read_lines(path) if line["images"] <= images]
-            write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
+        """Drops measurements later than a checkpoint, which will be made again, and lines that a crash cut short."""
+        for name, latest in (("metrics.jsonl", images), ("events.jsonl", math.inf)):
+            path = self.folder / name
+            if path.is_file():
+                lines = [line for line in read_lines(path) if line["images"] <= latest]
+                write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
 
     def save_checkpoint(self, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> Path:
         """Writes `checkpoints/step-N` whole: one safetensors file for each group of tensors, then `state.json`.
@@ -163,7 +215,9 @@ class Run:
         return sorted(int(path.name[5:]) for path in found if path.name[5:].isdigit())
 
     def keep_checkpoints(self, steps: set[int]) -> None:
-        """Deletes all other checkpoints."""
+        """Deletes all other checkpoints, and what crashes left half written or half deleted."""
+        for left in self.checkpoints.glob(".*"):
+            shutil.rmtree(left, ignore_errors=True)
         for step in set(self.steps()) - steps:
             self._delete(self.checkpoints / f"step-{step:09d}")
 
@@ -215,23 +269,6 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def alive(summary: Mapping[str, Any]) -> bool:
-    """Whether the process that wrote a summary still runs; on another host: whether it wrote within two minutes."""
-    if summary.get("host") != socket.gethostname():
-        age = datetime.now(UTC) - datetime.fromisoformat(summary["updated"])
-        return age.total_seconds() < 120
-    # A container that starts again often gets the number it had: a process does not mistake its own for another's.
-    if summary["pid"] == os.getpid():
-        return False
-    try:
-        os.kill(summary["pid"], 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def environment(device: str) -> dict[str, Any]:
     """What the numbers of a run were made with."""
     names = ("sparring", "torch", "numpy", "safetensors", "Pillow", "scikit-learn")
@@ -244,70 +281,3 @@ def environment(device: str) -> dict[str, Any]:
         "command": sys.argv,
         "packages": {name: metadata.version(name) for name in names},
     }
-
-
-@contextlib.contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Turns what a disk can refuse into a sentence.
-
-    Raises: RunError.
-    """
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise RunError(f"{folder}: cannot be written: {reason}; what was saved before is whole") from error
-
-
-def read_json(path: Path) -> Any:
-    """The content of a JSON file.
-
-    Raises: RunError if it cannot be read.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: cannot be read: {error}") from None
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a .jsonl file; a last line that a crash cut short is left out."""
-    lines = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        with contextlib.suppress(ValueError):
-            lines.append(json.loads(line))
-    return lines
-
-
-def write_json(path: Path, values: Any) -> None:
-    """Writes a JSON file whole or not at all."""
-    write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file whole or not at all.
-
-    Raises: RunError.
-    """
-    aside = path.with_name(f".{path.name}.new")
-    with writing(path.parent):
-        try:
-            aside.write_text(text, encoding="utf-8")
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
-
-
-def flush(path: Path) -> None:
-    """Waits until a file or folder is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def checksum(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

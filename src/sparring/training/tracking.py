@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -43,10 +44,8 @@ class TensorBoard:
     """Event files that `tensorboard --logdir` reads; the step of every value is the number of images shown."""
 
     def __init__(self, folder: Path) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            raise SettingError("tensorboard=true needs the package: pip install tensorboard") from None
+        from torch.utils.tensorboard import SummaryWriter
+
         self.writer = SummaryWriter(str(folder))
 
     def __enter__(self) -> "TensorBoard":
@@ -68,8 +67,11 @@ class TensorBoard:
 
 
 def open_board(folder: Path | None) -> Board:
-    """A TensorBoard writer into a folder, or none.
-
-    Raises: SettingError if the package is not installed.
-    """
+    """A TensorBoard writer into a folder, or none."""
     return TensorBoard(folder) if folder else NoBoard()
+
+
+def need_tensorboard() -> None:
+    """Raises: SettingError if the package is not installed."""
+    if find_spec("tensorboard") is None:
+        raise SettingError("tensorboard=true needs the package: pip install tensorboard")

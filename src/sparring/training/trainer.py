@@ -9,6 +9,7 @@ import math
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -33,6 +34,12 @@ LARGEST_SHARE = 0.02
 KEPT = 2
 
 Ending = Literal["finished", "interrupted", "stopped by the guard", "failed"]
+
+BROKEN: tuple[Ending, str] = (
+    "stopped by the guard",
+    "a loss or a weight is no longer a number; the last checkpoint is from before. "
+    "Train again with a lower learning_rate or a higher penalty_strength",
+)
 
 
 class Clock:
@@ -66,10 +73,9 @@ class Trainer:
         self.monitor = monitor
         self.board = open_board(run.tensorboard if settings.tensorboard else None)
         self.sums: dict[str, Tensor] = {}
-        self.summed = 0
+        self.counts: Counter[str] = Counter()
         self.logged = (match.state.images, match.state.seconds)
         self.speed = 0.0
-        self.evaluated_images = -1
         match.micro_batch.on_shrink = self._tell_shrunk
 
     def train(self) -> Ending:
@@ -88,6 +94,9 @@ class Trainer:
                 stopped = isinstance(error, KeyboardInterrupt)
                 self._summarise("interrupted" if stopped else "failed", str(error) or type(error).__name__)
             raise
+        if ending == "finished":
+            for name, picture in self.task.illustrations(self.match.average).items():
+                self.run.save_picture(picture, self.run.samples / f"{name}.png")
         self._summarise(ending, message)
         self.run.event(ending, self.match.state.images, message)
         self._report()
@@ -106,34 +115,34 @@ class Trainer:
         )
         if state.step == 0:
             saves.run(self._save, clock)  # a run that is killed at once can be resumed as well
-        ending = self._ending(interrupted())
-        while ending is None:
+        while (ending := self._ending(interrupted())) is None:
             self._add(match.play())
             state.seconds = clock()
-            ending = self._ending(interrupted())
             evaluate, checkpoint = self._passed(settings.evaluate_every), self._passed(settings.checkpoint_every)
-            if not (ending or evaluate or checkpoint or logs.due(state.seconds)):
+            if not (evaluate or checkpoint or logs.due(state.seconds)):
                 continue
             logs.run(self._log, clock)
             if not self._is_sound():
-                return "stopped by the guard", (
-                    "a loss or a weight is no longer a number; the last checkpoint is from before. "
-                    "Train again with a lower learning_rate or a higher penalty_strength"
-                )
-            if evaluate or (ending and ending[0] == "finished"):
+                return BROKEN
+            if evaluate:
                 self._evaluate()
-            if ending:
-                for name, picture in self.task.illustrations(match.average).items():
-                    self.run.save_picture(picture, self.run.samples / f"{name}.png")
             if checkpoint:
                 state.kept = [*state.kept, state.step][-KEPT:]
-            if ending or checkpoint or saves.due(state.seconds):
+            if checkpoint or saves.due(state.seconds):
                 saves.run(self._save, clock)
-            if ending or previews.due(state.seconds):
+            if previews.due(state.seconds):
                 previews.run(self._preview, clock)
             if reports.due(state.seconds):
                 reports.run(self._report, clock)
             state.seconds = clock()
+        if self.counts:
+            self._log()
+            if not self._is_sound():
+                return BROKEN
+        if ending[0] == "finished":
+            self._evaluate()
+        self._save()
+        self._preview()
         return ending
 
     def _ending(self, interrupted: bool) -> tuple[Ending, str] | None:
@@ -156,13 +165,13 @@ class Trainer:
     def _add(self, terms: dict[str, Tensor]) -> None:
         for name, term in terms.items():
             self.sums[name] = self.sums[name] + term if name in self.sums else term
-        self.summed += 1
+            self.counts[name] += 1  # a penalty need not be part of every step
 
     def _log(self) -> None:
         state = self.match.state
         images, seconds = state.images - self.logged[0], state.seconds - self.logged[1]
         self.speed = images / max(seconds, 1e-9)
-        means = {name: float(total) / self.summed for name, total in self.sums.items()}
+        means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
         self.measured = {
             "images": state.images,
             "seconds": round(state.seconds, 3),
@@ -171,7 +180,7 @@ class Trainer:
             **means,
             **self.match.schedule(),
         }
-        self.sums, self.summed, self.logged = {}, 0, (state.images, state.seconds)
+        self.sums, self.counts, self.logged = {}, Counter(), (state.images, state.seconds)
         self.run.append("metrics.jsonl", {k: v if math.isfinite(v) else None for k, v in self.measured.items()})
         self.board.scalars(self.measured, state.images)
         self.monitor.update(self.measured, min(self.match.progress, 1.0), self._seconds_left())
@@ -189,9 +198,9 @@ class Trainer:
     def _evaluate(self) -> None:
         """Judges the averaged generator; the best so far becomes the generator to use."""
         state = self.match.state
-        if self.evaluated_images == state.images:
+        if state.evaluated_images == state.images:
             return
-        self.evaluated_images = state.images
+        state.evaluated_images = state.images
         self._write_grid(self.run.samples / f"grid-{state.images:09d}.png")
         try:
             quality = asdict(self.task.judge(self.match.average))
@@ -246,9 +255,13 @@ class Trainer:
         )
 
     def _tell_shrunk(self, size: int) -> None:
-        message = f"out of memory: {size} images at a time from now on; the result is the same, it takes longer"
-        self.monitor.note(message, urgent=True)
-        self.run.event("out of memory", self.match.state.images, message)
+        self.monitor.note(shrunk(size), urgent=True)
+        self.run.event("out of memory", self.match.state.images, shrunk(size))
+
+
+def shrunk(size: int) -> str:
+    """What people are told when memory ran out."""
+    return f"out of memory: {size} images at a time from now on; the result is the same, it takes longer"
 
 
 @contextlib.contextmanager
