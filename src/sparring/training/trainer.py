@@ -113,7 +113,7 @@ class Trainer:
             Clock(every, state.seconds)
             for every in (LOG_SECONDS, settings.preview_seconds, settings.save_seconds, REPORT_SECONDS)
         )
-        if state.step == 0:
+        if not self.run.steps():
             saves.run(self._save, clock)  # a run that is killed at once can be resumed as well
         while (ending := self._ending(interrupted())) is None:
             self._add(match.play())
