@@ -3,6 +3,8 @@
 import json
 import math
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 
 import pytest
@@ -13,6 +15,7 @@ from sparring.mosaic import grid
 from sparring.training import report
 from sparring.training.charts import Axis, Curve, chart
 
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = '"><script>alert(1)</script>\x1b[31m.png'
 VOID = {"meta", "img", "br", "link"}
 
@@ -240,3 +243,20 @@ def test_long_curves_are_thinned_to_means():
     heights = {point.split(",")[1] for point in path.split()}
     assert len(path.split()) <= 120
     assert len(heights) == 1
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+def test_a_real_browser_shows_it_offline_and_without_a_complaint(folder, tmp_path):
+    command = [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    command += [
+        "--disable-component-update",
+        "--disable-sync",
+        "--no-first-run",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ]
+    command += ["--enable-logging=stderr", "--virtual-time-budget=2000", "--dump-dom", report.write(folder).as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    page = Page(done.stdout)
+    assert "98 %" in page.text
+    assert page.tags.count("svg") >= 4
+    assert "CONSOLE" not in done.stderr
