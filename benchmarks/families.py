@@ -47,7 +47,7 @@ def play(
     place: str, survey: data.Survey, given: dict[str, Any], seconds: float, threads: int
 ) -> tuple[Match, Blueprint]:
     """A match of so many seconds of `threads` threads, whose schedules follow the time; and what to sample by."""
-    settings, _ = choose(place, given | {"minutes": seconds / 60}, survey, None)
+    settings, _ = choose(place, given | {"minutes": seconds / 60}, survey, 1.0)
     pictures = data.load(place, resolution=settings.resolution, channels=settings.channels)
     task = Generate(settings, pictures)
     match = Match(settings, pictures, task)

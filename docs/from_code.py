@@ -148,7 +148,7 @@ def example_settings() -> dict[str, str]:
 
     entry = Entry("1.jpg", None, EXAMPLE_SIDE, EXAMPLE_SIDE, "RGB", None)
     survey = Survey("photos/", [entry] * EXAMPLE_PICTURES, (), 0)
-    chosen, _ = choose("photos/", config.preset("default") | {"device": "cpu"}, survey, None)
+    chosen, _ = choose("photos/", config.preset("default") | {"device": "cpu"}, survey, 1.0)
     values = chosen.model_dump() | {"precision": "by the processor"}
     return {name: f"`{readable(value)}`" if name != "precision" else value for name, value in values.items()}
 

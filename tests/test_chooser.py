@@ -19,11 +19,11 @@ def pictures(folder: Path, count: int, *, height: int = 20, width: int = 20, mod
 
 def test_the_same_data_gives_the_same_settings(tmp_path: Path) -> None:
     survey = pictures(tmp_path / "a", 3)
-    assert choose("a", {"device": "cpu"}, survey, None) == choose("a", {"device": "cpu"}, survey, None)
+    assert choose("a", {"device": "cpu"}, survey, 1.0) == choose("a", {"device": "cpu"}, survey, 1.0)
 
 
 def test_proportions_are_kept_and_large_pictures_reduced(tmp_path: Path) -> None:
-    settings, choices = choose("a", {"device": "cpu"}, pictures(tmp_path / "a", 3, height=112, width=92), None)
+    settings, choices = choose("a", {"device": "cpu"}, pictures(tmp_path / "a", 3, height=112, width=92), 1.0)
     assert settings.resolution == (64, 53)
     assert "112x92" in next(choice.reason for choice in choices if choice.setting == "resolution")
 
@@ -33,17 +33,17 @@ def test_pictures_of_many_shapes_become_squares(tmp_path: Path) -> None:
     pictures(folder, 1, height=30, width=50)
     for number, size in enumerate([(40, 60), (55, 30), (33, 44)]):
         Image.new("RGB", size).save(folder / f"other{number}.png")
-    height, width = choose("a", {"device": "cpu"}, data.survey(folder), None)[0].resolution
+    height, width = choose("a", {"device": "cpu"}, data.survey(folder), 1.0)[0].resolution
     assert height == width
 
 
 def test_grey_pictures_get_one_channel(tmp_path: Path) -> None:
-    assert choose("a", {"device": "cpu"}, pictures(tmp_path / "a", 3, mode="L"), None)[0].channels == 1
+    assert choose("a", {"device": "cpu"}, pictures(tmp_path / "a", 3, mode="L"), 1.0)[0].channels == 1
 
 
 def test_what_is_given_stays_and_is_not_explained(tmp_path: Path) -> None:
     given = {"device": "cpu", "width": 48, "batch": 24, "augment": "diffaugment", "learning_rate": 0.5, "images": 99}
-    settings, choices = choose("a", given, pictures(tmp_path / "a", 3), "XL")
+    settings, choices = choose("a", given, pictures(tmp_path / "a", 3), 2.0)
     assert settings.model_dump().items() >= given.items()
     assert settings.micro_batch == 24
     assert settings.learning_rate_final == pytest.approx(0.05)
@@ -52,8 +52,8 @@ def test_what_is_given_stays_and_is_not_explained(tmp_path: Path) -> None:
 
 def test_an_explicit_budget_is_used_whole_and_a_chosen_one_may_stop_early(tmp_path: Path) -> None:
     survey = pictures(tmp_path / "a", 3)
-    assert choose("a", {"device": "cpu", "images": 1000}, survey, None)[0].patience is None
-    chosen = choose("a", {"device": "cpu"}, survey, None)[0]
+    assert choose("a", {"device": "cpu", "images": 1000}, survey, 1.0)[0].patience is None
+    chosen = choose("a", {"device": "cpu"}, survey, 1.0)[0]
     assert chosen.patience is not None
     assert chosen.images is not None
     assert 0 < chosen.patience < chosen.images
@@ -61,20 +61,20 @@ def test_an_explicit_budget_is_used_whole_and_a_chosen_one_may_stop_early(tmp_pa
 
 def test_capacity_grows_with_the_size(tmp_path: Path) -> None:
     survey = pictures(tmp_path / "a", 3)
-    widths = [choose("a", {"device": "cpu"}, survey, size)[0].width for size in SIZES]
+    widths = [choose("a", {"device": "cpu"}, survey, factor)[0].width for factor in SIZES.values()]
     assert widths == sorted(widths)
     assert widths[0] < widths[-1]
 
 
 def test_few_pictures_get_augmentation_and_many_a_larger_budget(tmp_path: Path) -> None:
-    settings, choices = choose("a", {"device": "cpu"}, pictures(tmp_path / "a", 3, height=40, width=40), None)
+    settings, choices = choose("a", {"device": "cpu"}, pictures(tmp_path / "a", 3, height=40, width=40), 1.0)
     assert settings.augment == "ada"
     assert settings.images == 400_000
     many = replace(data.survey("digits"), items=data.survey("digits").items * 100)
-    assert choose("a", {"device": "cpu"}, many, None)[0].images == pytest.approx(4 * 179_700, abs=128)
-    assert "3 pictures" in next(choice.reason for choice in choices if choice.setting == "augment")
+    assert choose("a", {"device": "cpu"}, many, 1.0)[0].images == pytest.approx(4 * 179_700, abs=128)
+    assert "by heart" in next(choice.reason for choice in choices if choice.setting == "augment")
 
 
 def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="device=cuda:99"):
-        choose("a", {"device": "cuda:99"}, pictures(tmp_path / "a", 3), None)
+        choose("a", {"device": "cuda:99"}, pictures(tmp_path / "a", 3), 1.0)

@@ -52,6 +52,7 @@ VALUES = {
     "seed": 0,
     "device": "cpu",
     "precision": "fp32",
+    "threads": 1,
     "save_seconds": 30.0,
     "preview_seconds": 30.0,
     "tensorboard": False,
@@ -72,6 +73,7 @@ def test_values_cover_every_setting() -> None:
         ("resolution=64x96", ("resolution", (64, 96))),
         ("channels=3", ("channels", 3)),
         ("images=none", ("images", None)),
+        ("images=1e5", ("images", 100_000)),
     ],
 )
 def test_assignments_of_the_command_line(text: str, expected: tuple[str, object]) -> None:
@@ -85,11 +87,13 @@ def test_assignments_of_the_command_line(text: str, expected: tuple[str, object]
         ("resolution=large", "64x96"),
         ("resolution=1x2x3", "64x96"),
         ("images=-5", "greater than or equal to 1"),
-        ("batch=abc", "valid integer"),
+        ("batch=abc", "a whole number, such as 100000"),
+        ("mirror=maybe", "true or false"),
+        ("minutes=5m", "a number"),
         ("penalty=r1r2", "did you mean r1\\+r2"),
         ("beta2=1", "less than 1"),
         ("minutes=nan", "finite"),
-        ("device=gpu", "device"),
+        ("device=gpu", "cpu, cuda, cuda:1 .* or mps"),
         ("batch", "KEY=VALUE"),
     ],
 )

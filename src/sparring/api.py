@@ -7,6 +7,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from sparring import config, data
 from sparring.adversarial.player import out_of_memory
 from sparring.chooser import SIZES, Choice, choose, every, pick_device
@@ -40,7 +42,7 @@ def train(
     source: a folder, archive or array of pictures, or the name of an embedded set such as `digits`.
     out: a folder that does not exist yet. preset: a name of `sparring presets`, or a TOML file.
     size: XS, S, M, L or XL, the one dial of capacity; auto is M. start_from: a run whose weights to start with; its
-    architecture is taken over. monitor: what is told on the way; None tells the logger `sparring` alone.
+    architecture is taken over. monitor: what is told on the way; None shows progress on standard error.
     settings: any of `sparring.config.Settings`; all others are chosen. `images` or `minutes` set the budget.
 
     Raises: DataError if there is no usable picture, SettingError for unknown or wrong settings, RunError if `out` is
@@ -50,8 +52,7 @@ def train(
     given = config.preset(preset) | mine
     if mine.get("images") is not None or mine.get("minutes") is not None:
         given |= {"images": mine.get("images"), "minutes": mine.get("minutes")}
-    size = size.upper()
-    if size != "AUTO" and size not in SIZES:
+    if size.upper() not in {"AUTO", *SIZES}:
         raise SettingError(f"size={size}: the sizes are {', '.join(SIZES)}, or auto")
     run = Run(out)
     run.refuse_if_taken()
@@ -62,15 +63,18 @@ def train(
     given.pop("data", None)
     embedded = isinstance(source, str) and source in data.EMBEDDED
     place = str(source) if embedded else str(Path(source).expanduser().absolute())
+    if not embedded and Path(out).absolute().is_relative_to(place):
+        raise RunError(f"{out} lies inside the pictures' folder, and its grids would count as pictures: choose another")
 
-    monitor = monitor or open_monitor(quiet=True)
+    monitor = monitor or open_monitor(f"sparring: {run}")
     with monitor, explaining_memory():
         survey = data.survey(place)
-        chosen, choices = choose(place, given, survey, None if size == "AUTO" else size)
+        chosen, choices = choose(place, given, survey, SIZES.get(size.upper(), 1.0))
         if chosen.tensorboard:
             need_tensorboard()
         pictures = load_pictures(chosen, monitor)
         task = TASKS[chosen.task](chosen, pictures)
+        torch.set_num_threads(chosen.threads)
         match = Match(chosen, pictures, task)
         match.micro_batch.on_shrink = lambda count: monitor.note(shrunk(count), urgent=True)
         if origin:
@@ -115,17 +119,23 @@ def resume(
             budget = {"images": images, "minutes": minutes, "patience": None}
             settings = config.complete(settings.model_dump() | budget)
         elif summary.get("state") == "finished":
+            larger = f"--minutes {2 * settings.minutes:g}" if settings.minutes else f"--images {2 * summary['images']}"
             raise RunError(
                 f"{run} is finished ({summary.get('message')}); a new budget counts from the beginning: "
-                f"`sparring resume {run} --images {2 * summary['images']}`"
+                f"`sparring resume {run} {larger}`"
             )
-        monitor = monitor or open_monitor(quiet=True)
+        monitor = monitor or open_monitor(f"sparring: {run}")
         with monitor, explaining_memory():
             pictures = load_pictures(settings, monitor)
             known = run.data()
             if (known.get("fingerprint"), known.get("pictures")) != (pictures.fingerprint, len(pictures)):
-                raise RunError(f"{settings.data} is not what {run} was trained on: its pictures have changed")
+                raise RunError(
+                    f"{settings.data} is not what {run} was trained on: its pictures have changed "
+                    f"({known.get('pictures')} then, {len(pictures)} now); a new run with these weights: "
+                    f"sparring train {settings.data} --out NEW --from {run}"
+                )
             task = TASKS[settings.task](settings, pictures)
+            torch.set_num_threads(settings.threads)
             match = Match(settings, pictures, task)
             match.restore(*run.load_checkpoint(settings.device))
             if match.progress >= 1 and summary.get("state") == "finished":
@@ -164,6 +174,11 @@ def load_pictures(settings: Settings, monitor: Monitor) -> data.Pictures:
     )
     for notice in pictures.notices:
         monitor.note(notice)
+    if pictures.skipped:
+        monitor.note(
+            f"{len(pictures):,} pictures, {len(pictures.skipped):,} files skipped; the report says why, "
+            f"and so does `sparring data check {settings.data}`"
+        )
     return pictures.to(settings.device)
 
 
@@ -186,7 +201,7 @@ def plan(choices: list[Choice], estimate: float) -> dict[str, Any]:
 def about(place: str, pictures: data.Pictures) -> dict[str, Any]:
     """What the report, and later runs, want to know of the pictures, for `data.json`."""
     return {
-        "name": pictures.name,
+        "name": Path(pictures.name).name,
         "source": place,
         "pictures": len(pictures),
         "shape": list(pictures.shape),

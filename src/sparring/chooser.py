@@ -65,6 +65,9 @@ EPOCHS = 4
 """Times that each picture is shown at least, unless somebody gives a budget."""
 
 EVALUATIONS = 20
+LEAST_BETWEEN = 1000
+"""Images between two evaluations at least: a run of seconds is not for being judged all the time."""
+
 CHECKPOINTS = 5
 
 
@@ -93,10 +96,10 @@ class Choices:
         return self.values[setting]
 
 
-def choose(data: str, given: Mapping[str, Any], survey: Survey, size: str | None) -> tuple[Settings, list[Choice]]:
+def choose(data: str, given: Mapping[str, Any], survey: Survey, factor: float) -> tuple[Settings, list[Choice]]:
     """Complete settings out of those that are given, and the choices that people should know of.
 
-    given: checked values by name, of the preset and of the user. size: one of SIZES, None for M.
+    given: checked values by name, of the preset and of the user. factor: capacity, one of the values of SIZES.
     Raises: SettingError if the given settings do not go together, or ask for a device that is not there.
     """
     settings = Choices(given)
@@ -116,10 +119,13 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, size: str | None
     pick("mirror", False)
 
     recipe = next(r for r in (CPU_RECIPES if on_cpu else GPU_RECIPES) if side <= r.side)
-    factor = SIZES[size or "M"]
     network = pick("network", recipe.network, f"learns most in a given time at {side} pixels on {where}")
     width, depth = (recipe.width, recipe.depth) if network == recipe.network else OTHERWISE[network]
-    pick("width", max(16, round(width * factor / 16) * 16), f"size {size or 'M'}")
+    pick(
+        "width",
+        max(16, round(width * factor / 16) * 16),
+        f"{factor:g} times that of size M" if factor != 1 else "size M",
+    )
     pick("depth", depth)
     pick("z_dim", Z_DIM)
     pick("spectral_norm", False)
@@ -152,15 +158,17 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, size: str | None
     budget = settings.values.get("images") or usual
     pick("images", None)
     pick("minutes", None)
-    pick("evaluate_every", every(budget / EVALUATIONS, batch))
+    pick("evaluate_every", every(max(budget / EVALUATIONS, LEAST_BETWEEN), batch))
     pick("checkpoint_every", every(budget / CHECKPOINTS, batch))
     # At most 256 MiB of pictures at once, and on a CPU not more than an evaluation is worth.
     pick("quality_samples", max(64, min(2000 if side <= 16 or not on_cpu else 512, 2**28 // (4 * side**2))))
 
-    pick("augment", *augmentation(survey.pictures, side))
+    pick("augment", *augmentation(side))
     pick("augment_target", RELATIVISTIC_TARGET if objective == "relativistic" else 0.6)
     pick("augment_images", min(500_000, max(budget // 4, 1)))
 
+    # A layer of a tiny network takes less time than threads take to meet, above all where others use the cores as well.
+    pick("threads", 1 if side <= TINY_SIDE else torch.get_num_threads())
     pick("precision", "bf16" if has_bf16(device) else "fp32")
     pick("save_seconds", 20.0)
     pick("preview_seconds", 5.0)
@@ -197,11 +205,11 @@ def resolution(survey: Survey, longest: int, where: str) -> tuple[tuple[int, int
     return chosen, f"{why}; the longer side is at most {longest} on {where}"
 
 
-def augmentation(pictures: int, side: int) -> tuple[str, str]:
+def augmentation(side: int) -> tuple[str, str]:
     """The augmentation, and why."""
     if side <= TINY_SIDE:
         return "none", "so few pixels have no room for it"
-    return "ada", f"{pictures:,} pictures: it comes on by itself if the discriminator learns them by heart"
+    return "ada", "it comes on by itself if the discriminator learns the pictures by heart"
 
 
 def pick_device(wanted: str | None) -> str:

@@ -26,12 +26,23 @@ def parse_resolution(value: Any) -> Any:
     try:
         return tuple(int(side) for side in value)
     except (TypeError, ValueError):
-        raise ValueError("a side as in 64, or height x width as in 64x96") from None
+        raise ValueError("a side as in 64, or height x width as in 64x64 or 64x96") from None
 
 
 def parse_none(value: Any) -> Any:
     """The word `none`, as the command line gives it, as None."""
     return None if value in ("none", "None") else value
+
+
+def parse_count(value: Any) -> Any:
+    """`1e5` and `100_000` in text as whole numbers."""
+    if isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            return value
+        return int(number) if number.is_integer() else value
+    return value
 
 
 def parse_whole(value: Any) -> Any:
@@ -41,7 +52,7 @@ def parse_whole(value: Any) -> Any:
 
 Side = Annotated[int, Field(ge=4, le=1024)]
 Resolution = Annotated[tuple[Side, Side], BeforeValidator(parse_resolution)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1), BeforeValidator(parse_count)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -109,10 +120,23 @@ class Settings(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = setting("machine", "fixes everything random")
     device: Device = setting("machine", "cpu, cuda, cuda:1, mps")
     precision: Literal["bf16", "fp32"] = setting("machine", "of the networks' layers; heads and losses are always fp32")
+    threads: Count = setting("machine", "cores that a CPU computes on; another number rounds differently")
     save_seconds: Annotated[float, Field(gt=0, le=30)] = setting("machine", "seconds of training between two saves")
     preview_seconds: Positive = setting("machine", "seconds between two previews on disk")
     tensorboard: bool = setting("machine", "write curves and grids for TensorBoard into RUN/tensorboard")
 
+
+WANTED = {
+    "int_parsing": "a whole number, such as 100000",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "string_pattern_mismatch": "cpu, cuda, cuda:1 (and so on) or mps",
+}
+"""What people are told for pydantic's kinds of errors, where its own words are those of programmers."""
 
 GROUPS = ("data", "players", "game", "optimiser", "budget", "machine")
 
@@ -132,11 +156,13 @@ def check(name: str, value: Any) -> Any:
     try:
         return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
-        problem = error.errors()[0]["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        problem = error.errors()[0]
+        wanted = WANTED.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+        wanted = wanted.removeprefix("Input should be ")
         choices = [choice for choice in get_args(field.annotation) if isinstance(choice, str)]
         near = difflib.get_close_matches(str(value), choices, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise SettingError(f"{name}={value}: it should be {problem}{hint} ({name}: {field.description})") from None
+        raise SettingError(f"{name}={value}: it should be {wanted}{hint} ({name}: {field.description})") from None
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:

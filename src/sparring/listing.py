@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -13,6 +14,7 @@ from sparring.training.run import Run
 from sparring.training.wording import compact, duration, printable, share
 
 SHOWN = 20
+QUALITIES = ("precision", "recall", "coverage")
 
 
 def find_runs(folder: Path) -> list[dict[str, Any]]:
@@ -40,10 +42,11 @@ def table(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
     if not runs:
         return Text("no runs here; `sparring train DATA --out RUN` makes one")
     shown = Table(box=None, header_style="bold")
-    for name, justify in {"run": "left", "state": "left", "data": "left", "images": "right", "time": "right"}.items():
-        shown.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    for name in ("score", "precision", "recall", "coverage"):
-        shown.add_column(name, justify="right")
+    shown.add_column("run", no_wrap=True, overflow="fold")
+    shown.add_column("state")
+    shown.add_column("data", no_wrap=True)
+    for name in ("images", "time", *QUALITIES):
+        shown.add_column(name, justify="right", no_wrap=True)
     for run in runs:
         quality = run.get("quality") or {}
         shown.add_row(
@@ -52,10 +55,7 @@ def table(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
             printable(Path(run.get("data", "")).name),
             compact(run.get("images", 0)),
             duration(run.get("seconds", 0)),
-            *(
-                f"{quality[name]:.3f}" if name in quality else "-"
-                for name in ("score", "precision", "recall", "coverage")
-            ),
+            *(share(quality[name]) if name in quality else "-" for name in QUALITIES),
         )
     return shown
 
@@ -103,7 +103,7 @@ def ending(run: Run, summary: Mapping[str, Any]) -> RenderableType:
     if latest.is_file():
         lines.append(f"samples  {latest}")
     if summary["state"] == "finished":
-        lines.append(f"more     sparring sample {run} --n 64 --out samples.png")
+        lines.append(f"more     sparring sample {quote(str(run))} --n 64 --out samples.png")
     else:
-        lines.append(f"go on    sparring resume {run}")
+        lines.append(f"go on    sparring resume {quote(str(run))}")
     return Text("\n".join(lines))

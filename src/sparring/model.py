@@ -67,7 +67,9 @@ class Model:
         Raises: SettingError for a number out of range or a class that is not known.
         """
         if n < 1 or start < 0:
-            raise SettingError(f"n={n}, start={start}: at least one sample, numbered from 0 on")
+            raise SettingError(
+                f"n={n}: it should be at least 1" if n < 1 else f"start={start}: it should be at least 0"
+            )
         if not 0 <= truncation <= 2:
             raise SettingError(f"truncation={truncation}: it should be from 0 to 2; 1 changes nothing")
         number = None if label is None else self.blueprint.class_number(label)

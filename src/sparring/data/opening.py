@@ -59,7 +59,9 @@ def _file(path: Path) -> Source:
 
 def _missing(path: Path) -> str:
     siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    sentence = f"{printable(str(path))}: no such file or folder, and no embedded set ({', '.join(EMBEDDED)})"
+    sentence = (
+        f"{printable(str(path))}: no such file or folder, and not an embedded set (there is: {', '.join(EMBEDDED)})"
+    )
     close = difflib.get_close_matches(path.name, [*EMBEDDED, *siblings], n=1)
     if not close:
         return sentence

@@ -43,7 +43,7 @@ class State:
     augment: dict[str, float] = field(default_factory=dict)
     quality: dict[str, Any] | None = None
     best_score: float = -1.0
-    best_images: int = 0
+    improved_images: int = 0
     evaluated_images: int = -1
     kept: list[int] = field(default_factory=list)
 

@@ -184,7 +184,11 @@ def verdict(quality: Record) -> str:
         "coverage": "of the real pictures have a sample close by (coverage)",
     }
     said = [f"{share(quality[name])} {words}" for name, words in sentences.items() if name in quality]
-    return f"{', '.join(said)}." if said else ""
+    protocol = quality.get("protocol", {})
+    seen = (
+        "" if protocol.get("resize", "none") == "none" else f"Reduced to {protocol['features']}, without any detail: "
+    )
+    return f"{seen}{', '.join(said)}." if said else ""
 
 
 def tiles(quality: Record) -> list[Tile]:

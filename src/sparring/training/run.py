@@ -50,6 +50,9 @@ class Run:
     def __str__(self) -> str:
         return str(self.folder)
 
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r})"
+
     def __fspath__(self) -> str:
         return str(self.folder)
 
@@ -59,7 +62,8 @@ class Run:
             taken = self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir()))
             is_run = self.config.is_file()
         if taken:
-            what = f"holds a run already: `sparring resume {self}` goes on with it" if is_run else "is not empty"
+            other = "is a file" if self.folder.is_file() else "is not empty"
+            what = f"holds a run already: `sparring resume {self}` goes on with it" if is_run else other
             raise RunError(f"{self} {what}; give another --out for a new one")
 
     def create(self, settings: Settings, about: Mapping[str, Any]) -> None:

@@ -149,10 +149,10 @@ class Trainer:
         state, patience = self.match.state, self.settings.patience
         if self.match.progress >= 1:
             return "finished", "the budget is used"
-        if patience and state.quality and state.images - state.best_images >= patience:
+        if patience and state.quality and state.images - state.improved_images >= patience:
             return "finished", f"quality has not improved for {patience:,} images"
         if interrupted:
-            return "interrupted", f"interrupted; `sparring resume {self.run}` goes on"
+            return "interrupted", "saved where it was"
         return None
 
     def _passed(self, every: int) -> bool:
@@ -214,7 +214,9 @@ class Trainer:
         self.board.scalars({f"quality/{k}": v for k, v in quality.items() if k != "protocol"}, state.images)
         self.monitor.update(line, min(self.match.progress, 1.0), self._seconds_left())
         if quality["score"] > state.best_score:
-            state.best_score, state.best_images = quality["score"], state.images
+            state.improved_images = state.images
+        if quality["score"] >= state.best_score:  # of equals, above all of zeros at the start, the newest is the best
+            state.best_score = quality["score"]
             state.quality = {**quality, "images": state.images}
             self._keep_generator()
 
