@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,3 +86,15 @@ def test_what_is_no_generator_is_said(tmp_path: Path) -> None:
     (tmp_path / "generator.safetensors").write_bytes(b"junk")
     with pytest.raises(RunError, match="damaged"):
         Model.load(tmp_path)
+
+
+def test_the_same_generator_gives_the_same_bytes_in_every_process(tmp_path: Path) -> None:
+    code = (
+        "import sys, torch; from sparring.model import Model; from tests.test_model import BLUEPRINTS\n"
+        "torch.manual_seed(0); blueprint = BLUEPRINTS['classes']\n"
+        "Model(blueprint.generator(), blueprint).save(sys.argv[1])"
+    )
+    files = [tmp_path / f"{number}.safetensors" for number in range(4)]
+    for file in files:
+        subprocess.run([sys.executable, "-c", code, str(file)], check=True, cwd=Path(__file__).parent.parent)
+    assert len({file.read_bytes() for file in files}) == 1

@@ -15,6 +15,8 @@ from sparring.tasks import generate
 
 FILE = "generator.safetensors"
 FORMAT = "sparring generator 1"
+"""The entry of the file's metadata that holds the blueprint as JSON."""
+
 BLUEPRINTS = {"generate": generate.Blueprint}
 
 
@@ -40,9 +42,9 @@ class Model:
         try:
             with safe_open(path, framework="pt", device=device) as file:
                 metadata = file.metadata() or {}
-                if metadata.get("format") != FORMAT:
-                    raise RunError(f"{path}: not a generator of this program (format {metadata.get('format')!r})")
-                values = json.loads(metadata["description"])
+                if FORMAT not in metadata:
+                    raise RunError(f"{path}: not a generator of this program")
+                values = json.loads(metadata[FORMAT])
                 weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
             blueprint = BLUEPRINTS[values["task"]].from_json(values)
             generator = blueprint.generator().to(device)
@@ -89,7 +91,8 @@ def save_generator(generator: nn.Module, description: dict[str, object], path: P
     """Writes weights and description whole or not at all: aside first, then renamed."""
     aside = path.with_name(f".{path.name}.new")
     try:
-        write_tensors(generator.state_dict(), aside, {"format": FORMAT, "description": json.dumps(description)})
+        # One entry alone: safetensors writes several in an order that changes from process to process.
+        write_tensors(generator.state_dict(), aside, {FORMAT: json.dumps(description)})
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
