@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,10 @@ def test_data_check_lists_what_would_be_skipped(tmp_path: Path) -> None:
 
 def test_presets_are_listed() -> None:
     assert "wgan-gp" in json.loads(sparring("presets", "--json", "-").stdout)["presets"]
+
+
+def test_the_version_is_told() -> None:
+    assert sparring("--version").stdout == f"sparring {version('sparring')}\n"
 
 
 @pytest.mark.parametrize(

@@ -46,16 +46,22 @@ def examples(*lines: str) -> str:
     return "\n\n".join(["[bold]Examples[/bold]", *(f"[cyan]$ {line}[/cyan]" for line in lines)])
 
 
-@app.callback()
-def options(
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
-) -> None:
-    """Train, judge and use generative adversarial networks: from a folder of pictures to new pictures."""
-    if version:
+def show_version(wanted: bool) -> None:
+    """Prints the version and ends, if it is wanted."""
+    if wanted:
         from sparring import __version__
 
         sys.stdout.write(f"sparring {__version__}\n")
         raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Train, judge and use generative adversarial networks: from a folder of pictures to new pictures."""
 
 
 @app.command(
