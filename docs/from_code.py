@@ -5,7 +5,8 @@ In the pages,
     <!-- code: adversarial/step.py#step -->                     shows a function or class as it is in the source,
     [the step](../src/sparring/adversarial/step.py#step)        links to its line on a page with the whole file,
     <!-- settings -->, <!-- recipes -->, <!-- sizes -->,
-    <!-- presets -->, <!-- networks -->, <!-- options: train --> are replaced by tables.
+    <!-- presets -->, <!-- networks -->, <!-- metrics -->,
+    <!-- spaces -->, <!-- options: train -->                    are replaced by tables.
 
 A name that no longer exists in the code stops the build.
 """
@@ -240,6 +241,31 @@ def networks(_: str | None) -> str:
     return table(("network", "what it is"), rows)
 
 
+def metrics(_: str | None) -> str:
+    """What each metric tells, its range, when it lies, and its source."""
+    from sparring.evaluation.catalogue import METRICS, NEEDS
+
+    parts = []
+    for name, metric in METRICS.items():
+        asked = " Computed only when it is named." if metric.asked else ""
+        rows = [
+            ("tells", metric.tells),
+            ("range", f"{metric.range}; best: {metric.better}"),
+            ("lies", metric.lies),
+            ("needs", f"{NEEDS[metric.needs]}.{asked}"),
+            ("source", metric.source),
+        ]
+        parts.append(f"### `{name}`: {metric.title}\n\n{table(('', ''), rows)}")
+    return "\n\n".join(parts)
+
+
+def spaces(_: str | None) -> str:
+    """The feature networks that have a name."""
+    from sparring.networks.features import SPACES
+
+    return table(("`--features`", "what it is"), [(f"`{name}`", space.about) for name, space in SPACES.items()])
+
+
 def options(argument: str | None) -> str:
     """Arguments and options of a command, `train` or `data.check`."""
     import typer.main
@@ -269,5 +295,7 @@ DIRECTIVES: dict[str, Callable[[Any], str]] = {
     "sizes": sizes,
     "presets": presets,
     "networks": networks,
+    "metrics": metrics,
+    "spaces": spaces,
     "options": options,
 }

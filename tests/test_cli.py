@@ -68,8 +68,48 @@ def test_samples_of_a_class_and_from_a_single_file(run: Path, tmp_path: Path) ->
 def test_runs_are_listed_with_state_and_quality(run: Path) -> None:
     answer = json.loads(sparring("runs", run.parent, "--json", "-").stdout)["runs"]
     assert [(entry["state"], entry["images"]) for entry in answer] == [("finished", 1280)]
-    assert 0 <= answer[0]["quality"]["score"] <= 1
+    recall = answer[0]["quality"]["metrics"]["recall"]
+    assert 0 <= recall["low"] <= recall["value"] <= recall["high"] <= 1
     assert "finished" in sparring("runs", run.parent).stderr
+
+
+def test_evaluate_prints_a_table_and_json(run: Path, tmp_path: Path) -> None:
+    done = sparring("evaluate", run, run, "--n", 100, "--json", "-", "--nearest", tmp_path / "nearest.png")
+    answer = json.loads(done.stdout)
+    assert {"fid", "kid", "precision", "recall", "density", "coverage", "memorisation", "modes"} <= set(
+        answer["metrics"]
+    )
+    for result in answer["metrics"].values():
+        assert result["low"] <= result["value"] <= result["high"]
+    assert answer["protocol"]["features"]["name"] == "pixels"
+    for words in ("95 % interval", "split: training", "Frechet distance", "8x8 grey"):
+        assert words in done.stderr
+    assert Image.open(tmp_path / "nearest.png").width > 100
+
+
+def test_evaluate_explains_its_metrics() -> None:
+    whole = sparring("evaluate", "--explain").stderr
+    assert all(words in whole for words in ("fid", "Heusel et al. 2017", "lies", "memorisation", "perceptual"))
+    answer = json.loads(sparring("evaluate", "--explain", "--metrics", "kid", "--json", "-").stdout)
+    assert list(answer["metrics"]) == ["kid"]
+
+
+def test_evaluate_says_what_is_wrong(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "weights.pt").write_bytes(b"nothing")
+    for arguments, words in {
+        (run,): "two sides are compared",
+        (run, tmp_path / "empty"): "no picture that can be used",
+        (run, run, "--metrics", "fdi"): "did you mean fid",
+        (run, run, "--features", "pixel"): "did you mean pixels",
+        (run, run, "--features", tmp_path / "weights.pt"): "weights.pt",
+        (run, run, "--n", 1): "at least 2 samples",
+        (run, run, "--resolution", "x"): "resolution",
+        (tmp_path / "absent.npz", run): "absent.npz",
+    }.items():
+        done = sparring("evaluate", *arguments, status=2)
+        assert words in done.stderr
+        assert done.stdout == ""
 
 
 def test_data_check_lists_what_would_be_skipped(tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ VALUES = {
     "evaluate_every": 320,
     "checkpoint_every": 320,
     "quality_samples": 64,
+    "quality_features": "pixels",
+    "quality_metric": "fid",
     "seed": 0,
     "device": "cpu",
     "precision": "fp32",

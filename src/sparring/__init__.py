@@ -4,9 +4,12 @@
 
     run = sparring.train("photos/", out="runs/photos")
     pictures = sparring.load(run).sample(16)  # uint8 (16, C, H, W)
+    quality = sparring.evaluate(run, run)  # its training data against its samples
+    quality.value("fid")
 
-`train` and `resume` return a `Run`, the folder with everything; `load` gives a `Model`. What a person can put right is
-a `SparringError`. Names are imported when they are first used, since torch takes its time.
+`train` and `resume` return a `Run`, the folder with everything; `load` gives a `Model`, `evaluate` an `Evaluation`.
+What a person can put right is a `SparringError`. Names are imported when they are first used, since torch takes its
+time.
 """
 
 from importlib import import_module
@@ -15,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sparring.api import load, resume, train
     from sparring.errors import DataError, MetricError, RunError, SettingError, SparringError
+    from sparring.evaluation.evaluator import evaluate
+    from sparring.evaluation.judgement import Evaluation
     from sparring.model import Model
     from sparring.training.run import Run
 
@@ -22,12 +27,14 @@ __version__ = "0.1.0"
 
 __all__ = [
     "DataError",
+    "Evaluation",
     "MetricError",
     "Model",
     "Run",
     "RunError",
     "SettingError",
     "SparringError",
+    "evaluate",
     "load",
     "resume",
     "train",
@@ -37,6 +44,8 @@ _HOMES = {
     "train": "sparring.api",
     "resume": "sparring.api",
     "load": "sparring.api",
+    "evaluate": "sparring.evaluation.evaluator",
+    "Evaluation": "sparring.evaluation.judgement",
     "Model": "sparring.model",
     "Run": "sparring.training.run",
 }

@@ -1,4 +1,4 @@
-"""What the command line, notebooks and programs call: train, resume, load."""
+"""What the command line, notebooks and programs call: train, resume, load. (`evaluate` is in `evaluation/`.)"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ from sparring.training.monitor import Monitor, open_monitor
 from sparring.training.run import Run
 from sparring.training.tracking import need_tensorboard
 from sparring.training.trainer import Trainer, shrunk
-from sparring.training.wording import duration
+from sparring.wording import duration
 
 ARCHITECTURE = ("network", "width", "depth", "z_dim", "spectral_norm", "resolution", "channels", "labels")
 TASKS = {"generate": Generate}

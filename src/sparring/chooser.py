@@ -16,6 +16,7 @@ from sparring.adversarial.augment import RELATIVISTIC_TARGET
 from sparring.config import Settings
 from sparring.data import Survey
 from sparring.errors import SettingError
+from sparring.evaluation.extraction import default_space
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,9 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, factor: float) -
     pick("evaluate_every", every(max(budget / EVALUATIONS, LEAST_BETWEEN), batch))
     pick("checkpoint_every", every(budget / CHECKPOINTS, batch))
     # At most 256 MiB of pictures at once, and on a CPU not more than an evaluation is worth.
+    space = pick("quality_features", default_space(*settings.values["resolution"]))
+    # Among pixels the Frechet distance is small before shapes are right: it knows means and covariances alone.
+    pick("quality_metric", "prc" if space == "pixels" else "fid")
     pick("quality_samples", max(64, min(2000 if side <= 16 or not on_cpu else 512, 2**28 // (4 * side**2))))
 
     pick("augment", *augmentation(side))

@@ -8,12 +8,13 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from sparring.errors import RunError, SparringError
+from sparring.errors import MetricError, RunError, SparringError
 
 app = typer.Typer(
     name="sparring",
@@ -206,6 +207,96 @@ def sample(
         write_samples(pictures, out)
         emit({"path": str(out), "n": n, "seed": seed, "shape": list(pictures.shape[1:])}, output)
         tell(f"{n:,} samples in {out}")
+
+
+@app.command(
+    epilog=examples(
+        "sparring evaluate runs/demo runs/demo",
+        "sparring evaluate photos/ runs/photos --json quality.json",
+        "sparring evaluate photos/ samples.zip --features inception --metrics fid,kid,inception_score",
+        "sparring evaluate real.npz generated.npz",
+        "sparring evaluate runs/photos runs/photos --nearest nearest.png",
+        "sparring evaluate --explain",
+    )
+)
+def evaluate(
+    real: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="A",
+            help="What is real: pictures, an embedded set, a run (its training data), or .npz of features or moments.",
+            show_default=False,
+        ),
+    ] = None,
+    generated: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="B",
+            help="What is generated: a run or .onnx generator (N samples of it), or the same kinds as A.",
+            show_default=False,
+        ),
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Names with commas; what applies and is quick if not given.")
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Space to compare in: pixels, lite0, inception, inception-clean, dinov2, NAME=WEIGHTS, "
+            "or a TorchScript or ONNX file.",
+        ),
+    ] = None,
+    n: Annotated[int, typer.Option("--n", metavar="N", help="Samples that are taken of a generator.")] = 10_000,
+    k: Annotated[int, typer.Option("--k", metavar="K", help="Neighbours of precision, recall and so on.")] = 5,
+    seed: Annotated[int, typer.Option(metavar="S", help="Of the samples.")] = 0,
+    resolution: Annotated[
+        str | None,
+        typer.Option(metavar="R|HxW", help="Compare at this size; that of B, at most that of A, if not given."),
+    ] = None,
+    device: Annotated[str | None, typer.Option(metavar="D", help="cpu, cuda or mps.")] = None,
+    nearest: Annotated[
+        Path | None,
+        typer.Option(metavar="PNG", help="Also write the most suspicious samples above the real ones they resemble."),
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say of each metric what it tells, its range and when it lies.")
+    ] = False,
+    output: Json = None,
+) -> None:
+    """Judge generated samples B against real ones A, each number with an interval and the protocol it holds under."""
+    with reporting(output):
+        if explain:
+            from sparring.evaluation.catalogue import METRICS, chosen
+            from sparring.evaluation.showing import explanation
+
+            names = list(METRICS) if metrics is None else chosen(metrics)
+            emit({"metrics": {name: asdict(METRICS[name]) for name in names}}, output)
+            show(explanation(names))
+            return
+        if real is None or generated is None:
+            raise MetricError("two sides are compared: sparring evaluate A B, A real and B generated")
+        from sparring import config
+        from sparring.evaluation.evaluator import evaluate as judge
+        from sparring.evaluation.showing import verdict
+        from sparring.training.monitor import open_monitor
+
+        with open_monitor(f"sparring evaluate {real} {generated}") as monitor:
+            found = judge(
+                real,
+                generated,
+                metrics,
+                features,
+                n=n,
+                k=k,
+                seed=config.check("seed", seed),
+                resolution=None if resolution is None else config.check("resolution", resolution),
+                device=None if device is None else config.check("device", device),
+                nearest=nearest,
+                progress=monitor.progress,
+            )
+        emit(found.to_json(), output)
+        show(verdict(found))
 
 
 @app.command(epilog=examples("sparring runs runs/"))

@@ -115,7 +115,14 @@ class Settings(BaseModel):
     patience: MaybeCount = setting("budget", "stop when the quality has not improved for so many images; none: never")
     evaluate_every: Count = setting("budget", "images between two evaluations, each of which may become the best")
     checkpoint_every: Count = setting("budget", "images between two checkpoints of which the last two are kept")
-    quality_samples: Annotated[int, Field(ge=64, le=50_000)] = setting("budget", "samples that an evaluation judges")
+    quality_samples: Annotated[int, Field(ge=64, le=50_000)] = setting("quality", "samples that an evaluation judges")
+    quality_features: str = setting(
+        "quality",
+        "space that pictures are compared in, or a TorchScript or ONNX file: as `sparring evaluate --features`",
+    )
+    quality_metric: Literal["fid", "kid", "precision", "recall", "density", "coverage", "prc"] = setting(
+        "quality", "what decides which generator is the best, and whether quality still improves"
+    )
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = setting("machine", "fixes everything random")
     device: Device = setting("machine", "cpu, cuda, cuda:1, mps")
@@ -138,7 +145,7 @@ WANTED = {
 }
 """What people are told for pydantic's kinds of errors, where its own words are those of programmers."""
 
-GROUPS = ("data", "players", "game", "optimiser", "budget", "machine")
+GROUPS = ("data", "players", "game", "optimiser", "budget", "quality", "machine")
 
 
 def check(name: str, value: Any) -> Any:

@@ -10,11 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from sparring.errors import RunError, SparringError
+from sparring.evaluation.judgement import interval, same_protocol, shown
 from sparring.training.run import Run
-from sparring.training.wording import compact, duration, printable, share
+from sparring.wording import compact, duration, printable
 
 SHOWN = 20
-QUALITIES = ("precision", "recall", "coverage")
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+QUALITIES = ("fid", "precision", "recall", "coverage")
 
 
 def find_runs(folder: Path) -> list[dict[str, Any]]:
@@ -41,23 +43,40 @@ def table(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
     """The runs for people."""
     if not runs:
         return Text("no runs here; `sparring train DATA --out RUN` makes one")
-    shown = Table(box=None, header_style="bold")
-    shown.add_column("run", no_wrap=True, overflow="fold")
-    shown.add_column("state")
-    shown.add_column("data", no_wrap=True)
-    for name in ("images", "time", *QUALITIES):
-        shown.add_column(name, justify="right", no_wrap=True)
+    listed = Table(box=None, header_style="bold")
+    listed.add_column("run", no_wrap=True, overflow="fold")
+    listed.add_column("state")
+    listed.add_column("data", no_wrap=True)
+    protocols = list(dict.fromkeys(protocol for run in runs if (protocol := _protocol(run))))
+    several = len(protocols) > 1
+    for name in ("images", "time", *QUALITIES, *["protocol"] * several):
+        listed.add_column(name, justify="right", no_wrap=True)
     for run in runs:
-        quality = run.get("quality") or {}
-        shown.add_row(
+        metrics = (run.get("quality") or {}).get("metrics", {})
+        listed.add_row(
             printable(Path(run["path"]).name),
             run.get("state", "new"),
             printable(Path(run.get("data", "")).name),
             compact(run.get("images", 0)),
             duration(run.get("seconds", 0)),
-            *(share(quality[name]) if name in quality else "-" for name in QUALITIES),
+            *(shown(name, metrics[name]["value"]) if name in metrics else "-" for name in QUALITIES),
+            *[_letter(protocols, run)] * several,
         )
-    return shown
+    notes = [f"{LETTERS[number]}: {protocol}" for number, protocol in enumerate(protocols[: len(LETTERS)])]
+    if several:
+        notes.append("Quality measured by different protocols, or on different data, does not compare.")
+    return Group(listed, *(Text(note, style="dim") for note in notes)) if several else listed
+
+
+def _protocol(run: Mapping[str, Any]) -> str:
+    """What the quality of a run has to have in common with another's to be compared; empty if there is none."""
+    protocol = (run.get("quality") or {}).get("protocol")
+    return f"{printable(Path(run.get('data', '')).name)}, {same_protocol(protocol)}" if protocol else ""
+
+
+def _letter(protocols: Sequence[str], run: Mapping[str, Any]) -> str:
+    protocol = _protocol(run)
+    return LETTERS[protocols.index(protocol) % len(LETTERS)] if protocol else "-"
 
 
 def describe_data(found: Mapping[str, Any]) -> RenderableType:
@@ -87,16 +106,13 @@ def ending(run: Run, summary: Mapping[str, Any]) -> RenderableType:
         f"{summary['images']:,} images in {duration(summary['seconds'])}",
     ]
     if quality := summary.get("quality"):
-        protocol = quality["protocol"]
-        lines.append(
-            f"best at {quality['images']:,} images: precision {share(quality['precision'])}, "
-            f"recall {share(quality['recall'])}, coverage {share(quality['coverage'])}, "
-            f"copies {share(quality['copies'])}"
-        )
-        lines.append(
-            f"  ({protocol['fake']:,} samples against {protocol['real']:,} real pictures, {protocol['features']}, "
-            f"{protocol['k']} neighbours)"
-        )
+        figures = [
+            f"{name} {shown(name, result['value'])} ({interval(name, result['low'], result['high'])})"
+            for name, result in quality["metrics"].items()
+        ]
+        lines.append(f"best {quality['metric']} at {quality['images']:,} images, with intervals of 95 %:")
+        lines.extend(f"  {figure}" for figure in figures)
+        lines.append(f"  protocol: {same_protocol(quality['protocol'])}")
     if run.report.is_file():
         lines.append(f"report   {run.report}")
     latest = run.samples / "latest.png"

@@ -7,7 +7,7 @@ from PIL import Image
 from torch import Tensor
 
 from sparring.metrics.manifold import neighbours
-from sparring.metrics.quality import pixels
+from sparring.networks.pixels import Pixels
 
 WIDE = 768
 """Pixels that a grid fills at most by enlarging; pictures that need more keep their size."""
@@ -65,16 +65,21 @@ def full_columns(count: int, proportion: float) -> int:
 def nearest_grid(samples: Tensor, training: Tensor, n: int = 8, count: int = 3) -> Image.Image:
     """The first `n` samples in a row, and below each its `count` nearest training pictures, nearest on top.
 
-    samples (S, C, H, W) and training (N, C, H, W) are uint8 and of one shape. Nearness is that of the pixel judge
-    (`metrics.quality`). A sample that looks like the picture under it was learnt by heart.
+    samples (S, C, H, W) and training (N, C, H, W) are uint8 and of one shape. Nearness is that of the pixels,
+    reduced to 16 a side. A sample that looks like the picture under it was learnt by heart.
 
     Raises: MetricError for no training pictures, or pictures of another shape.
     """
     samples = samples[:n].cpu()
     found = training[_nearest_pictures(samples, training, count).T.flatten().to(training.device)].cpu()
+    return above_others(samples, found)
+
+
+def above_others(samples: Tensor, others: Tensor) -> Image.Image:
+    """Samples uint8 (S, C, H, W) in a row, and below them the others (n * S, C, H, W), row by row, after a gap."""
     columns, (height, width) = len(samples), samples.shape[2:]
-    scale = max(1, min(_fit(columns, width, PADDING), _fit(1 + len(found) // columns, height, PADDING)))
-    above, below = grid(samples, columns, scale=scale), grid(found, columns, scale=scale)
+    scale = max(1, min(_fit(columns, width, PADDING), _fit(1 + len(others) // columns, height, PADDING)))
+    above, below = grid(samples, columns, scale=scale), grid(others, columns, scale=scale)
     gap = max(4, height * scale // 8)
     # The corner of a grid has the colour of its padding.
     both = above.crop((0, 0, 1, 1)).resize((above.width, above.height + gap + below.height))
@@ -88,15 +93,19 @@ def _nearest_pictures(samples: Tensor, training: Tensor, count: int) -> Tensor:
 
     In chunks, since the features of a large set (which may be memory-mapped) would not fit into memory.
     """
-    features = pixels(samples)
+    features = _pixels(samples)
     distances, indices = [], []
     for start in range(0, max(len(training), 1), CHUNK):
         chunk = training[start : start + CHUNK]
-        distance, index = neighbours(features, pixels(chunk), max(1, min(count, len(chunk))), dtype=torch.float32)
+        distance, index = neighbours(features, _pixels(chunk), max(1, min(count, len(chunk))))
         distances.append(distance)
         indices.append(start + index)
     columns = torch.cat(distances, 1).argsort(dim=1, stable=True)[:, :count]
     return torch.cat(indices, 1).gather(1, columns)
+
+
+def _pixels(images: Tensor) -> Tensor:
+    return Pixels().pooled(images.float() / 127.5 - 1)
 
 
 def _fit(number: int, side: int, padding: int) -> int:

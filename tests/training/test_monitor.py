@@ -9,11 +9,15 @@ import pytest
 from rich.console import Console
 
 from sparring.training.monitor import LiveMonitor, PlainMonitor, QuietMonitor, open_monitor
-from sparring.training.wording import compact, duration, printable, share
+from sparring.wording import compact, duration, printable, share
 
 CHOICES = [{"setting": "network", "value": "fast", "reason": "8x8 pictures on a CPU"}]
 MEASURED = {"images": 198400, "images_per_second": 2110.3, "discriminator_loss": 0.52, "r1": 0.031, "accuracy": 0.78}
-EVALUATED = {"images": 128000, "quality": {"precision": 0.913, "recall": 0.472, "coverage": 0.881, "score": 0.7}}
+QUALITY = {"fid": 1.236, "precision": 0.913, "recall": 0.472, "coverage": 0.881}
+EVALUATED = {
+    "images": 128000,
+    "quality": {name: {"value": value, "low": value, "high": value} for name, value in QUALITY.items()},
+}
 
 
 class Clock:
@@ -58,7 +62,7 @@ def test_log_tells_every_evaluation_and_note_at_once(log, clock):
         monitor.update(EVALUATED, 0.5, None)
         monitor.note("out of memory: 32 images at a time", urgent=True)
     assert log.getvalue().splitlines() == [
-        "quality after 128,000 images: precision 91 %, recall 47 %, coverage 88 %",
+        "quality after 128,000 images: fid 1.24, precision 91 %, recall 47 %, coverage 88 %",
         "warning: out of memory: 32 images at a time",
     ]
 

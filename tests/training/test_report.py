@@ -61,12 +61,22 @@ def measurement(images, **values):
     return {"images": images, "images_per_second": 2000.0, "learning_rate": 2e-4, "augment_p": 0.1} | usual | values
 
 
+def measured(**values):
+    return {name: {"value": value, "low": 0.9 * value, "high": 1.1 * value} for name, value in values.items()}
+
+
 @pytest.fixture
 def folder(tmp_path):
     """A run folder like those that the trainer leaves."""
-    quality = {"precision": 0.98, "recall": 0.67, "coverage": 0.91, "copies": 0.004, "score": 0.83}
-    protocol = {"features": "pixels 8x8", "k": 5, "real": 1797, "fake": 1797, "resize": "none"}
-    best = quality | {"images": 2000, "protocol": protocol}
+    quality = measured(fid=1.23, precision=0.98, recall=0.67, coverage=0.91, copies=0.004)
+    protocol = {
+        "features": {"name": "pixels", "title": "pixels, reduced to at most 16 a side"},
+        "pictures": {"height": 8, "width": 8},
+        "k": 5,
+        "real": {"count": 1797},
+        "generated": {"count": 2000},
+    }
+    best = {"metrics": quality, "metric": "fid", "images": 2000, "protocol": protocol, "notices": []}
     summary = {"state": "finished", "task": "generate", "images": 3000, "seconds": 118.0, "quality": best}
     skipped = [{"path": HOSTILE, "reason": "truncated"}]
     data = {"name": "digits", "pictures": 1797, "shape": [1, 8, 8], "classes": [], "skipped": skipped}
@@ -184,7 +194,8 @@ def test_nothing_is_left_aside(folder):
 def test_poor_quality_is_said(folder, quality, words):
     healthy = Page(read(folder)).text
     assert words not in healthy
-    change(folder, "summary.json", quality={"precision": 0.98, "recall": 0.67, "coverage": 0.9} | quality)
+    metrics = measured(**{"precision": 0.98, "recall": 0.67, "coverage": 0.9} | quality)
+    change(folder, "summary.json", quality={"metrics": metrics})
     assert words in Page(read(folder)).text
 
 

@@ -169,15 +169,24 @@ def test_numbers_that_break_stop_the_run_with_a_sound_checkpoint(
 
 
 def test_the_generator_to_use_is_the_best_evaluated_one(tmp_path: Path) -> None:
-    run = sparring.train("digits", out=tmp_path / "run", **SMALL | {"images": 3200})
-    scores = {
-        line["images"]: line["quality"]["score"]
+    run = sparring.train("digits", out=tmp_path / "run", **SMALL | {"images": 3200, "quality_metric": "fid"})
+    distances = {
+        line["images"]: line["quality"]["fid"]["value"]
         for line in read_lines(run.folder / "metrics.jsonl")
         if "quality" in line
     }
-    assert list(scores) == [640, 1280, 1920, 2560, 3200]
+    assert list(distances) == [640, 1280, 1920, 2560, 3200]
     best = run.summary()["quality"]
-    assert best["score"] == max(scores.values()) == scores[best["images"]]
+    assert best["metric"] == "fid"
+    assert best["metrics"]["fid"]["value"] == min(distances.values()) == distances[best["images"]]
+
+
+def test_the_best_is_by_the_metric_that_is_chosen(tmp_path: Path) -> None:
+    run = sparring.train("digits", out=tmp_path / "run", **SMALL | {"images": 1920, "quality_metric": "kid"})
+    distances = [
+        line["quality"]["kid"]["value"] for line in read_lines(run.folder / "metrics.jsonl") if "quality" in line
+    ]
+    assert run.summary()["quality"]["metrics"]["kid"]["value"] == min(distances)
 
 
 def test_the_run_folder_holds_what_is_promised(tmp_path: Path) -> None:

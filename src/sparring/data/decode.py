@@ -21,6 +21,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from sparring.errors import DataError
+
 VERSION = 1
 """Goes up whenever the same file would give other pixels, so that pictures kept by an older version are made anew."""
 
@@ -74,6 +76,18 @@ class Form:
     width: int
     channels: Literal[1, 3, 4]
     fit: Fit = "crop"
+
+
+def channels_of(number: int) -> Literal[1, 3, 4]:
+    """The number, if pictures can have so many channels.
+
+    Raises: DataError.
+    """
+    match number:
+        case 1 | 3 | 4:
+            return number
+        case _:
+            raise DataError(f"pictures with {number} channels; they can be grey (1), RGB (3) or RGBA (4)")
 
 
 def identify(stream: BinaryIO) -> Image.Image:

@@ -138,6 +138,12 @@ def _pixels() -> FeatureNetwork:
     return pixels.Pixels()
 
 
+def _wavelets() -> FeatureNetwork:
+    from sparring.networks import wavelets
+
+    return wavelets.Wavelets()
+
+
 def _lite0(path: Path | None = None) -> FeatureNetwork:
     from sparring.networks import efficientnet_lite
 
@@ -176,6 +182,10 @@ def _onnx(path: Path) -> FeatureNetwork:
 
 SPACES: dict[str, Space] = {
     "pixels": Space("the pictures themselves, reduced to 16 pixels a side; needs nothing, knows nothing", _pixels),
+    "wavelets": Space(
+        "energies of fixed, oriented wavelets on a coarse grid; needs nothing, knows shapes, textures and colours",
+        _wavelets,
+    ),
     "lite0": Space(
         "EfficientNet-Lite0, trained on ImageNet, in a package: quick on a CPU, no download", _lite0, _lite0
     ),

@@ -1,6 +1,7 @@
 """Where the weights of pretrained networks come from: found on the disk, or downloaded once and checked."""
 
 import hashlib
+import logging
 import os
 import tempfile
 import urllib.request
@@ -115,6 +116,8 @@ def _download(path: Path, check: Check, url: str) -> Path:
         part = Path(name)
         with os.fdopen(descriptor, "wb") as stream, urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
             expected = answer.headers.get("Content-Length")
+            size = f", {int(expected) / 1e6:,.0f} MB" if expected else ""
+            logging.getLogger("sparring").warning("downloading %s%s, once, to %s", url, size, path.parent)
             while chunk := answer.read(CHUNK):
                 stream.write(chunk)
             if expected is not None and stream.tell() != int(expected):

@@ -7,7 +7,7 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from sparring.adversarial.augment import Transformation
-from sparring.metrics.quality import Quality
+from sparring.evaluation.judgement import Evaluation
 from sparring.randomness import Random
 from sparring.tasks.sample import Sample, View
 
@@ -38,8 +38,11 @@ class Task(Protocol):
     def illustrations(self, generator: nn.Module) -> Mapping[str, Image]:
         """Further pictures for the report by name, made when the run ends."""
 
-    def judge(self, generator: nn.Module) -> Quality:
-        """How good the generator is, by a protocol that is the same throughout the run."""
+    def judge(self, generator: nn.Module) -> Evaluation:
+        """How good the generator is, by a protocol that is the same throughout the run.
+
+        Raises: MetricError if there is too little to compare.
+        """
 
     def describe(self) -> dict[str, Any]:
         """What `Model` must know to use the generator alone: JSON values, stored beside the weights."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import torch
@@ -12,10 +13,16 @@ from torch.nn.functional import one_hot
 from sparring.adversarial.augment import Transformation, mirror
 from sparring.config import Settings
 from sparring.data import Batch, Pictures
+from sparring.data.decode import Form, channels_of
 from sparring.errors import SettingError
-from sparring.metrics.quality import Quality, judge
+from sparring.evaluation.evidence import Evidence
+from sparring.evaluation.extraction import features_of, remembered_features
+from sparring.evaluation.galleries import Decoded, Drawn
+from sparring.evaluation.judgement import Evaluation
+from sparring.evaluation.measuring import Comparison, measure
 from sparring.mosaic import nearest_grid
 from sparring.networks import FAMILIES
+from sparring.networks.features import FeatureNetwork, open_features
 from sparring.randomness import Random, key
 from sparring.tasks.sample import Sample, View
 
@@ -23,6 +30,10 @@ FORWARD = 32
 """Pictures that always go through the generator at once when sampling: kernels sum in another order at another size."""
 PREVIEWED = 64
 NEIGHBOURS = 3
+MOST_REAL = 5_000
+"""Training pictures that samples are compared with in training, at most."""
+
+JUDGED = ("fid", "precision", "recall", "density", "coverage", "copies")
 JUDGED_SEED = 2**63 - 1
 """Evaluation has latents of its own, so that what is chosen by them is not what a user then samples."""
 
@@ -134,6 +145,7 @@ class Generate:
             shares = tuple((torch.bincount(data.labels, minlength=len(data.classes)) / len(data)).tolist())
         self.settings = settings
         self.data = data
+        self.features: FeatureNetwork = open_features(settings.quality_features, settings.device)
         self.blueprint = Blueprint(
             settings.network,
             data.shape,
@@ -191,12 +203,34 @@ class Generate:
         made = sample(generator, self.blueprint, FORWARD, seed=0)
         return {"nearest": nearest_grid(made, self.data.images, count=NEIGHBOURS)}
 
-    def judge(self, generator: nn.Module) -> Quality:
-        """Precision, recall, density, coverage and copies against the same part of the training set each time."""
-        count, compared = self.settings.quality_samples, min(self.settings.quality_samples, len(self.data))
-        spread = torch.arange(compared) * len(self.data) // compared
-        made = sample(generator, self.blueprint, count, JUDGED_SEED)
-        return judge(self.data.images[spread.to(self.data.images.device)], made, limit=count)
+    def judge(self, generator: nn.Module) -> Evaluation:
+        """Against the same part of the training set each time, and from the same latents."""
+        count, device = self.settings.quality_samples, self.settings.device
+
+        def draw(start: int, stop: int) -> Tensor:
+            return sample(generator, self.blueprint, stop - start, JUDGED_SEED, start=start)
+
+        gallery = Drawn(draw, count, self.data.shape)
+        about = {"kind": "generator", "name": "in training", "count": count, "seed": JUDGED_SEED}
+        made = Evidence("generated", about, gallery, features=features_of(gallery, self.features, device))
+        comparison = Comparison(self.training_set, made, self.features, most=count, device=device)
+        names = dict.fromkeys([self.settings.quality_metric, *JUDGED])
+        channels, height, width = self.data.shape
+        return measure(comparison, list(names), Form(height, width, channels_of(channels), self.settings.fit))
+
+    @cached_property
+    def training_set(self) -> Evidence:
+        """The training pictures that samples are compared with, and their features."""
+        gallery = Decoded(self.data, min(len(self.data), MOST_REAL))
+        about = {
+            "kind": "training data of a run",
+            "name": self.data.name,
+            "count": len(gallery),
+            "split": "training",
+            "fingerprint": self.data.fingerprint,
+        }
+        features = remembered_features(gallery, self.data.fingerprint, self.features, self.settings.device)
+        return Evidence("real", about, gallery, self.data.fingerprint, features)
 
     def describe(self) -> dict[str, Any]:
         """The blueprint, as JSON values."""

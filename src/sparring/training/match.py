@@ -42,7 +42,7 @@ class State:
     micro_batch: int = 0
     augment: dict[str, float] = field(default_factory=dict)
     quality: dict[str, Any] | None = None
-    best_score: float = -1.0
+    best: float | None = None
     improved_images: int = 0
     evaluated_images: int = -1
     kept: list[int] = field(default_factory=list)

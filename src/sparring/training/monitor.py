@@ -19,7 +19,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sparring.training.wording import compact, duration, printable, share
+from sparring.evaluation.judgement import shown
+from sparring.wording import compact, duration, printable, share
 
 Choice = Mapping[str, Any]
 """What the chooser decided: `setting`, `value` and `reason`, as in plan.json."""
@@ -271,7 +272,8 @@ def readings(measurements: Measurements) -> list[tuple[str, str]]:
 
 
 def quality_line(measurements: Measurements) -> str:
-    """The quality in one line: precision, recall and coverage in per cent."""
+    """The quality in one line: Frechet distance, and precision, recall and coverage in per cent."""
     quality = measurements["quality"]
-    parts = [f"{name} {share(quality[name])}" for name in ("precision", "recall", "coverage") if name in quality]
+    names = ("fid", "precision", "recall", "coverage")
+    parts = [f"{name} {shown(name, quality[name]['value'])}" for name in names if name in quality]
     return f"quality after {measurements.get('images', 0):,} images: {', '.join(parts)}"

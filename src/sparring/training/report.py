@@ -21,9 +21,11 @@ from PIL import Image
 
 from sparring.config import Settings
 from sparring.errors import RunError
+from sparring.evaluation.catalogue import METRICS
+from sparring.evaluation.judgement import interval, same_protocol, shown
 from sparring.training.charts import Curve, chart
 from sparring.training.files import read_json, read_lines, write_text
-from sparring.training.wording import duration, printable, share
+from sparring.wording import duration, printable, share
 
 HISTORY = 6
 """Sample grids shown of the way there."""
@@ -47,9 +49,10 @@ def write(run_folder: Path) -> Path:
     page = _template().render(
         account=account,
         headline=headline(account),
-        verdict=verdict(account.quality),
+        verdict=verdict(account),
         warnings=list(warnings(account)),
-        tiles=tiles(account.quality),
+        tiles=tiles(account.quality.get("metrics", {})),
+        protocol=same_protocol(account.quality["protocol"]) if account.quality.get("protocol") else "",
         charts=charts(account.measurements),
         pictures=Pictures.read(run_folder / "samples", best),
         progress=progress(account),
@@ -93,9 +96,16 @@ class Account:
     def quality(self) -> Record:
         """Of the generator that was kept; before there is one, of the latest evaluation."""
         evaluations = [
-            {**line["quality"], "images": line.get("images")} for line in self.measurements if line.get("quality")
+            {"metrics": line["quality"], "images": line.get("images")}
+            for line in self.measurements
+            if line.get("quality")
         ]
         return self.summary.get("quality") or (evaluations[-1] if evaluations else {})
+
+    def measured(self, name: str) -> float | None:
+        """The number of one metric of the quality; None if it was not measured."""
+        result = self.quality.get("metrics", {}).get(name)
+        return result["value"] if result else None
 
     @property
     def skipped(self) -> Sequence[Record]:
@@ -147,10 +157,11 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Tile:
-    """One figure of the quality, with what it means."""
+    """One figure of the quality, with its interval of 95 %, and what it means."""
 
     name: str
     value: str
+    interval: str
     meaning: str
 
 
@@ -176,49 +187,57 @@ def headline(account: Account) -> str:
     return f"A generator {took} on {what}: it has seen {account.images:,} images{times}."
 
 
-def verdict(quality: Record) -> str:
+def verdict(account: Account) -> str:
     """How good the samples are, in plain words, "" if nothing was measured."""
     sentences = {
         "precision": "of the samples look like real ones (precision)",
         "recall": "of the real variety is reached (recall)",
         "coverage": "of the real pictures have a sample close by (coverage)",
     }
-    said = [f"{share(quality[name])} {words}" for name, words in sentences.items() if name in quality]
-    protocol = quality.get("protocol", {})
-    seen = (
-        "" if protocol.get("resize", "none") == "none" else f"Reduced to {protocol['features']}, without any detail: "
-    )
-    return f"{seen}{', '.join(said)}." if said else ""
+    known = {name: account.measured(name) for name in sentences}
+    said = [f"{share(value)} {sentences[name]}" for name, value in known.items() if value is not None]
+    return f"{', '.join(said)}." if said else ""
 
 
-def tiles(quality: Record) -> list[Tile]:
+def tiles(metrics: Record) -> list[Tile]:
     """The figures of the quality, those that were measured."""
     meanings = {
+        "fid": "Frechet distance from the real pictures; lower is better",
         "precision": "of the samples lie among the real pictures",
         "recall": "of the real pictures lie among the samples: variety",
         "coverage": "of the real pictures have a sample close by",
+        "density": "how densely real pictures surround the samples; 1 is expected of real ones",
         "copies": "of the samples are near-copies of a real picture; 0 is good",
     }
-    return [Tile(name, share(quality[name]), meaning) for name, meaning in meanings.items() if name in quality]
+    return [
+        Tile(
+            METRICS[name].title,
+            shown(name, metrics[name]["value"]),
+            interval(name, metrics[name]["low"], metrics[name]["high"]),
+            meaning,
+        )
+        for name, meaning in meanings.items()
+        if name in metrics
+    ]
 
 
 def warnings(account: Account) -> Iterator[str]:
     """What deserves attention, each with what to do about it."""
-    quality = account.quality
+    copies, recall, precision = (account.measured(name) for name in ("copies", "recall", "precision"))
     if account.state not in ("running", "finished", "just begun"):
         yield ": ".join(filter(None, (account.state.capitalize(), account.summary.get("message"))))
-    if quality.get("copies", 0) > 0.01:
+    if copies is not None and copies > 0.01:
         yield (
-            f"{share(quality['copies'])} of the samples are near-copies of training pictures. Add pictures, strengthen "
+            f"{share(copies)} of the samples are near-copies of training pictures. Add pictures, strengthen "
             "the augmentation or train for less time, and look at the nearest pictures below."
         )
-    if quality.get("recall", 1) < 0.3:
+    if recall is not None and recall < 0.3:
         yield (
-            f"Only {share(quality['recall'])} of the real variety is reached: many samples may look alike. Train for "
+            f"Only {share(recall)} of the real variety is reached: many samples may look alike. Train for "
             "longer, or strengthen the penalties (R1, R2)."
         )
-    if quality.get("precision", 1) < 0.5:
-        yield f"Only {share(quality['precision'])} of the samples look like real pictures so far. Train for longer."
+    if precision is not None and precision < 0.5:
+        yield f"Only {share(precision)} of the samples look like real pictures so far. Train for longer."
     accuracies = [line["accuracy"] for line in account.measurements if line.get("accuracy") is not None]
     recent = accuracies[-max(1, len(accuracies) // 10) :]
     if recent and sum(recent) / len(recent) > 0.99:
@@ -233,7 +252,11 @@ def warnings(account: Account) -> Iterator[str]:
 
 def charts(lines: Sequence[Record]) -> list[Chart]:
     """The curves of a run; those without a single value are left out."""
-    qualities = [{"images": line.get("images"), **line["quality"]} for line in lines if line.get("quality")]
+    qualities = [
+        {"images": line.get("images"), **{name: result["value"] for name, result in line["quality"].items()}}
+        for line in lines
+        if line.get("quality")
+    ]
     # title, unit of the y axis, lines, {name: key}, options, what a healthy curve looks like
     table: list[tuple[str, str, Sequence[Record], dict[str, str], dict[str, bool], str]] = [
         (
@@ -243,6 +266,14 @@ def charts(lines: Sequence[Record]) -> list[Chart]:
             {"precision": "precision", "recall": "recall", "coverage": "coverage"},
             {"unit_range": True},
             "All rise and level off; recall that falls while precision rises means that variety is being lost.",
+        ),
+        (
+            "Frechet distance",
+            "squared units of the features",
+            qualities,
+            {"fid": "fid"},
+            {"log": True},
+            "Falls and levels off; a jump upwards means that something broke. It decides which generator is kept.",
         ),
         (
             "Losses",

@@ -11,7 +11,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Literal
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from sparring.config import Settings
 from sparring.errors import MetricError, SparringError
+from sparring.evaluation.catalogue import improves
 from sparring.mosaic import grid
 from sparring.tasks import Task
 from sparring.training import report
@@ -203,21 +203,24 @@ class Trainer:
         state.evaluated_images = state.images
         self._write_grid(self.run.samples / f"grid-{state.images:09d}.png")
         try:
-            quality = asdict(self.task.judge(self.match.average))
+            judged = self.task.judge(self.match.average)
         except MetricError as error:
             # Too few pictures to compare: then the newest generator is the one to use.
             self.monitor.note(str(error), urgent=True)
             self._keep_generator()
             return
-        line = {"images": state.images, "seconds": round(state.seconds, 3), "quality": quality}
+        quality = judged.to_json()
+        line = {"images": state.images, "seconds": round(state.seconds, 3), "quality": quality["metrics"]}
         self.run.append("metrics.jsonl", line)
-        self.board.scalars({f"quality/{k}": v for k, v in quality.items() if k != "protocol"}, state.images)
+        self.board.scalars({f"quality/{name}": result.value for name, result in judged.metrics.items()}, state.images)
         self.monitor.update(line, min(self.match.progress, 1.0), self._seconds_left())
-        if quality["score"] > state.best_score:
+        metric = self.settings.quality_metric
+        if improves(metric, judged.value(metric), state.best):
             state.improved_images = state.images
-        if quality["score"] >= state.best_score:  # of equals, above all of zeros at the start, the newest is the best
-            state.best_score = quality["score"]
-            state.quality = {**quality, "images": state.images}
+        # Of equals, above all of zeros at the start, the newest is the best.
+        if state.best is None or not improves(metric, state.best, judged.value(metric)):
+            state.best = judged.value(metric)
+            state.quality = {**quality, "metric": metric, "images": state.images}
             self._keep_generator()
 
     # What is written

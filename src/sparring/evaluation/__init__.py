@@ -1,0 +1,1 @@
+"""The judge: opens what is to be compared, takes features, measures, and says by which protocol."""

@@ -1,0 +1,260 @@
+"""The metrics: what each tells, its range, when it lies, and where it comes from.
+
+`sparring evaluate --explain`, the table of results and the documentation read these texts; nothing else says them.
+"""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from sparring.errors import MetricError
+
+Needs = Literal["moments", "features", "pictures", "maps", "classes", "classifier", "model"]
+"""What a metric is computed from; "moments" are had from features too, "model" is a generator that takes latents."""
+
+NEEDS: dict[Needs, str] = {
+    "moments": "features or moments of both sides",
+    "features": "features of both sides",
+    "pictures": "pictures on both sides",
+    "maps": "pictures on both sides, and features with maps, which pixels are not",
+    "classes": "classes in A: a folder each, or `labels` in the .npz",
+    "classifier": "a feature network that tells classes apart: inception, lite0",
+    "model": "a generator of this program as B, and features with maps, which pixels are not",
+}
+"""The same in words."""
+
+Better = Literal["lower", "higher", "near 1", "near 0.5"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric as people read of it.
+
+    title: its name in full. tells: the question it answers, with the answer's unit. range: values, with the best.
+    lies: when not to believe it. source: paper and equation. asked: whether it is computed only when it is named, since
+    it takes long.
+    """
+
+    title: str
+    tells: str
+    range: str
+    better: Better
+    lies: str
+    source: str
+    needs: Needs
+    asked: bool = False
+
+
+METRICS: dict[str, Metric] = {
+    "fid": Metric(
+        "Frechet distance",
+        "how far the generated features are from the real ones as a whole: both clouds are taken for Gaussians and the "
+        "squared distance between these is given. With --features inception it is the FID of the papers.",
+        "0 (alike) and up, in squared units of the features: numbers of different feature spaces do not compare",
+        "lower",
+        "Few samples make it larger, so only equal numbers compare (the interval reaches down to what endless samples "
+        "would give). It sees means and covariances alone. It is flattered by generators trained through the same "
+        "features, and it does not notice copies of the training set.",
+        "Heusel et al. 2017, arXiv 1706.08500, eq. 6; Dowson & Landau 1982",
+        "moments",
+    ),
+    "fid_infinity": Metric(
+        "Frechet distance at infinitely many samples",
+        "what `fid` would be with endless generated samples: a straight line over 1/N, drawn through fifteen sizes.",
+        "about 0 (alike) and up; may fall slightly below 0",
+        "lower",
+        "The line is an approximation: with fewer samples than twice the features it is bent, and the number still too "
+        "high. The bias of the real side stays.",
+        "Chong & Forsyth 2020, arXiv 1911.07023",
+        "features",
+        asked=True,
+    ),
+    "kid": Metric(
+        "Kernel distance",
+        "how far the generated features are from the real ones, without taking them for Gaussians: the squared maximum "
+        "mean discrepancy of a cubic kernel. With --features inception it is the KID of the papers.",
+        "0 (alike) and up; its expectation does not depend on the number of samples, so it may be slightly negative",
+        "lower",
+        "It is noisy with few samples (look at the interval). Shares the blind spots of its feature space with `fid`.",
+        "Binkowski et al. 2018, arXiv 1801.01401, eq. 4",
+        "features",
+    ),
+    "inception_score": Metric(
+        "Inception Score",
+        "whether a classifier is sure of each picture, and unsure of what comes next: exp of the mean divergence of a "
+        "picture's class probabilities from their average.",
+        "1 (no picture differs from another) to the number of classes",
+        "higher",
+        "It never looks at the real pictures. One perfect picture per class gets the best score; data unlike the "
+        "classifier's training set (faces, digits) get numbers without meaning.",
+        "Salimans et al. 2016, arXiv 1606.03498, section 4; Barratt & Sharma 2018 on its limits",
+        "classifier",
+    ),
+    "precision": Metric(
+        "Precision",
+        "which share of the generated samples lies among the real ones (within the ball around one of them that "
+        "reaches to its k-th neighbour): fidelity.",
+        "0 to 1; fresh real samples do not reach 1 either",
+        "higher",
+        "Blurred pictures are near to everything and count as precise. One good picture repeated has precision 1. An "
+        "outlier among the real samples has a ball in which anything counts.",
+        "Kynkaanniemi et al. 2019, arXiv 1904.06991, eq. 2",
+        "features",
+    ),
+    "recall": Metric(
+        "Recall",
+        "which share of the real samples lies among the generated ones: variety.",
+        "0 to 1; fresh real samples do not reach 1 either",
+        "higher",
+        "Samples that scatter have large balls that cover much: bad pictures can have good recall. With few samples "
+        "in many dimensions it is low for everybody.",
+        "Kynkaanniemi et al. 2019, arXiv 1904.06991, eq. 2",
+        "features",
+    ),
+    "density": Metric(
+        "Density",
+        "how many real balls a generated sample lies in, in units of what a real one would: fidelity that an outlier "
+        "cannot fool.",
+        "0 and up; 1 is expected if both sides are alike",
+        "near 1",
+        "Far above 1 the samples crowd where the real ones are densest: the mean of the data is dense, too.",
+        "Naeem et al. 2020, arXiv 2002.09797, eq. 3",
+        "features",
+    ),
+    "coverage": Metric(
+        "Coverage",
+        "which share of the real samples has a generated one in its ball: variety that outliers cannot fool.",
+        "0 to 1; about 0.97 is expected for k = 5 if both sides are alike",
+        "higher",
+        "It says nothing of bad samples beside the good ones, and needs about as many generated samples as real ones.",
+        "Naeem et al. 2020, arXiv 2002.09797, eq. 4",
+        "features",
+    ),
+    "prc": Metric(
+        "Harmonic mean of precision, recall and coverage",
+        "all three in one number, which is only high if none of them is low: for choosing among generators.",
+        "0 to 1",
+        "higher",
+        "It hides which of the three is low, and has the weaknesses of all of them.",
+        "the mean is this program's own; of precision and recall alone it is the F1 score, Sajjadi et al. 2018, "
+        "arXiv 1806.00035",
+        "features",
+        asked=True,
+    ),
+    "diversity": Metric(
+        "Pairwise diversity",
+        "the mean distance between two generated samples, relative to that between two real ones.",
+        "0 (all the same) and up; 1 is as varied as the real samples",
+        "near 1",
+        "Noise is diverse, and so is a set of bad pictures. It does not notice a missing class among many.",
+        "mean pairwise distance, as in Zhu et al. 2017 (BicycleGAN), arXiv 1711.11586, section 5.1, in these features",
+        "features",
+    ),
+    "memorisation": Metric(
+        "Memorisation",
+        "which share of the generated samples is nearer to a training sample than that one is to any other training "
+        "sample.",
+        "0 to 1; about 0.5 for fresh real samples, well above it for copies",
+        "near 0.5",
+        "Near 0 it may also mean that samples are far from everything. Only training data that A holds can be "
+        "recognised; give the run itself as A. Pictures beside each other (--nearest) decide.",
+        "Alaa et al. 2022, arXiv 2102.08921, section 3 (1 - authenticity)",
+        "features",
+    ),
+    "copies": Metric(
+        "Near-copies",
+        "which share of the generated samples is within half the distance that only 1 % of the training samples come "
+        "to another one.",
+        "0 (good) to 1; fresh real samples hardly ever count",
+        "lower",
+        "Copies that are shifted, mirrored or of a part only are not seen in pixels, and only partly in features.",
+        "the threshold is this program's own, see the documentation; nearest neighbours as in Meehan et al. 2020, "
+        "arXiv 2004.05675",
+        "features",
+    ),
+    "modes": Metric(
+        "Modes found",
+        "how many of the real classes occur among the generated samples, by a classifier trained on the real features.",
+        "0 to the number of classes",
+        "higher",
+        "The classifier must be good (the protocol says how often it is right on held-out real samples), and it gives "
+        "every picture a class, even noise.",
+        "the count of modes as in Srivastava et al. 2017 (VEEGAN), arXiv 1705.07761, section 5",
+        "classes",
+    ),
+    "kl": Metric(
+        "Divergence from the class distribution",
+        "how far the shares of the classes among the generated samples are from the real ones: KL(generated || real), "
+        "in nats.",
+        "0 (as in the data) and up",
+        "lower",
+        "As `modes`. N samples give about (classes - 1) / 2N by chance.",
+        "as in Metz et al. 2017, arXiv 1611.02163, section 3.3.1",
+        "classes",
+    ),
+    "ms_ssim": Metric(
+        "MS-SSIM between generated pictures",
+        "how alike two random generated pictures are in structure; the real pictures' own number stands beside it.",
+        "about 0 (unlike) to 1 (the same picture); near or below the number of the real pictures is good",
+        "lower",
+        "It measures likeness of shape at the same place. Noise scores low. Below 176 pixels fewer scales are "
+        "used, and numbers of different resolutions do not compare.",
+        "Wang et al. 2003; Odena et al. 2017, arXiv 1610.09585, section 4.2",
+        "pictures",
+    ),
+    "perceptual_diversity": Metric(
+        "Perceptual diversity",
+        "the mean perceptual distance between two random generated pictures: in the form of LPIPS, in this feature "
+        "space's maps, all layers weighted alike; the real pictures' own number stands beside it.",
+        "0 (the same picture) and up; near the number of the real pictures is good",
+        "higher",
+        "It is not LPIPS itself, whose weights were fitted to people's judgements. Noise is diverse.",
+        "Zhang et al. 2018, arXiv 1801.03924, eq. 1, with unit weights",
+        "maps",
+        asked=True,
+    ),
+    "ppl": Metric(
+        "Perceptual path length",
+        "how fast pictures change on the way between two latents: the mean perceptual distance of two close ones over "
+        "the square of their distance.",
+        "0 and up; smooth generators have a low one; compares generators in the same feature space only",
+        "lower",
+        "A generator that gives one picture has the best possible one. It tells of smoothness, not of quality.",
+        "Karras et al. 2019 (StyleGAN), arXiv 1812.04948, section 4.1",
+        "model",
+        asked=True,
+    ),
+}
+
+
+def chosen(names: str | Iterable[str]) -> list[str]:
+    """The names of metrics out of a list or a text with commas, each once, in the order given.
+
+    Raises: MetricError for a name that is not there, with the nearest one.
+    """
+    split = names.split(",") if isinstance(names, str) else list(names)
+    wanted = list(dict.fromkeys(name.strip().lower().replace("-", "_") for name in split if name.strip()))
+    if not wanted:
+        raise MetricError(f"no metric is named; there are {', '.join(METRICS)}")
+    for name in wanted:
+        if name not in METRICS:
+            near = difflib.get_close_matches(name, METRICS, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(METRICS)}"
+            raise MetricError(f"there is no metric {name!r}: {hint}")
+    return wanted
+
+
+def improves(name: str, value: float, best: float | None) -> bool:
+    """Whether a value of a metric is better than the best so far."""
+    if best is None:
+        return True
+    match METRICS[name].better:
+        case "lower":
+            return value < best
+        case "higher":
+            return value > best
+        case "near 1":
+            return abs(value - 1) < abs(best - 1)
+        case _:
+            return abs(value - 0.5) < abs(best - 0.5)

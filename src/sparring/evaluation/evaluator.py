@@ -1,0 +1,109 @@
+"""`sparring.evaluate`: two places in; numbers with intervals, and the protocol that they hold under, out."""
+
+from collections.abc import Iterable, Sequence
+from os import PathLike
+from pathlib import Path
+
+from PIL import Image
+
+from sparring.chooser import pick_device
+from sparring.data.decode import Form
+from sparring.data.sources import Progress
+from sparring.errors import MetricError
+from sparring.evaluation.catalogue import METRICS, chosen
+from sparring.evaluation.evidence import Evidence
+from sparring.evaluation.extraction import default_space, features_of, remembered_features
+from sparring.evaluation.galleries import held, take
+from sparring.evaluation.judgement import Evaluation
+from sparring.evaluation.measuring import Comparison, measure
+from sparring.evaluation.sides import Place, agreed, look
+from sparring.mosaic import above_others
+from sparring.networks.features import FeatureNetwork, open_features
+
+COUNT = 10_000
+"""Samples that are taken of a generator."""
+
+SUSPECTS, NEAREST = 8, 3
+"""Generated pictures shown, and how many of the training pictures that each is nearest to."""
+
+
+def evaluate(
+    real: Place,
+    generated: Place,
+    metrics: str | Iterable[str] | None = None,
+    features: str | None = None,
+    *,
+    n: int = COUNT,
+    k: int = 5,
+    seed: int = 0,
+    resolution: tuple[int, int] | None = None,
+    device: str | None = None,
+    nearest: str | PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Compares generated samples with real ones.
+
+    real, generated: each a run, a generator (`.safetensors`, `.onnx`), a folder, archive or array of pictures, the name
+    of an embedded set, or an .npz file of features (`features`, (N, D), perhaps `labels`) or of moments (`mu`,
+    `sigma`). A run is its training data as `real`, and n samples of its generator as `generated`.
+    metrics: names of `sparring.evaluation.catalogue.METRICS`; all that apply and are quick if None.
+    features: the space that pictures are compared in: a name of `networks.features.SPACES`, NAME=FILE for weights that
+    lie elsewhere, or a TorchScript or ONNX file. None takes the one that needs no download.
+    k: neighbours. seed: of the samples. resolution: (height, width) that pictures of both sides are brought to; by
+    default that of the generated ones, but no larger than the real ones. nearest: where to write a PNG of the most
+    suspicious samples above the training pictures they resemble.
+
+    Raises: MetricError, DataError, RunError or SettingError with what is wrong and what to do.
+    """
+    wanted = None if metrics is None else chosen(metrics)
+    if k < 1 or n < 2:
+        raise MetricError(f"k={k}: at least 1 neighbour" if k < 1 else f"n={n}: at least 2 samples")
+    on = pick_device(device)
+    found = look(real, "real", n, seed, on), look(generated, "generated", n, seed, on)
+    form = agreed(found[0].form, found[1].form, resolution)
+    network = _network([side.form for side in found], form, features, on)
+    sides = [side.open(form, progress) for side in found]
+    if network is not None:
+        for side in sides:
+            _take_features(side, network, on, progress)
+    comparison = Comparison(sides[0], sides[1], network, k=k, seed=seed, device=on)
+    if wanted is None:
+        wanted = [name for name in METRICS if comparison.suits(name)]
+    evaluation = measure(comparison, wanted, form)
+    if nearest is not None:
+        _suspects(comparison).save(Path(nearest))
+    return evaluation
+
+
+def _network(
+    natural: Sequence[Form | None], form: Form | None, features: str | None, device: str
+) -> FeatureNetwork | None:
+    """The network that pictures go through; None if there are no pictures, so that features are as given."""
+    if form is None:
+        return None
+    if features is None and None in natural:
+        raise MetricError(
+            "one side is features and the other pictures: name the space that the features were taken in, as in "
+            "--features inception"
+        )
+    return open_features(features or default_space(form.height, form.width), device)
+
+
+def _take_features(side: Evidence, network: FeatureNetwork, device: str, progress: Progress | None) -> None:
+    if side.gallery is None:
+        return
+    side.gallery = held(side.gallery, progress, f"samples of {side.name}")
+    stage = f"features of {side.name}"
+    if side.fingerprint:
+        side.features = remembered_features(side.gallery, side.fingerprint, network, device, progress, stage)
+    else:
+        side.features = features_of(side.gallery, network, device, progress, stage)
+
+
+def _suspects(comparison: Comparison) -> Image.Image:
+    """The samples most likely to be copies, each above the real pictures it is nearest to."""
+    real, fake = comparison.real, comparison.fake
+    if real.gallery is None or fake.gallery is None:
+        raise MetricError("--nearest shows pictures, and one of the sides has none")
+    samples, nearest = comparison.suspects(SUSPECTS, NEAREST)
+    return above_others(take(fake.gallery, samples), take(real.gallery, nearest.flatten()))

@@ -1,0 +1,40 @@
+"""One side of a comparison, as far as it is known."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from sparring.evaluation.galleries import Gallery
+from sparring.metrics.frechet import Moments, moments
+
+if TYPE_CHECKING:
+    from sparring.model import Model
+
+
+@dataclass
+class Evidence:
+    """Pictures, features, or moments alone, of one side.
+
+    about: for the protocol: what it is, how many, which split, the shares of the classes. fingerprint: of the content
+    of the pictures; empty for pictures that are made on the way. features: (N, D). labels: int64 (N,), a class for
+    each. model: the generator that made the pictures, where it is one of ours.
+    """
+
+    name: str
+    about: dict[str, Any]
+    gallery: Gallery | None = None
+    fingerprint: str = ""
+    features: Tensor | None = None
+    given_moments: Moments | None = None
+    labels: Tensor | None = None
+    classes: tuple[str, ...] = ()
+    model: "Model | None" = None
+
+    @property
+    def moments(self) -> Moments:
+        """Mean and covariance of the features."""
+        if self.given_moments is None:
+            assert self.features is not None, "features are taken before anything is measured"
+            self.given_moments = moments(self.features)
+        return self.given_moments

@@ -1,0 +1,279 @@
+"""From the evidence of both sides to numbers: which function of `metrics/` each metric is, and what it is given."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from sparring.data.decode import Form
+from sparring.errors import MetricError
+from sparring.evaluation.catalogue import METRICS
+from sparring.evaluation.evidence import Evidence
+from sparring.evaluation.extraction import as_rgb
+from sparring.evaluation.galleries import take
+from sparring.evaluation.judgement import Evaluation, Result, protocol_of
+from sparring.metrics.classes import Classes, Classifier, classes, classes_of_labels
+from sparring.metrics.copying import Closeness, closeness, copies, expected_memorisation, memorisation, suspects
+from sparring.metrics.estimate import Estimate
+from sparring.metrics.frechet import frechet_distance, frechet_estimate, frechet_infinity, small_sample_warning
+from sparring.metrics.inception import inception_score
+from sparring.metrics.kernel import kernel_distance
+from sparring.metrics.manifold import ManifoldEstimates, manifold_estimates, neighbours
+from sparring.metrics.similarity import mean_of_pairs, ms_ssim, perceptual_distance, scales
+from sparring.metrics.smoothness import path_length
+from sparring.metrics.variety import diversity
+from sparring.networks.features import FeatureNetwork
+from sparring.networks.resizing import fit
+
+PAIRS = 1000
+"""Random pairs of pictures that `ms_ssim` and `perceptual_diversity` look at."""
+
+PATHS = 2000
+"""Places on random paths at which `ppl` takes the speed of change."""
+
+PARTS, LEAST_PART = 10, 1000
+"""Parts that the Inception Score is the mean over, as in the papers, where each has so many samples; else it is one."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two sides whose features are taken, and the network that took them (None for features as given).
+
+    k: neighbours. most: samples of each side that pairs are formed of (neighbours, kernel, diversity, classes): more
+    are thinned out evenly. seed: of random pairs and paths.
+    """
+
+    real: Evidence
+    fake: Evidence
+    network: FeatureNetwork | None = None
+    k: int = 5
+    most: int = 10_000
+    seed: int = 0
+    device: str = "cpu"
+
+    def lacks(self, name: str) -> str:
+        """Why a metric cannot be computed here; empty if it can."""
+        featured = self.real.features is not None and self.fake.features is not None
+        pictured = self.real.gallery is not None and self.fake.gallery is not None
+        card = self.network.card if self.network else None
+        maps = "" if card and card.strides else "it needs features with maps, such as --features wavelets or lite0"
+        match METRICS[name].needs:
+            case "features":
+                return "" if featured else "it needs features of both sides, and one has moments alone"
+            case "classifier":
+                has = card and card.classes and self.fake.features is not None
+                return "" if has else "it needs features of B by a classifier: --features inception"
+            case "pictures":
+                large = pictured and self.fake.gallery and scales(*self.fake.gallery.shape[1:])
+                return "" if large else "it needs pictures of at least 11 pixels a side on both sides"
+            case "maps":
+                return maps if pictured else "it needs pictures on both sides"
+            case "classes":
+                known = featured and self.real.labels is not None
+                return "" if known else "it needs classes in A: a folder each, or `labels` in the .npz"
+            case "model":
+                return maps if self.fake.model else "it walks among latents, so B must be a generator of this program"
+            case "moments":
+                return ""
+
+    def suits(self, name: str) -> bool:
+        """Whether a metric is computed without being named: it can be, soon, and means what its name says."""
+        # With another classifier than Inception's it is a score of the same form, which compares with no published one.
+        known = name != "inception_score" or (self.network and self.network.card.name.startswith("inception"))
+        return bool(known) and not METRICS[name].asked and not self.lacks(name)
+
+    @cached_property
+    def real_rows(self) -> Tensor:
+        """The real features that pairs are formed of."""
+        return thinned(self.real.features, self.most)
+
+    @cached_property
+    def fake_rows(self) -> Tensor:
+        """The generated features that pairs are formed of."""
+        return thinned(self.fake.features, self.most)
+
+    @cached_property
+    def manifold(self) -> ManifoldEstimates:
+        """Precision, recall, density and coverage: computed together."""
+        return manifold_estimates(self.real_rows, self.fake_rows, self.k)
+
+    @cached_property
+    def closeness(self) -> Closeness:
+        """How close generated samples come to real ones, of which none is left out here: any may have been copied."""
+        assert self.real.features is not None, "asked only where there are features"
+        return closeness(self.fake_rows, self.real.features)
+
+    @cached_property
+    def classes(self) -> Classes:
+        """Modes and divergence: computed together.
+
+        Features may bring labels of their own. Folders of generated pictures say only what was asked for, so those are
+        classified like all others.
+        """
+        assert self.real.labels is not None, "asked only where there are labels"
+        if self.fake.gallery is None and self.fake.labels is not None:
+            return classes_of_labels(self.real.labels, self.fake.labels)
+        return classes(Classifier.fit(self.real_rows, thinned(self.real.labels, self.most)), self.fake_rows)
+
+    def suspects(self, count: int, nearest: int) -> tuple[Tensor, Tensor]:
+        """Numbers of the samples most like copies, (count,), and of their nearest real pictures, (nearest, count)."""
+        assert self.real.features is not None and self.fake.features is not None, "asked only where there are features"
+        rows, _, _ = suspects(self.closeness, count)
+        _, real = neighbours(self.fake_rows[rows], self.real.features, min(nearest, len(self.real.features)))
+        return spread(len(self.fake.features), self.most)[rows], real.mT
+
+    @property
+    def parts(self) -> int:
+        """Parts that the Inception Score is the mean over."""
+        return PARTS if self.fake.features is not None and len(self.fake.features) >= PARTS * LEAST_PART else 1
+
+    def fid(self) -> Result:
+        """With its interval where there are features on both sides."""
+        if self.real.features is None or self.fake.features is None:
+            return Result(Estimate(frechet_distance(self.real.moments, self.fake.moments)))
+        return Result(frechet_estimate(self.real.features, self.fake.features))
+
+    def fid_infinity(self) -> Result:
+        """Extrapolated over the number of generated samples; the real side stays as it is."""
+        assert self.fake.features is not None
+        return Result(frechet_infinity(self.real.moments, self.fake.features))
+
+    def kid(self) -> Result:
+        """With its standard error."""
+        found = kernel_distance(self.real_rows, self.fake_rows)
+        return Result(found, {"standard_error": found.standard_error})
+
+    def inception_score(self) -> Result:
+        """In the customary parts if there are enough samples."""
+        assert self.network is not None and self.fake.features is not None
+        logits = self.network.logits(self.fake.features.float().to(self.device))
+        return Result(inception_score(logits.double().softmax(1).cpu(), self.parts))
+
+    def prc(self) -> Result:
+        """With the means of the ends of the three intervals, which are all at once an end rarely."""
+        three = (self.manifold.precision, self.manifold.recall, self.manifold.coverage)
+        low, value, high = (
+            harmonic_mean(*(getattr(share, end) for share in three)) for end in ("low", "value", "high")
+        )
+        return Result(Estimate(value, low, high))
+
+    def memorisation(self) -> Result:
+        """Beside what fresh real samples would give."""
+        return Result(memorisation(self.closeness), {"expected": expected_memorisation(self.closeness)})
+
+    def ms_ssim(self) -> Result:
+        """Beside that of the real pictures."""
+        return self._of_pairs(lambda a, b: ms_ssim(a, b))
+
+    def perceptual_diversity(self) -> Result:
+        """Beside that of the real pictures."""
+        return self._of_pairs(lambda a, b: self._perceptual(*(side.float() / 127.5 - 1 for side in (a, b))))
+
+    def ppl(self) -> Result:
+        """Over the full path; the pictures of a pair are of one class."""
+        model = self.fake.model
+        assert model is not None
+        blueprint = model.blueprint
+
+        def make(z: Tensor) -> Tensor:
+            labels = torch.arange(len(z)) % max(len(blueprint.classes), 1)
+            y = one_hot(labels, len(blueprint.classes)).float().to(self.device) if blueprint.classes else None
+            pictures: Tensor = model.generator(z.to(self.device), y)
+            return pictures.float().clamp(-1, 1)
+
+        return Result(path_length(make, self._perceptual, z_dim=blueprint.z_dim, count=PATHS, seed=self.seed))
+
+    def _perceptual(self, a: Tensor, b: Tensor) -> Tensor:
+        """Perceptual distances (N,) of pictures in [-1, 1]."""
+        assert self.network is not None
+        network, card = self.network, self.network.card
+        ours, theirs = (network.maps(fit(as_rgb(side.to(self.device)), card)) for side in (a, b))
+        return perceptual_distance(ours, theirs).cpu()
+
+    def _of_pairs(self, likeness: Callable[[Tensor, Tensor], Tensor]) -> Result:
+        assert self.real.gallery is not None and self.fake.gallery is not None
+        fake, real = (
+            mean_of_pairs(take(side, spread(len(side), 2 * PAIRS)), likeness, self.seed, PAIRS)
+            for side in (self.fake.gallery, self.real.gallery)
+        )
+        return Result(fake, {"real": real.value})
+
+
+METHODS: dict[str, Callable[[Comparison], Result]] = {
+    "fid": Comparison.fid,
+    "fid_infinity": Comparison.fid_infinity,
+    "kid": Comparison.kid,
+    "inception_score": Comparison.inception_score,
+    "precision": lambda sides: Result(sides.manifold.precision),
+    "recall": lambda sides: Result(sides.manifold.recall),
+    "density": lambda sides: Result(sides.manifold.density),
+    "coverage": lambda sides: Result(sides.manifold.coverage),
+    "prc": Comparison.prc,
+    "diversity": lambda sides: Result(diversity(sides.real_rows, sides.fake_rows)),
+    "memorisation": Comparison.memorisation,
+    "copies": lambda sides: Result(copies(sides.closeness)),
+    "modes": lambda sides: Result(sides.classes.modes, {"of": len(sides.real.classes)}),
+    "kl": lambda sides: Result(sides.classes.kl),
+    "ms_ssim": Comparison.ms_ssim,
+    "perceptual_diversity": Comparison.perceptual_diversity,
+    "ppl": Comparison.ppl,
+}
+
+
+def measure(sides: Comparison, names: Iterable[str], form: Form | None) -> Evaluation:
+    """The metrics by these names, with protocol and warnings.
+
+    Raises: MetricError for a metric that cannot be computed here, or where there are too few samples.
+    """
+    if sides.real.features is not None and sides.fake.features is not None:
+        ours, theirs = sides.real.features.shape[1], sides.fake.features.shape[1]
+    else:
+        ours, theirs = len(sides.real.moments.mean), len(sides.fake.moments.mean)
+    if ours != theirs:
+        raise MetricError(
+            f"{sides.real.name} has {ours:,} features and {sides.fake.name} {theirs:,}: they are of different spaces"
+        )
+    results: dict[str, Result] = {}
+    for name in names:
+        if lack := sides.lacks(name):
+            raise MetricError(f"{name}: {lack}")
+        results[name] = METHODS[name](sides)
+    card = sides.network.card if sides.network else None
+    protocol = protocol_of(sides.real, sides.fake, card, form, k=sides.k, most=sides.most, device=sides.device)
+    if "inception_score" in results:
+        protocol["inception_score_parts"] = sides.parts
+    if {"modes", "kl"} & results.keys():
+        accuracy = sides.classes.accuracy
+        protocol["classifier"] = {
+            "kind": "labels as given" if accuracy is None else "logistic regression on the real features",
+            "held_out_accuracy": None if accuracy is None else accuracy.value,
+        }
+    return Evaluation(results, protocol, tuple(warnings(sides, results)))
+
+
+def warnings(sides: Comparison, results: dict[str, Result]) -> Iterator[str]:
+    """What people should know before they quote the numbers."""
+    for role, side in (("real", sides.real), ("generated", sides.fake)):
+        if "fid" in results and side.features is not None:
+            warning = small_sample_warning(*side.features.shape)
+            if warning:
+                yield f"{role}: {warning}"
+
+
+def harmonic_mean(*shares: float) -> float:
+    """n / (1/a + 1/b + ...), and 0 if any is 0."""
+    return len(shares) / sum(1 / share for share in shares) if all(shares) else 0.0
+
+
+def thinned(rows: Tensor | None, most: int) -> Tensor:
+    """At most so many rows, spread evenly."""
+    assert rows is not None, "asked only where they are there"
+    return rows if len(rows) <= most else rows[spread(len(rows), most)]
+
+
+def spread(count: int, most: int) -> Tensor:
+    """The numbers of at most `most` of `count` rows, spread evenly, int64."""
+    return torch.arange(min(count, most)) * count // min(count, most)

@@ -1,0 +1,90 @@
+"""What people see of an evaluation: the table of numbers, the protocol in words, and what each metric means."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sparring.evaluation.catalogue import METRICS, NEEDS
+from sparring.evaluation.judgement import Evaluation, interval, shown
+from sparring.wording import printable
+
+
+def verdict(evaluation: Evaluation) -> RenderableType:
+    """What `evaluate` found, for people: the numbers, what they hold under, and what to beware of."""
+    numbers = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    numbers.add_column("metric", no_wrap=True)
+    for name in ("value", "95 % interval"):
+        numbers.add_column(name, justify="right", no_wrap=True)
+    numbers.add_column("best")
+    numbers.add_column("what it is")
+    for name, result in evaluation.metrics.items():
+        estimate, metric = result.estimate, METRICS[name]
+        beside = ", ".join(f"{key.replace('_', ' ')} {shown(name, value)}" for key, value in result.extra.items())
+        numbers.add_row(
+            name,
+            shown(name, result.value),
+            interval(name, estimate.low, estimate.high),
+            metric.better,
+            f"{metric.title}{f' ({beside})' if beside else ''}",
+        )
+    lines: list[RenderableType] = [numbers, Text("")]
+    lines += [Text(f"{name}  {text}", style="dim") for name, text in protocol_lines(evaluation.protocol)]
+    lines += [Text(f"beware  {notice}", style="yellow") for notice in evaluation.notices]
+    return Group(*lines)
+
+
+def protocol_lines(protocol: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The protocol in words: what was compared, and how."""
+    features, pictures = protocol["features"], protocol["pictures"]
+    lines = [("real     ", _side(protocol["real"])), ("generated", _side(protocol["generated"]))]
+    if pictures:
+        channels = {1: "grey", 3: "RGB", 4: "RGBA"}[pictures["channels"]]
+        form = f"{pictures['height']}x{pictures['width']} {channels}, {pictures['fit']} where proportions differ"
+        lines.append(("pictures ", form))
+        digest, resize = features["digest"][:12], features["resize"]
+        to = f", {resize} to {features['size'][0]}x{features['size'][1]}" if features["size"] else ""
+        lines.append(("features ", f"{features['title']}{to}, {features['precision']}, sha256 {digest}"))
+    else:
+        lines.append(("features ", "as given"))
+    paired = protocol["paired"]
+    if None not in paired.values():
+        lines.append(("pairs    ", f"{paired['real']:,} real, {paired['generated']:,} generated, k = {protocol['k']}"))
+    return lines
+
+
+def _side(about: Mapping[str, Any]) -> str:
+    words = [printable(str(about["name"])), str(about["kind"])]
+    if about.get("count") is not None:
+        words.append(f"{about['count']:,}" + (f" of {about['of']:,}" if "of" in about else ""))
+    if "seed" in about:
+        words.append(f"seed {about['seed']}")
+    if "split" in about:
+        words.append(f"split: {about['split']}")
+    return ", ".join(words)
+
+
+def explanation(names: Sequence[str]) -> RenderableType:
+    """What each metric tells, its range, when it lies and where it comes from."""
+    lines: list[RenderableType] = []
+    for name in names:
+        metric = METRICS[name]
+        lines.append(Text.assemble((name, "bold cyan"), ("  "), (metric.title, "bold")))
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column()
+        asked = "  Computed only when it is named." if metric.asked else ""
+        rows = [
+            ("tells", metric.tells),
+            ("range", metric.range),
+            ("best", metric.better),
+            ("lies", metric.lies),
+            ("needs", f"{NEEDS[metric.needs]}.{asked}"),
+            ("source", metric.source),
+        ]
+        for title, words in rows:
+            table.add_row(f"  {title}", Text(words))
+        lines += [table, Text("")]
+    return Group(*lines)

@@ -1,0 +1,215 @@
+"""What `sparring evaluate A B` can compare: runs, ONNX generators, pictures, features and moments, as `Evidence`.
+
+Opening goes in two steps, since both sides must agree on the form of the pictures: `look` finds out what a place is and
+which form its pictures have by nature; `Found.open` then brings them to the form agreed on.
+"""
+
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sparring import data
+from sparring.data.decode import Form, channels_of
+from sparring.data.sources import Progress
+from sparring.errors import MetricError, RunError
+from sparring.evaluation.evidence import Evidence
+from sparring.evaluation.galleries import Decoded, Drawn, Onnx, reformed
+from sparring.metrics.frechet import Moments
+from sparring.model import FILE, Model
+from sparring.training.run import Run
+
+Role = Literal["real", "generated"]
+Place = str | PathLike[str]
+
+MOST_REAL = 50_000
+"""Real pictures looked at; more are thinned out evenly."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A place that can be compared. `form` is what its pictures are by nature, None where there are no pictures."""
+
+    form: Form | None
+    open: Callable[[Form | None, Progress | None], Evidence]
+
+
+def look(place: Place, role: Role, count: int, seed: int, device: str = "cpu") -> Found:
+    """What a place is: a run, an ONNX generator, features, moments, or pictures.
+
+    role: a run folder is its training data as "real", `count` samples of its generator as "generated"; a generator in a
+    file is samples as either.
+    Raises: MetricError, DataError or RunError that says what was found there instead.
+    """
+    path = Path(place)
+    name = str(place)
+    if path.is_dir() and ((path / "config.toml").is_file() or (path / FILE).is_file()):
+        return _training_data(path) if role == "real" else _run(path, count, seed, device)
+    if path.suffix == ".safetensors":
+        return _run(path, count, seed, device)
+    if path.suffix.lower() == ".onnx":
+        if not path.is_file():
+            raise MetricError(f"{path}: there is no such file")
+        return _onnx(path, count, seed)
+    if path.suffix.lower() == ".npz" and path.is_file():
+        side = _numbers(path)
+        if side is not None:
+            return Found(None, lambda form, progress: side)
+    return _pictures(place, name, count if role == "generated" else MOST_REAL)
+
+
+def _run(path: Path, count: int, seed: int, device: str) -> Found:
+    model = Model.load(path, device)
+    channels, height, width = model.blueprint.shape
+
+    def draw(start: int, stop: int) -> Tensor:
+        return model.sample(stop - start, seed=seed, start=start)
+
+    gallery = Drawn(draw, count, model.blueprint.shape)
+    about = {
+        "kind": "generator",
+        "name": str(path),
+        "count": count,
+        "seed": seed,
+        "classes": dict(zip(model.classes, model.blueprint.class_shares, strict=True)),
+    }
+    form = Form(height, width, channels_of(channels))
+    return Found(
+        form, lambda wanted, progress: Evidence(str(path), about, reformed(gallery, wanted or form), model=model)
+    )
+
+
+def _training_data(path: Path) -> Found:
+    run = Run(path).existing()
+    settings = run.settings()
+    height, width = settings.resolution
+    form = Form(height, width, settings.channels, settings.fit)
+
+    def open_side(wanted: Form | None, progress: Progress | None) -> Evidence:
+        survey = data.survey(settings.data)
+        side = _open_pictures(settings.data, survey, str(path), wanted or form, MOST_REAL, progress)
+        if side.fingerprint != run.data().get("fingerprint") and wanted in (None, form):
+            raise RunError(f"{settings.data} is not what {run} was trained on: its pictures have changed")
+        side.about |= {"kind": "training data of a run", "split": "training"}
+        return side
+
+    return Found(form, open_side)
+
+
+def _onnx(path: Path, count: int, seed: int) -> Found:
+    gallery = Onnx(path, count, seed)
+    channels, height, width = gallery.shape
+    about = {
+        "kind": "ONNX generator",
+        "name": str(path),
+        "count": count,
+        "seed": seed,
+        "digest": gallery.digest,
+        "range": gallery.range,
+    }
+    form = Form(height, width, channels_of(channels))
+    return Found(form, lambda wanted, progress: Evidence(str(path), about, reformed(gallery, wanted or form)))
+
+
+def _pictures(place: Place, name: str, most: int) -> Found:
+    source = place if isinstance(place, str) else Path(place)
+    survey = data.survey(source)
+    height, width = survey.common_size()
+    form = Form(height, width, survey.channels())
+    return Found(form, lambda wanted, progress: _open_pictures(source, survey, name, wanted or form, most, progress))
+
+
+def _open_pictures(
+    source: str | Path, survey: data.Survey, name: str, form: Form, most: int, progress: Progress | None
+) -> Evidence:
+    size, fit = (form.height, form.width), form.fit
+    labelled = bool(survey.classes) and all(entry.label is not None for entry in survey.items)
+    pictures = data.load(source, resolution=size, fit=fit, channels=form.channels, labels=labelled, progress=progress)
+    gallery = Decoded(pictures, min(len(pictures), most))
+    about: dict[str, Any] = {"kind": "pictures", "name": name, "count": len(gallery), "split": "all that is there"}
+    if len(gallery) < len(pictures):
+        about["of"] = len(pictures)
+    if pictures.skipped:
+        about["skipped"] = len(pictures.skipped)
+    labels = None
+    if pictures.labels is not None:
+        labels = pictures.labels[gallery.numbers]
+        about["classes"] = shares(labels, pictures.classes)
+    return Evidence(name, about, gallery, pictures.fingerprint, labels=labels, classes=pictures.classes)
+
+
+def agreed(real: Form | None, generated: Form | None, resolution: tuple[int, int] | None = None) -> Form | None:
+    """The form that both sides' pictures are brought to: the generated one, but no side longer than a real one's.
+
+    So a generator is judged at its own resolution, and never on detail that one of the sides cannot have. resolution:
+    (height, width) that somebody asked for instead.
+    """
+    forms = [form for form in (real, generated) if form]
+    if not forms:
+        return None
+    height, width = forms[-1].height, forms[-1].width
+    shrink = min(1.0, forms[0].height / height, forms[0].width / width)
+    height, width = resolution or (max(1, round(height * shrink)), max(1, round(width * shrink)))
+    return Form(height, width, channels_of(max(form.channels for form in forms)), forms[0].fit)
+
+
+def shares(labels: Tensor, classes: tuple[str, ...]) -> Mapping[str, float]:
+    """The share of each class among the labels."""
+    counts = torch.bincount(labels, minlength=len(classes)) / max(len(labels), 1)
+    return {name: round(float(part), 6) for name, part in zip(classes, counts, strict=True)}
+
+
+def _numbers(path: Path) -> Evidence | None:
+    """Features (`features`) or moments (`mu`, `sigma`) of an .npz file; None if it holds neither."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            names = set(file.files)
+            wanted = {"features", "labels"} if "features" in names else {"mu", "sigma"}
+            if not wanted & names or "images" in names:
+                return None
+            arrays = {name: file[name] for name in wanted & names}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise MetricError(f"{path}: cannot be read as .npz: {error}") from None
+    for name, array in arrays.items():
+        if array.dtype.kind not in "fiu":
+            raise MetricError(f"{path}: `{name}` is {array.dtype}; numbers are needed")
+    return _features(path, arrays) if "features" in arrays else _moments(path, arrays)
+
+
+def _features(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Evidence:
+    features = torch.from_numpy(np.ascontiguousarray(arrays["features"], np.float64))
+    if features.ndim != 2 or not features.numel():
+        raise MetricError(f"{path}: `features` has shape {tuple(features.shape)}; expected (samples, features)")
+    if not features.isfinite().all():
+        row = int((~features.isfinite()).any(1).nonzero()[0])
+        raise MetricError(f"{path}: `features` holds NaN or infinity, in row {row} first; take them out or mend them")
+    about = {"kind": "features", "name": str(path), "count": len(features)}
+    side = Evidence(str(path), about, features=features)
+    if "labels" in arrays:
+        labels = arrays["labels"]
+        if labels.shape != (len(features),) or labels.dtype.kind not in "iu" or labels.min(initial=0) < 0:
+            raise MetricError(f"{path}: `labels` are whole numbers from 0, one for each of the {len(features)} rows")
+        side.labels = torch.from_numpy(labels.astype(np.int64))
+        side.classes = tuple(map(str, range(int(labels.max()) + 1)))
+        side.about["classes"] = shares(side.labels, side.classes)
+    return side
+
+
+def _moments(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Evidence:
+    if len(arrays) < 2:
+        raise MetricError(f"{path}: moments are `mu` and `sigma`; it holds only `{next(iter(arrays))}`")
+    mean, cov = (torch.from_numpy(np.ascontiguousarray(arrays[name], np.float64)) for name in ("mu", "sigma"))
+    if mean.ndim != 1 or cov.shape != (len(mean), len(mean)):
+        raise MetricError(f"{path}: `mu` {tuple(mean.shape)} and `sigma` {tuple(cov.shape)}; expected (D,) and (D, D)")
+    if not (mean.isfinite().all() and cov.isfinite().all()):
+        raise MetricError(f"{path}: `mu` or `sigma` holds NaN or infinity")
+    if not torch.allclose(cov, cov.T, rtol=1e-4, atol=1e-6 * float(cov.abs().max())):
+        raise MetricError(f"{path}: `sigma` is not symmetric; a covariance is")
+    about = {"kind": "moments", "name": str(path)}
+    return Evidence(str(path), about, given_moments=Moments(mean, (cov + cov.T) / 2, None))

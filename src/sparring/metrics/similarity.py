@@ -1,0 +1,166 @@
+"""How alike pictures are, pair by pair.
+
+Pictures are uint8 (N, C, H, W) in 0 to 255, or float in 0 to `span`. Numbers are computed in float64, one per pair.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sparring.errors import MetricError
+from sparring.metrics.estimate import Estimate, normal
+
+WINDOW = 11
+"""Pixels a side of the window that structural similarity looks through."""
+
+SIGMA = 1.5
+"""Standard deviation of the window's Gaussian weights, in pixels."""
+
+K1, K2 = 0.01, 0.03
+"""Constants of structural similarity, in shares of the span."""
+
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+"""Exponents of the scales of multi-scale structural similarity, finest first."""
+
+
+CHUNK = 64
+"""Pairs of pictures compared at a time."""
+
+
+def psnr(a: Tensor, b: Tensor, *, span: float | None = None) -> Tensor:
+    """Peak signal-to-noise ratio float64 (N,) in decibels: 10 log10(span^2 / mean squared error); infinite if equal.
+
+    a, b: pictures (N, C, H, W). span: largest minus smallest possible value, 255 for uint8 and 1 for float if None.
+
+    Raises: MetricError for pictures of different shapes or types, NaN or infinity.
+    """
+    a, b, span = _pictures(a, b, span)
+    return 10 * torch.log10(span**2 / (a - b).square().mean((1, 2, 3)))
+
+
+def ssim(a: Tensor, b: Tensor, *, span: float | None = None) -> Tensor:
+    """Structural similarity float64 (N,), at most 1, and 1 only for equal pictures.
+
+    Windows of 11 x 11 with Gaussian weights (1.5 pixels), only those that lie wholly inside; the mean of all windows
+    and channels. a, b: pictures (N, C, H, W). span: as in `psnr`.
+
+    Raises: MetricError for pictures of different shapes or types, smaller than 11 x 11, NaN or infinity.
+    Source: Wang et al. 2004, eq. 13-16.
+    """
+    a, b, span = _pictures(a, b, span)
+    if min(a.shape[2:]) < WINDOW:
+        raise MetricError(f"pictures of {a.shape[3]}x{a.shape[2]} pixels; structural similarity needs at least 11x11")
+    return _structure(a, b, span)[0].mean(1)
+
+
+def scales(height: int, width: int) -> int:
+    """Scales that `ms_ssim` uses for pictures of this size: 5 from 176 pixels on the shorter side, 0 below 11."""
+    shorter = min(height, width)
+    return min(len(SCALE_WEIGHTS), math.floor(math.log2(shorter / WINDOW)) + 1) if shorter >= WINDOW else 0
+
+
+def ms_ssim(a: Tensor, b: Tensor, *, span: float | None = None) -> Tensor:
+    """Multi-scale structural similarity float64 (N,), 0 to 1, and 1 only for equal pictures.
+
+    Pictures with a side below 176 pixels have fewer than five scales with a window inside (`scales` says how many);
+    then the weights of those that there are, made to sum to 1, are the exponents. Such numbers compare only with those
+    of pictures of the same size. Negative contrast terms, of pictures and their negatives, count as 0. Halving is by
+    averaging 2 x 2 pixels; a last odd row or column is left out. Channels are taken apart and averaged at the end.
+    a, b: pictures (N, C, H, W). span: as in `psnr`.
+
+    Raises: MetricError for pictures of different shapes or types, smaller than 11 x 11, NaN or infinity.
+    Source: Wang et al. 2003, eq. 7, and its weights.
+    """
+    a, b, span = _pictures(a, b, span)
+    number = scales(*a.shape[2:])
+    if not number:
+        raise MetricError(f"pictures of {a.shape[3]}x{a.shape[2]} pixels; structural similarity needs at least 11x11")
+    weights = [weight / sum(SCALE_WEIGHTS[:number]) for weight in SCALE_WEIGHTS[:number]]
+    product = a.new_ones(a.shape[:2])
+    for scale, weight in enumerate(weights):
+        whole, contrast = _structure(a, b, span)
+        # Luminance counts at the coarsest scale only.
+        product *= (whole if scale == number - 1 else contrast).clamp(min=0) ** weight
+        if scale < number - 1:
+            a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
+    return product.mean(1)
+
+
+def perceptual_distance(maps_a: Mapping[int, Tensor], maps_b: Mapping[int, Tensor]) -> Tensor:
+    """Distance float (N,) of pictures by their feature maps, 0 for equal ones, at most 4 for each stride.
+
+    Feature vectors are brought to length 1 at every place; their squared differences are summed over channels, averaged
+    over places and added up over strides. It has the form of LPIPS with all its weights 1 ("baseline"), not the learned
+    weights of LPIPS, so its numbers are not LPIPS's. Gradients flow through.
+
+    maps_a, maps_b: maps (N, C, h, w) by stride, as `FeatureNetwork.maps` gives them.
+
+    Raises: MetricError for no maps, other strides or other shapes.
+    Source: Zhang et al. 2018, eq. 1.
+    """
+    shapes_a, shapes_b = ({stride: tuple(m.shape) for stride, m in maps.items()} for maps in (maps_a, maps_b))
+    if not shapes_a or shapes_a != shapes_b:
+        raise MetricError(f"feature maps {shapes_a} and {shapes_b}; both need the same ones, at least one")
+    distances = [
+        (_unit(maps_a[stride]) - _unit(maps_b[stride])).square().sum(1).mean((1, 2)) for stride in sorted(maps_a)
+    ]
+    return torch.stack(distances).sum(0)
+
+
+def mean_of_pairs(pictures: Tensor, likeness: Callable[[Tensor, Tensor], Tensor], seed: int, count: int) -> Estimate:
+    """Mean of `likeness` over `count` random pairs of pictures (N, C, H, W), no picture in two of them.
+
+    likeness: two batches of pictures to numbers (n,), as `ms_ssim`: its mean among generated pictures is high where
+    there is little variety (compare with real pictures of the same size). If there are fewer than 2 `count` pictures,
+    all that there are make pairs.
+
+    Raises: MetricError for fewer than four pictures, and as `likeness`.
+    Source: Odena et al. 2017, section 4.2.
+    """
+    count = min(count, len(pictures) // 2)
+    if count < 2:
+        raise MetricError(f"{len(pictures)} pictures in {count} pairs; at least 2 pairs, of 4 pictures, are needed")
+    order = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(seed)).to(pictures.device)
+    first, second = order[:count], order[count : 2 * count]
+    pairs = zip(torch.split(first, CHUNK), torch.split(second, CHUNK), strict=True)
+    values = torch.cat([likeness(pictures[a], pictures[b]) for a, b in pairs]).double()
+    return normal(float(values.mean()), float(values.std()) / math.sqrt(count))
+
+
+def _pictures(a: Tensor, b: Tensor, span: float | None) -> tuple[Tensor, Tensor, float]:
+    """Both as float64, and the span."""
+    if a.ndim != 4 or a.shape != b.shape or a.dtype != b.dtype or not a.numel():
+        raise MetricError(
+            f"pictures {a.dtype} {tuple(a.shape)} and {b.dtype} {tuple(b.shape)}; "
+            "both need (pictures, channels, height, width), alike, and the same type"
+        )
+    if not (a.isfinite().all() and b.isfinite().all()):
+        raise MetricError("pictures contain NaN or infinity")
+    return a.double(), b.double(), span or (1.0 if a.is_floating_point() else 255.0)
+
+
+def _structure(a: Tensor, b: Tensor, span: float) -> tuple[Tensor, Tensor]:
+    """Structural similarity (N, C) of each channel, and that without its luminance term."""
+    places = torch.arange(WINDOW, dtype=torch.float64, device=a.device) - WINDOW // 2
+    weights = torch.exp(-places.square() / (2 * SIGMA**2))
+    weights /= weights.sum()
+
+    def blur(pictures: Tensor) -> Tensor:
+        flat = pictures.flatten(0, 1)[:, None]
+        blurred = F.conv2d(F.conv2d(flat, weights.view(1, 1, -1, 1)), weights.view(1, 1, 1, -1))
+        return blurred.view(*pictures.shape[:2], *blurred.shape[2:])
+
+    mean_a, mean_b = blur(a), blur(b)
+    variances = blur(a * a) - mean_a**2 + blur(b * b) - mean_b**2
+    covariance = blur(a * b) - mean_a * mean_b
+    c1, c2 = (K1 * span) ** 2, (K2 * span) ** 2
+    contrast = (2 * covariance + c2) / (variances + c2)
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    return (luminance * contrast).mean((2, 3)), contrast.mean((2, 3))
+
+
+def _unit(maps: Tensor) -> Tensor:
+    return F.normalize(maps, dim=1, eps=1e-10)

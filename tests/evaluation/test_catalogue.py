@@ -1,0 +1,38 @@
+import pytest
+
+from sparring.errors import MetricError
+from sparring.evaluation.catalogue import METRICS, NEEDS, chosen, improves
+from sparring.evaluation.measuring import METHODS
+
+
+def test_every_metric_that_is_explained_is_computed_and_the_other_way_round() -> None:
+    assert list(METRICS) == sorted(METHODS, key=list(METRICS).index)
+    assert set(METRICS) == set(METHODS)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_every_text_says_something_and_names_a_source(name: str) -> None:
+    metric = METRICS[name]
+    assert metric.needs in NEEDS
+    for text in (metric.title, metric.tells, metric.range, metric.lies, metric.source):
+        assert len(text) > 5
+
+
+def test_names_come_with_commas_or_as_a_list_each_once() -> None:
+    assert chosen(" fid, recall,fid,Fid-Infinity ") == chosen(["fid", "recall", "fid_infinity"])
+
+
+@pytest.mark.parametrize(("text", "words"), [("fdi", "did you mean fid"), ("", "there are fid"), ("zzzz", "there are")])
+def test_unknown_names_get_the_nearest_one(text: str, words: str) -> None:
+    with pytest.raises(MetricError, match=words):
+        chosen(text)
+
+
+def test_what_is_better_depends_on_the_metric() -> None:
+    assert improves("fid", 3.0, None)
+    assert improves("fid", 2.0, 3.0)
+    assert not improves("fid", 3.0, 3.0)
+    assert improves("recall", 0.4, 0.3)
+    assert improves("density", 1.1, 0.7)
+    assert not improves("density", 1.4, 0.7)
+    assert improves("memorisation", 0.45, 0.7)

@@ -1,0 +1,181 @@
+"""The whole way: places in, numbers with intervals and protocol out."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.datasets import load_digits
+from tests.evaluation.helpers import normal, write_features
+
+import sparring
+from sparring.errors import MetricError, RunError
+from sparring.evaluation import measuring
+from sparring.evaluation.judgement import same_protocol
+from sparring.metrics.frechet import frechet_distance, moments
+from sparring.metrics.kernel import kernel_distance
+from sparring.metrics.manifold import manifold_estimates
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> sparring.Run:
+    """A run of a few seconds on the embedded digits."""
+    return sparring.train(
+        "digits",
+        out=tmp_path_factory.mktemp("runs") / "digits",
+        images=2560,
+        batch=64,
+        width=32,
+        depth=1,
+        z_dim=8,
+        labels=True,
+        quality_samples=64,
+        device="cpu",
+    )
+
+
+def test_features_give_what_the_functions_give(tmp_path: Path) -> None:
+    real, fake = normal(1, 80, 5), normal(2, 70, 5, shift=0.5)
+    a, b = write_features(tmp_path / "a.npz", real), write_features(tmp_path / "b.npz", fake)
+    found = sparring.evaluate(a, b, "fid,kid,recall", k=3)
+    assert list(found.metrics) == ["fid", "kid", "recall"]
+    assert found.value("fid") == pytest.approx(frechet_distance(moments(real), moments(fake)), rel=1e-12)
+    assert found.metrics["kid"].estimate == kernel_distance(real, fake)
+    assert found.metrics["recall"].estimate == manifold_estimates(real, fake, 3).recall
+    assert found.protocol["k"] == 3
+    assert found.protocol["features"] == {"name": "as given"}
+    assert [found.protocol[side]["count"] for side in ("real", "generated")] == [80, 70]
+
+
+def test_everything_is_json(tmp_path: Path, photos: Path) -> None:
+    found = sparring.evaluate(photos, photos)
+    read = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert read["protocol"]["features"]["name"] == "pixels"
+    assert read["protocol"]["pictures"]["height"] == 8
+    assert read["protocol"]["real"]["classes"] == {"bright": 0.5, "dark": 0.5}
+    for name, result in read["metrics"].items():
+        assert result["low"] <= result["value"] <= result["high"], name
+    assert read["metrics"]["fid"]["value"] == pytest.approx(0, abs=1e-9)
+    assert read["metrics"]["modes"] | {"low": 0} == {"value": 2, "low": 0, "high": 2, "of": 2}
+    assert read["metrics"]["copies"]["value"] == 1
+    assert "2 D" not in read["notices"]
+
+
+def test_moments_alone_give_a_distance_without_an_interval(tmp_path: Path) -> None:
+    rows = normal(3, 60, 4)
+    np.savez(tmp_path / "m.npz", mu=rows.mean(0), sigma=np.cov(rows, rowvar=False))
+    features = write_features(tmp_path / "f.npz", normal(4, 60, 4))
+    found = sparring.evaluate(tmp_path / "m.npz", features)
+    assert list(found.metrics) == ["fid"]
+    assert (found.metrics["fid"].estimate.low, found.metrics["fid"].estimate.high) == (None, None)
+    with pytest.raises(MetricError, match="recall: it needs features of both sides"):
+        sparring.evaluate(tmp_path / "m.npz", features, "recall")
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        ("modes", "needs classes in A"),
+        ("inception_score", "--features inception"),
+        ("ms_ssim", "needs pictures"),
+        ("ppl", "B must be a generator"),
+        ("perceptual_diversity", "needs pictures"),
+    ],
+)
+def test_a_metric_that_cannot_be_computed_says_what_it_needs(tmp_path: Path, metric: str, words: str) -> None:
+    features = write_features(tmp_path / "f.npz", normal(4, 60, 4))
+    with pytest.raises(MetricError, match=words):
+        sparring.evaluate(features, features, metric)
+
+
+def test_features_of_different_spaces_do_not_compare(tmp_path: Path) -> None:
+    a, b = write_features(tmp_path / "a.npz", normal(1, 9, 5)), write_features(tmp_path / "b.npz", normal(1, 9, 4))
+    with pytest.raises(MetricError, match=r"5 features and .* 4: they are of different spaces"):
+        sparring.evaluate(a, b)
+
+
+def test_features_beside_pictures_need_the_name_of_their_space(tmp_path: Path, photos: Path) -> None:
+    given = write_features(tmp_path / "f.npz", normal(1, 50, 192))
+    with pytest.raises(MetricError, match="name the space"):
+        sparring.evaluate(given, photos)
+    assert sparring.evaluate(given, photos, "fid", features="pixels").value("fid") > 0
+
+
+def test_labels_beside_features_are_classes(tmp_path: Path) -> None:
+    digits = load_digits()
+    real = write_features(tmp_path / "real.npz", digits.data, labels=digits.target)
+    few = digits.data[digits.target < 7]
+    found = sparring.evaluate(real, write_features(tmp_path / "few.npz", few), "modes,kl")
+    shares = np.bincount(digits.target) / len(digits.target)
+    assert found.value("modes") == 7
+    assert found.value("kl") == pytest.approx(-np.log(shares[:7].sum()), abs=0.02)
+    assert found.protocol["classifier"]["held_out_accuracy"] > 0.9
+
+
+def test_a_run_is_its_training_data_and_its_samples(run: sparring.Run, tmp_path: Path) -> None:
+    found = sparring.evaluate(run, run, "fid,precision,modes", n=200, nearest=tmp_path / "nearest.png")
+    assert found.protocol["real"]["split"] == "training"
+    assert found.protocol["generated"]["count"] == 200
+    assert found.value("modes") >= 1
+    sparring.load(run).save(tmp_path / "g.safetensors")
+    again = sparring.evaluate("digits", tmp_path / "g.safetensors", "fid,precision,modes", n=200)
+    assert {name: result.value for name, result in again.metrics.items()} == {
+        name: result.value for name, result in found.metrics.items()
+    }
+    with Image.open(tmp_path / "nearest.png") as picture:
+        assert picture.height > picture.width / 8
+
+
+def test_samples_written_to_files_are_judged_as_the_run_is(run: sparring.Run, tmp_path: Path) -> None:
+    np.savez(tmp_path / "made.npz", images=sparring.load(run).sample(150, seed=4)[:, 0].numpy())
+    from_files = sparring.evaluate(run, tmp_path / "made.npz", "fid,coverage")
+    from_run = sparring.evaluate(run, run, "fid,coverage", n=150, seed=4)
+    assert from_files.value("fid") == pytest.approx(from_run.value("fid"), rel=1e-6)
+    assert from_files.value("coverage") == from_run.value("coverage")
+
+
+def test_a_run_whose_pictures_have_changed_has_no_training_data(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 255, (40, 8, 8), np.uint8)
+    np.save(tmp_path / "set.npy", images)
+    small = {"images": 64, "batch": 32, "width": 16, "depth": 1, "quality_samples": 64, "device": "cpu"}
+    run = sparring.train(tmp_path / "set.npy", out=tmp_path / "run", **small)
+    assert sparring.evaluate(run, run, "fid", n=64).value("fid") > 0
+    images[7, 1, 1] ^= 1
+    np.save(tmp_path / "set.npy", images)
+    with pytest.raises(RunError, match="pictures have changed"):
+        sparring.evaluate(run, run, "fid", n=64)
+
+
+def test_the_same_generator_is_judged_alike_in_training_and_after_it(run: sparring.Run) -> None:
+    quality = run.summary()["quality"]
+    protocol = quality["protocol"]
+    assert protocol["real"]["count"] == 1797
+    assert protocol["features"]["name"] == "pixels"
+    found = sparring.evaluate(
+        run, run, "fid,precision", n=protocol["generated"]["count"], seed=protocol["generated"]["seed"]
+    )
+    assert found.value("fid") == pytest.approx(quality["metrics"]["fid"]["value"], rel=1e-9)
+    assert same_protocol(found.protocol) == same_protocol(protocol)
+
+
+def test_path_length_and_perceptual_diversity_of_a_run(run: sparring.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measuring, "PATHS", 120)
+    monkeypatch.setattr(measuring, "PAIRS", 20)
+    found = sparring.evaluate(run, run, "ppl,perceptual_diversity", "lite0", n=64)
+    for name in ("ppl", "perceptual_diversity"):
+        estimate = found.metrics[name].estimate
+        assert 0 < estimate.low < estimate.value < estimate.high
+    assert found.metrics["perceptual_diversity"].extra["real"] > 0
+
+
+def test_thinned_rows_are_spread_evenly() -> None:
+    rows = torch.arange(10.0)[:, None]
+    assert measuring.thinned(rows, 4).flatten().tolist() == [0, 2, 5, 7]
+    assert measuring.thinned(rows, 10) is rows
+
+
+def test_the_harmonic_mean_is_low_if_one_is() -> None:
+    assert measuring.harmonic_mean(0.5, 0.25, 1.0) == pytest.approx(3 / 7)
+    assert measuring.harmonic_mean(1.0, 0.0, 1.0) == 0
