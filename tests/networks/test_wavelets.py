@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 
 from sparring.errors import MetricError
 from sparring.networks.resizing import fit
-from sparring.networks.wavelets import DIRECTIONS, GRID, ROUNDING, STEP, TINT, Wavelets, filters
+from sparring.networks.wavelets import DIRECTIONS, FLOOR, GRID, STEP, TINT, Wavelets, filters
 
 WAVELETS = Wavelets()
 STRENGTHS = WAVELETS.card.dimension - 3 * GRID**2
@@ -33,7 +33,7 @@ def test_filters_are_the_same_on_every_machine():
         hashlib.sha256(steps.numpy().tobytes()).hexdigest()
         == "694c6465d50f92e4c7e1d3d7212fe70e52e28ff5621ec23c1ac305f7183cb09a"
     )
-    assert WAVELETS.card.digest == "7902c1049eba9c22c70f01ced1d30f045f543c6415c32caf5769512fe77456c4"
+    assert WAVELETS.card.digest == "bcc107eb758d80b256e25d0fd2c66fc6ea8de95aa133021a1f1b95e7554eb5b7"
 
 
 def test_filters_see_nothing_in_what_is_flat():
@@ -54,7 +54,7 @@ def test_shapes_are_those_of_the_card():
 
 def test_flat_pictures_have_a_colour_and_no_edges():
     pooled = WAVELETS.pooled(torch.tensor([0.3, -0.9, 0.3])[:, None, None].expand(1, 3, 64, 64))
-    assert pooled[0, :STRENGTHS].numpy() == pytest.approx(math.sqrt(ROUNDING), abs=1e-4)
+    assert pooled[0, :STRENGTHS].numpy() == pytest.approx(math.sqrt(FLOOR), abs=1e-4)
     # By hand: sums of brightness, no red against blue, and twice green less both, over lengths of these rows.
     colour = torch.tensor([-0.3 / math.sqrt(3), 0, -2.4 / math.sqrt(6)]) * TINT
     torch.testing.assert_close(pooled[0, STRENGTHS:], colour.repeat_interleave(GRID**2))
@@ -70,8 +70,8 @@ def test_another_brightness_changes_no_edge_and_a_negative_neither():
 
 def test_grey_pictures_have_edges_of_no_colour():
     strengths = by_place(WAVELETS.pooled(draw(2, 1, 64, 64).expand(-1, 3, -1, -1)))
-    assert strengths[:, :, DIRECTIONS:].numpy() == pytest.approx(math.sqrt(ROUNDING), abs=1e-4)
-    assert (strengths[:, 0, :DIRECTIONS] > 2 * math.sqrt(ROUNDING)).all()
+    assert strengths[:, :, DIRECTIONS:].numpy() == pytest.approx(math.sqrt(FLOOR), abs=1e-4)
+    assert (strengths[:, 0, :DIRECTIONS] > 2 * math.sqrt(FLOOR)).all()
 
 
 def test_a_transposed_picture_has_the_same_edges_at_transposed_places():
@@ -126,14 +126,14 @@ def test_digits_spoilt_more_are_farther_from_real_ones():
     order = np.random.RandomState(0).permutation(len(digits.target))
     images = torch.as_tensor(digits.images[order], dtype=torch.float32)[:, None] / 8 - 1
     target = digits.target[order]
-    fresh = images[150:300]
+    fresh = images[100:200]
     noise = torch.randn(fresh.shape, generator=torch.Generator().manual_seed(0))
 
     def features(pictures: torch.Tensor) -> np.ndarray:
         rgb = pictures.clamp(-1, 1).expand(-1, 3, -1, -1)
         return WAVELETS.pooled(fit(rgb, WAVELETS.card)).double().numpy()
 
-    reference = features(images[:150])
+    reference = features(images[:100])
 
     def rising(*pictures: torch.Tensor) -> bool:
         distances = [frechet(reference, features(p)) for p in pictures]
@@ -143,7 +143,7 @@ def test_digits_spoilt_more_are_farther_from_real_ones():
         return F.avg_pool2d(F.pad(fresh, (side // 2,) * 4, mode="replicate"), side, stride=1)
 
     def without_classes_from(first: int) -> torch.Tensor:
-        return images[150:][target[150:] < first][:150]
+        return images[100:][target[100:] < first][:100]
 
     assert rising(fresh, blurred(3), blurred(5))
     assert rising(fresh, fresh + 0.3 * noise, fresh + 0.8 * noise)

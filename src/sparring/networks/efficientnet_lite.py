@@ -105,7 +105,7 @@ class EfficientNetLite0(nn.Module):
             for part in (self.stem, self.blocks, self.head):
                 part.bfloat16()
         self.card = Card(
-            name="lite0",
+            name="lite0" if precision == "fp32" else "lite0-bf16",
             title="EfficientNet-Lite0, trained on ImageNet",
             dimension=HEAD,
             size=(size, size),

@@ -150,6 +150,12 @@ def _lite0(path: Path | None = None) -> FeatureNetwork:
     return efficientnet_lite.lite0(path)
 
 
+def _lite0_bf16(path: Path | None = None) -> FeatureNetwork:
+    from sparring.networks import efficientnet_lite
+
+    return efficientnet_lite.lite0(path, precision="bf16")
+
+
 def _inception(path: Path | None = None) -> FeatureNetwork:
     from sparring.networks import inception
 
@@ -188,6 +194,12 @@ SPACES: dict[str, Space] = {
     ),
     "lite0": Space(
         "EfficientNet-Lite0, trained on ImageNet, in a package: quick on a CPU, no download", _lite0, _lite0
+    ),
+    "lite0-bf16": Space(
+        "the same in half precision: about twice as fast; distances differ from those of lite0 by some tenths of a per "
+        "cent",
+        _lite0_bf16,
+        _lite0_bf16,
     ),
     "inception": Space(
         "the network of FID, pictures resized as in 2017: comparable with most published numbers",

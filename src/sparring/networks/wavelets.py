@@ -33,8 +33,9 @@ RADIUS = 3
 STEP = 2.0**-16
 """Filters are whole multiples of this, so that they are the same whatever library computed their sines."""
 
-ROUNDING = 1 / 255
-"""Half a step of 8-bit pixels in [-1, 1]: edges much weaker than this count as none."""
+FLOOR = 1e-3
+"""Least strength of an edge, an eighth of a step of 8-bit pixels in [-1, 1]. It keeps slopes finite where a picture is
+flat, and what nobody can see from counting. With half a step, JPEG of quality 50 went unnoticed."""
 
 BLOCK = 16
 """Pictures looked at together."""
@@ -93,7 +94,7 @@ class Wavelets:
         """Strength of edges (N, 8, ceil(H / stride), ceil(W / stride)) at strides 1, 2, 4 and 8, of any size.
 
         Six directions of brightness, from upright edges counter-clockwise, then two colours in all directions. At least
-        `ROUNDING`.
+        `FLOOR`.
         """
         level = _colours(pictures)
         found = {}
@@ -117,7 +118,7 @@ class Wavelets:
         padded = F.pad(level.reshape(n * colours, 1, height, width), (RADIUS,) * 4, mode="replicate")
         waves = F.conv2d(padded, self._filters.to(level.device)).view(n, colours, 2, DIRECTIONS, height, width)
         real, imaginary = waves.unbind(2)
-        modulus = torch.addcmul(real.square(), imaginary, imaginary).add(ROUNDING**2).sqrt()
+        modulus = torch.addcmul(real.square(), imaginary, imaginary).add(FLOOR**2).sqrt()
         return torch.cat((modulus[:, 0], modulus[:, 1:].mean(2)), 1)
 
 
@@ -160,5 +161,5 @@ def _halved(level: Tensor) -> Tensor:
 
 def _digest(weights: Tensor) -> str:
     """SHA-256 of the filters and of everything else that the numbers depend on."""
-    rest = (SIDE, LEVELS, DIRECTIONS, GRID, ROUNDING, TINT.tolist(), BLUR.tolist(), "root", "replicate")
+    rest = (SIDE, LEVELS, DIRECTIONS, GRID, FLOOR, TINT.tolist(), BLUR.tolist(), "root", "replicate")
     return hashlib.sha256(repr(rest).encode() + (weights / STEP).to(torch.int32).numpy().tobytes()).hexdigest()
