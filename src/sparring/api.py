@@ -1,5 +1,6 @@
 """What the command line, notebooks and programs call: train, resume, load. (`evaluate` is in `evaluation/`.)"""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -13,7 +14,7 @@ from sparring import config, data
 from sparring.adversarial.player import out_of_memory
 from sparring.chooser import SIZES, Choice, choose, every, pick_device
 from sparring.config import Settings
-from sparring.errors import RunError, SettingError
+from sparring.errors import MetricError, RunError, SettingError
 from sparring.model import Model
 from sparring.tasks.generate import Generate
 from sparring.training.match import Match
@@ -25,6 +26,12 @@ from sparring.wording import duration
 
 ARCHITECTURE = ("network", "width", "depth", "z_dim", "spectral_norm", "resolution", "channels", "labels")
 TASKS = {"generate": Generate}
+
+EVALUATIONS = 10
+"""Of a run by the clock, at most."""
+
+JUDGING = 0.05
+"""Share of the time of a run by the clock that evaluations may take."""
 
 
 def train(
@@ -81,7 +88,7 @@ def train(
             match.start_from(origin.load_checkpoint(chosen.device)[0])
         speed = match.rehearse()
         if chosen.minutes is not None:
-            chosen = match.settings = paced(chosen, given, speed)
+            chosen = match.settings = paced(chosen, given, speed, judging_time(match, task))
         estimate = 60 * chosen.minutes if chosen.minutes is not None else (chosen.images or 0) / speed
         run.create(chosen, {"plan.json": plan(choices, estimate), "data.json": about(place, pictures)})
         try:
@@ -182,12 +189,28 @@ def load_pictures(settings: Settings, monitor: Monitor) -> data.Pictures:
     return pictures.to(settings.device)
 
 
-def paced(settings: Settings, given: Mapping[str, Any], speed: float) -> Settings:
-    """Settings of a run by the clock, whose evaluations and checkpoints are spread over the images it will reach."""
+def judging_time(match: Match, task: Generate) -> float:
+    """Seconds that an evaluation takes, once the training pictures' features are there; 0 if there can be none."""
+    try:
+        task.judge(match.average)
+        start = time.perf_counter()
+        task.judge(match.average)
+        return time.perf_counter() - start
+    except MetricError:
+        return 0.0
+
+
+def paced(settings: Settings, given: Mapping[str, Any], speed: float, judging: float) -> Settings:
+    """Settings of a run by the clock, whose evaluations and checkpoints are spread over the images it will reach.
+
+    speed: images per second. judging: seconds of an evaluation, which may take `JUDGING` of the time altogether.
+    """
     assert settings.minutes is not None
-    reached = speed * 60 * settings.minutes
+    seconds = 60 * settings.minutes
+    reached = speed * seconds
+    evaluations = EVALUATIONS if not judging else min(EVALUATIONS, max(1.0, JUDGING * seconds / judging))
     values = settings.model_dump()
-    for name, number in {"evaluate_every": 10, "checkpoint_every": 5, "augment_images": 4}.items():
+    for name, number in {"evaluate_every": evaluations, "checkpoint_every": 5, "augment_images": 4}.items():
         if name not in given:
             values[name] = every(reached / number, settings.batch)
     return config.complete(values)

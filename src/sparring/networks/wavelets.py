@@ -93,7 +93,7 @@ class Wavelets:
     def maps(self, pictures: Tensor) -> Mapping[int, Tensor]:
         """Strength of edges (N, 8, ceil(H / stride), ceil(W / stride)) at strides 1, 2, 4 and 8, of any size.
 
-        Six directions of brightness, from upright edges counter-clockwise, then two colours in all directions. At least
+        Six directions of brightness, from upright edges clockwise, then two colours in all directions. At least
         `FLOOR`.
         """
         level = _colours(pictures)
@@ -161,5 +161,14 @@ def _halved(level: Tensor) -> Tensor:
 
 def _digest(weights: Tensor) -> str:
     """SHA-256 of the filters and of everything else that the numbers depend on."""
-    rest = (SIDE, LEVELS, DIRECTIONS, GRID, FLOOR, TINT.tolist(), BLUR.tolist(), "root", "replicate")
+    rest = (
+        SIDE,
+        LEVELS,
+        DIRECTIONS,
+        GRID,
+        FLOOR,
+        TINT.tolist(),
+        BLUR.tolist(),
+        "opponent colours, edges repeated, root",
+    )
     return hashlib.sha256(repr(rest).encode() + (weights / STEP).to(torch.int32).numpy().tobytes()).hexdigest()
