@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from sparring.errors import MetricError, RunError, SparringError
+from sparring.evaluation.catalogue import COUNT, NEIGHBOURS
 
 app = typer.Typer(
     name="sparring",
@@ -243,12 +244,12 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Space to compare in: wavelets, pixels, lite0, inception, inception-clean, dinov2, NAME=WEIGHTS, "
-            "or a TorchScript or ONNX file.",
+            help="Space to compare in: wavelets, pixels, lite0, lite0-bf16, inception, inception-clean, dinov2, "
+            "NAME=WEIGHTS, or a TorchScript or ONNX file.",
         ),
     ] = None,
-    n: Annotated[int, typer.Option("--n", metavar="N", help="Samples that are taken of a generator.")] = 10_000,
-    k: Annotated[int, typer.Option("--k", metavar="K", help="Neighbours of precision, recall and so on.")] = 5,
+    n: Annotated[int, typer.Option("--n", metavar="N", help="Samples that are taken of a generator.")] = COUNT,
+    k: Annotated[int, typer.Option("--k", metavar="K", help="Neighbours of precision, recall and so on.")] = NEIGHBOURS,
     seed: Annotated[int, typer.Option(metavar="S", help="Of the samples.")] = 0,
     resolution: Annotated[
         str | None,
@@ -289,9 +290,9 @@ def evaluate(
                 features,
                 n=n,
                 k=k,
-                seed=config.check("seed", seed),
+                seed=seed,
                 resolution=None if resolution is None else config.check("resolution", resolution),
-                device=None if device is None else config.check("device", device),
+                device=device,
                 nearest=nearest,
                 progress=monitor.progress,
             )
@@ -383,7 +384,7 @@ def emit(value: Any, output: str | None) -> None:
     """Writes the outcome as JSON where it was asked for."""
     if output is None:
         return
-    text = json.dumps(value, indent=2) + "\n"
+    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
     if output == "-":
         sys.stdout.write(text)
         return

@@ -10,12 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from sparring.errors import RunError, SparringError
-from sparring.evaluation.judgement import interval, same_protocol, shown
+from sparring.evaluation.judgement import comparable, interval, shown
+from sparring.evaluation.judgement import summary as protocol_summary
 from sparring.training.run import Run
 from sparring.wording import compact, duration, printable
 
 SHOWN = 20
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 QUALITIES = ("fid", "precision", "recall", "coverage")
 
 
@@ -47,12 +47,17 @@ def table(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
     listed.add_column("run", no_wrap=True, overflow="fold")
     listed.add_column("state")
     listed.add_column("data", no_wrap=True)
-    protocols = list(dict.fromkeys(protocol for run in runs if (protocol := _protocol(run))))
-    several = len(protocols) > 1
+    kinds: dict[str, str] = {}
+    for run in runs:
+        if protocol := _protocol(run):
+            kinds.setdefault(comparable(protocol), f"{printable(Path(run['data']).name)}; {protocol_summary(protocol)}")
+    number = {kind: str(place) for place, kind in enumerate(kinds, 1)}
+    several = len(kinds) > 1
     for name in ("images", "time", *QUALITIES, *["protocol"] * several):
         listed.add_column(name, justify="right", no_wrap=True)
     for run in runs:
         metrics = (run.get("quality") or {}).get("metrics", {})
+        protocol = _protocol(run)
         listed.add_row(
             printable(Path(run["path"]).name),
             run.get("state", "new"),
@@ -60,23 +65,19 @@ def table(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
             compact(run.get("images", 0)),
             duration(run.get("seconds", 0)),
             *(shown(name, metrics[name]["value"]) if name in metrics else "-" for name in QUALITIES),
-            *[_letter(protocols, run)] * several,
+            *[number[comparable(protocol)] if protocol else "-"] * several,
         )
-    notes = [f"{LETTERS[number]}: {protocol}" for number, protocol in enumerate(protocols[: len(LETTERS)])]
-    if several:
-        notes.append("Quality measured by different protocols, or on different data, does not compare.")
-    return Group(listed, *(Text(note, style="dim") for note in notes)) if several else listed
+    if not several:
+        return listed
+    notes = [f"protocol {number[kind]}: {words}" for kind, words in kinds.items()]
+    notes.append("Qualities under different protocols, or against different pictures, do not compare.")
+    return Group(listed, *(Text(note, style="dim") for note in notes))
 
 
-def _protocol(run: Mapping[str, Any]) -> str:
-    """What the quality of a run has to have in common with another's to be compared; empty if there is none."""
-    protocol = (run.get("quality") or {}).get("protocol")
-    return f"{printable(Path(run.get('data', '')).name)}, {same_protocol(protocol)}" if protocol else ""
-
-
-def _letter(protocols: Sequence[str], run: Mapping[str, Any]) -> str:
-    protocol = _protocol(run)
-    return LETTERS[protocols.index(protocol) % len(LETTERS)] if protocol else "-"
+def _protocol(run: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What the quality of a run holds under; None if it was not measured, or its file is not understood."""
+    protocol = (run.get("quality") or {}).get("protocol") or {}
+    return protocol if {"features", "pictures", "paired", "real", "generated", "k"} <= protocol.keys() else None
 
 
 def describe_data(found: Mapping[str, Any]) -> RenderableType:
@@ -112,7 +113,7 @@ def ending(run: Run, summary: Mapping[str, Any]) -> RenderableType:
         ]
         lines.append(f"best {quality['metric']} at {quality['images']:,} images, with intervals of 95 %:")
         lines.extend(f"  {figure}" for figure in figures)
-        lines.append(f"  protocol: {same_protocol(quality['protocol'])}")
+        lines.append(f"  protocol: {protocol_summary(quality['protocol'])}")
     if run.report.is_file():
         lines.append(f"report   {run.report}")
     latest = run.samples / "latest.png"

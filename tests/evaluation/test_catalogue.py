@@ -35,4 +35,5 @@ def test_what_is_better_depends_on_the_metric() -> None:
     assert improves("recall", 0.4, 0.3)
     assert improves("density", 1.1, 0.7)
     assert not improves("density", 1.4, 0.7)
-    assert improves("memorisation", 0.45, 0.7)
+    with pytest.raises(MetricError, match="not which are the best"):
+        improves("memorisation", 0.45, 0.7)

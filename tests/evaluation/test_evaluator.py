@@ -1,6 +1,7 @@
 """The whole way: places in, numbers with intervals and protocol out."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,13 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.datasets import load_digits
-from tests.evaluation.helpers import normal, write_features
+from tests.evaluation.helpers import Means, normal, write_features
 
 import sparring
 from sparring.errors import MetricError, RunError
 from sparring.evaluation import measuring
-from sparring.evaluation.judgement import same_protocol
+from sparring.evaluation.evidence import Evidence
+from sparring.evaluation.judgement import comparable, summary
 from sparring.metrics.frechet import frechet_distance, moments
 from sparring.metrics.kernel import kernel_distance
 from sparring.metrics.manifold import manifold_estimates
@@ -77,10 +79,10 @@ def test_moments_alone_give_a_distance_without_an_interval(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("metric", "words"),
     [
-        ("modes", "needs classes in A"),
+        ("modes", "classes in A"),
         ("inception_score", "--features inception"),
         ("ms_ssim", "needs pictures"),
-        ("ppl", "B must be a generator"),
+        ("ppl", "as B a generator"),
         ("perceptual_diversity", "needs pictures"),
     ],
 )
@@ -144,8 +146,9 @@ def test_a_run_whose_pictures_have_changed_has_no_training_data(tmp_path: Path) 
     assert sparring.evaluate(run, run, "fid", n=64).value("fid") > 0
     images[7, 1, 1] ^= 1
     np.save(tmp_path / "set.npy", images)
-    with pytest.raises(RunError, match="pictures have changed"):
-        sparring.evaluate(run, run, "fid", n=64)
+    for resolution in (None, (4, 4)):
+        with pytest.raises(RunError, match="pictures have changed"):
+            sparring.evaluate(run, run, "fid", n=64, resolution=resolution)
 
 
 def test_the_same_generator_is_judged_alike_in_training_and_after_it(run: sparring.Run) -> None:
@@ -157,7 +160,8 @@ def test_the_same_generator_is_judged_alike_in_training_and_after_it(run: sparri
         run, run, "fid,precision", n=protocol["generated"]["count"], seed=protocol["generated"]["seed"]
     )
     assert found.value("fid") == pytest.approx(quality["metrics"]["fid"]["value"], rel=1e-9)
-    assert same_protocol(found.protocol) == same_protocol(protocol)
+    assert summary(found.protocol) == summary(protocol)
+    assert comparable(found.protocol) != comparable(protocol)  # training compares fewer real pictures in pairs
 
 
 def test_path_length_and_perceptual_diversity_of_a_run(run: sparring.Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,6 +172,73 @@ def test_path_length_and_perceptual_diversity_of_a_run(run: sparring.Run, monkey
         estimate = found.metrics[name].estimate
         assert 0 < estimate.low < estimate.value < estimate.high
     assert found.metrics["perceptual_diversity"].extra["real"] > 0
+
+
+def test_the_pictures_of_a_path_are_of_one_class(run: sparring.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measuring, "PATHS", 130)  # two full batches and one of two pairs; ten classes divide none
+    quiet = sparring.evaluate(run, run, "ppl", "wavelets", n=64).value("ppl")
+    model = sparring.load(run)
+    z = torch.randn(8, model.blueprint.z_dim, generator=torch.Generator().manual_seed(0))
+    classes = torch.eye(10)
+    apart = (model.generator(z, classes[:8]) - model.generator(z, classes[1:9])).square().mean()
+    # Were they of two classes, the distance between classes over the square of the step, 1e-8, would show.
+    assert quiet < 1e6 * float(apart)
+
+
+def test_what_cannot_be_measured_is_left_out_unless_it_is_named(tmp_path: Path) -> None:
+    few = write_features(tmp_path / "few.npz", normal(0, 4, 3), labels=[0, 0, 0, 1])
+    others = write_features(tmp_path / "others.npz", normal(1, 4, 3))
+    found = sparring.evaluate(few, others)
+    assert {"fid", "copies"} <= set(found.metrics)
+    assert not {"precision", "modes"} & set(found.metrics)
+    assert any("precision: 4 real samples" in notice for notice in found.notices)
+    with pytest.raises(MetricError, match="modes: class 1 has a single real sample"):
+        sparring.evaluate(few, others, "modes")
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e40, 1e120])
+def test_absurd_magnitudes_are_said(tmp_path: Path, scale: float) -> None:
+    rows = write_features(tmp_path / "rows.npz", scale * normal(0, 30, 3))
+    with pytest.raises(MetricError, match=r"kid: .*(scale|sensible size)"):
+        sparring.evaluate(rows, write_features(tmp_path / "others.npz", scale * normal(1, 30, 3)), "kid")
+
+
+def test_the_order_of_classes_does_not_matter_to_the_inception_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Sorted(Means):
+        """Its features are class scores."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.card = replace(self.card, classes=10)
+
+        def logits(self, pooled: torch.Tensor) -> torch.Tensor:
+            return pooled
+
+    monkeypatch.setattr(measuring, "LEAST_PART", 100)
+    scores = 20 * torch.eye(10).repeat_interleave(200, 0)
+    side = Evidence("sorted", {"count": 2000}, features=scores)
+    score = measuring.Comparison(side, side, Sorted()).inception_score()
+    assert score.value == pytest.approx(10, rel=0.03)
+
+
+def test_a_picture_file_for_the_suspects_is_asked_for_before_the_work(photos: Path, tmp_path: Path) -> None:
+    for place in (tmp_path / "absent" / "a.png", tmp_path / "a.txt", tmp_path):
+        with pytest.raises(MetricError, match="--nearest is the path"):
+            sparring.evaluate(photos, photos, nearest=place)
+    features = write_features(tmp_path / "f.npz", normal(1, 50, 3))
+    with pytest.raises(MetricError, match="one of the sides has none"):
+        sparring.evaluate(features, features, nearest=tmp_path / "a.png")
+    with pytest.raises(MetricError, match="features already"):
+        sparring.evaluate(features, features, features="pixels")
+
+
+def test_numbers_compare_only_under_the_same_protocol(photos: Path) -> None:
+    protocols = [
+        sparring.evaluate(photos, photos, "fid", **given).protocol
+        for given in ({}, {"k": 4}, {"features": "wavelets"}, {"resolution": (4, 4)}, {"n": 30})
+    ]
+    assert len({comparable(protocol) for protocol in protocols}) == 5
+    assert comparable(sparring.evaluate(photos, photos, "kid").protocol) == comparable(protocols[0])
 
 
 def test_thinned_rows_are_spread_evenly() -> None:

@@ -39,7 +39,12 @@ def test_pictures_of_another_form_are_brought_to_it_as_files_are() -> None:
 
 
 def write(
-    path: Path, output: str, *, classes: int | None = None, latent: tuple[Any, ...] = ("n", 6), style: bool = False
+    path: Path,
+    output: str,
+    *,
+    classes: int | str | None = None,
+    latent: tuple[Any, ...] = ("n", 6),
+    style: bool = False,
 ) -> np.ndarray:
     """An ONNX generator: a linear map of 6 latents to a picture of 3 x 2 x 2; gives its matrix (6, 12)."""
     matrix = np.random.default_rng(1).normal(size=(6, 12)).astype(np.float32)
@@ -125,6 +130,22 @@ def test_latents_of_four_dimensions_and_a_fixed_batch(tmp_path: Path) -> None:
     assert torch.equal(four, fixed)
 
 
+@pytest.mark.parametrize("fixed", [10, 64])
+def test_a_fixed_batch_that_does_not_divide_is_filled_up(tmp_path: Path, fixed: int) -> None:
+    write(tmp_path / "any.onnx", "centred")
+    write(tmp_path / "fixed.onnx", "centred", latent=(fixed, 6))
+    free, filled = (Onnx(tmp_path / f"{name}.onnx", 40, seed=0).part(0, 40) for name in ("any", "fixed"))
+    assert (free.int() - filled.int()).abs().max() <= 1
+
+
+def test_a_generator_that_gives_nan_later_on_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "g.onnx", "centred")
+    gallery = Onnx(tmp_path / "g.onnx", 100, seed=0)
+    monkeypatch.setattr(torch, "randn", lambda *shape, generator: torch.full(shape, torch.nan))
+    with pytest.raises(MetricError, match=r"g\.onnx: it gives NaN"):
+        gallery.part(40, 50)
+
+
 def test_labels_are_drawn_among_the_classes_that_the_file_tells_of(tmp_path: Path) -> None:
     write(tmp_path / "g.onnx", "centred", classes=2)
     plain = write(tmp_path / "plain.onnx", "centred")
@@ -138,6 +159,7 @@ def test_labels_are_drawn_among_the_classes_that_the_file_tells_of(tmp_path: Pat
     ("make", "words"),
     [
         (lambda path: path.write_bytes(b"nothing"), "not an ONNX model"),
+        (lambda path: write(path, "centred", classes="0"), "no number `classes`"),
         (lambda path: write(path, "centred", latent=("n", "m")), "latents are"),
         (lambda path: write(path, "centred", style=True), "a generator takes latents"),
     ],

@@ -24,11 +24,12 @@ def test_pictures_come_with_the_shares_of_their_classes(photos: Path) -> None:
     assert side.about["classes"] == {"bright": 0.5, "dark": 0.5}
     assert side.gallery is not None
     assert side.gallery.shape == (3, 8, 8)
-    assert opened(photos, "generated", count=6).about | {"name": ""} == {
+    assert opened(photos, "generated", count=6).about == {
         "kind": "pictures",
-        "name": "",
+        "name": str(photos),
         "count": 6,
         "split": "all that is there",
+        "fingerprint": side.about["fingerprint"],
         "of": 40,
         "classes": {"bright": 0.5, "dark": 0.5},
     }
@@ -49,11 +50,11 @@ def test_an_embedded_set_and_an_array_of_pictures(tmp_path: Path) -> None:
 
 def test_features_and_moments(tmp_path: Path) -> None:
     rows = normal(0, 30, 4)
-    labels = np.arange(30) % 3
+    labels = 10**12 * (np.arange(30) % 3)
     side = opened(write_features(tmp_path / "a.npz", rows.astype(np.float32), labels=labels))
     assert side.features is not None
     assert side.features.shape == (30, 4)
-    assert side.classes == ("0", "1", "2")
+    assert side.about["classes"] == {name: 0.333333 for name in ("0", "1000000000000", "2000000000000")}
     np.savez(tmp_path / "m.npz", mu=rows.mean(0), sigma=np.cov(rows, rowvar=False))
     known = opened(tmp_path / "m.npz").moments
     assert np.allclose(known.cov, side.moments.cov, atol=1e-6)
@@ -67,10 +68,12 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "text": ({"features": np.array([["a", "b"]])}, "numbers are needed"),
     "objects": ({"features": np.array([None, 1])}, "cannot be read"),
     "labels": ({"features": np.zeros((3, 2)), "labels": [0, 1]}, "one for each of the 3 rows"),
-    "negative labels": ({"features": np.zeros((2, 2)), "labels": [0, -1]}, "whole numbers from 0"),
+    "huge labels": ({"features": np.zeros((2, 2)), "labels": np.array([0, 2**64 - 1], np.uint64)}, "whole numbers"),
+    "labels in parts": ({"features": np.zeros((2, 2)), "labels": [0.5, 1.0]}, "whole numbers"),
     "half": ({"mu": np.zeros(3)}, "holds only `mu`"),
     "shapes": ({"mu": np.zeros(3), "sigma": np.eye(2)}, "expected \\(D,\\) and \\(D, D\\)"),
     "asymmetric": ({"mu": np.zeros(2), "sigma": [[1.0, 0.5], [0.0, 1.0]]}, "not symmetric"),
+    "no covariance": ({"mu": np.zeros(2), "sigma": [[1.0, 0.0], [0.0, -1.0]]}, "negative eigenvalues"),
     "infinite moments": ({"mu": np.zeros(2), "sigma": [[np.inf, 0.0], [0.0, 1.0]]}, "NaN or infinity"),
 }
 
@@ -86,7 +89,11 @@ def test_broken_numbers_are_said(tmp_path: Path, case: str) -> None:
 def test_what_is_not_there_or_empty_is_said(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "cut.npz").write_bytes(b"PK\x03\x04 and then nothing")
-    for name in ("absent", "absent.npz", "absent.onnx", "empty", "cut.npz", "absent.safetensors"):
+    np.savez_compressed(tmp_path / "damaged.npz", features=normal(0, 50, 20))
+    damaged = bytearray((tmp_path / "damaged.npz").read_bytes())
+    damaged[200:260] = bytes(60)
+    (tmp_path / "damaged.npz").write_bytes(damaged)
+    for name in ("absent", "absent.npz", "absent.onnx", "empty", "cut.npz", "damaged.npz", "absent.safetensors"):
         with pytest.raises(SparringError, match=name):
             opened(tmp_path / name)
     with pytest.raises(DataError, match="digits"):

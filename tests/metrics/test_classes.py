@@ -129,7 +129,7 @@ def test_labels_that_samples_bring():
     [
         (lambda: class_divergence([1, 2], [0, 3]), "1 classes that no real sample is of"),
         (lambda: class_divergence([1, 2], [3]), "both need the same number"),
-        (lambda: class_divergence([0, 0], [1, 3]), "fake counts by class"),
+        (lambda: class_divergence([0, 0], [1, 3]), "generated counts by class"),
         (lambda: Classifier.fit(torch.zeros(4, 2), [0, 0, 1]), "expected 4 int"),
         (lambda: Classifier.fit(torch.zeros(4, 2), [0.0, 0, 1, 1]), "expected 4 int"),
         (lambda: Classifier.fit(torch.zeros(4, 2), [6, 6, 6, 6]), "all real samples have label 6"),
@@ -142,5 +142,5 @@ def test_what_cannot_be_counted(call, message):
 
 
 def test_other_features_than_learnt_from(classifier):
-    with pytest.raises(MetricError, match="64 features and fake samples 3"):
+    with pytest.raises(MetricError, match="64 features and generated samples 3"):
         classes(classifier, torch.zeros(5, 3))

@@ -102,8 +102,8 @@ def test_unbiased_and_covered_by_the_interval(counts, dimension, scale, shift):
     ("real", "fake", "message"),
     [
         (torch.zeros(2, 2), torch.zeros(9, 2), "2 real samples; at least 3 are needed"),
-        (torch.zeros(9, 2), torch.zeros(9, 3), "real samples have 2 features and fake samples 3"),
-        (torch.zeros(9, 2), torch.full((9, 2), torch.nan), "fake features contain NaN"),
+        (torch.zeros(9, 2), torch.zeros(9, 3), "real samples have 2 features and generated samples 3"),
+        (torch.zeros(9, 2), torch.full((9, 2), torch.nan), "generated features contain NaN"),
     ],
 )
 def test_what_cannot_be_compared(real, fake, message):

@@ -218,8 +218,8 @@ def test_no_queries():
     ("real", "fake", "message"),
     [
         (torch.zeros(5, 2), torch.zeros(9, 2), "5 real samples; 5 nearest neighbours need at least 6"),
-        (torch.zeros(9, 2), torch.zeros(9, 3), "real samples have 2 features and fake samples 3"),
-        (torch.zeros(9, 2), torch.full((9, 2), torch.nan), "fake features contain NaN"),
+        (torch.zeros(9, 2), torch.zeros(9, 3), "real samples have 2 features and generated samples 3"),
+        (torch.zeros(9, 2), torch.full((9, 2), torch.nan), "generated features contain NaN"),
         (torch.zeros(9), torch.zeros(9, 2), r"real features have shape \(9,\)"),
     ],
 )

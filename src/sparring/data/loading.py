@@ -57,11 +57,11 @@ def load(
     if channels is None:
         channels = survey_source(source).channels()
     form = Form(height, width, channels, fit)
-    fingerprint = _fingerprint(source.digest(progress), form)
+    known = _fingerprint(source.digest(progress), form)
     notices: list[str] = []
-    decoded = cache.find(fingerprint) if source.cached else None
+    decoded = cache.find(known) if source.cached else None
     if decoded is None:
-        decoded = _decode(source, form, fingerprint, notices, progress)
+        decoded = _decode(source, form, known, notices, progress)
     used = [index for index in range(len(source.items)) if index not in decoded.skipped]
     names, found = _labels(source, used) if labels else ((), None)
     return Pictures(
@@ -69,11 +69,19 @@ def load(
         labels=found,
         classes=names,
         name=source.name,
-        fingerprint=fingerprint,
+        fingerprint=known,
         skipped=_all_skipped(source, decoded.skipped),
         names=tuple(source.items[index] for index in used),
         notices=tuple(notices),
     )
+
+
+def fingerprint(data: str | Path, form: Form) -> str:
+    """What `load` would give as the fingerprint of these pictures in that form, without decoding them.
+
+    Raises: DataError if there is nothing usable.
+    """
+    return _fingerprint(open_source(data).digest(None), form)
 
 
 def _fingerprint(content: str, form: Form) -> str:

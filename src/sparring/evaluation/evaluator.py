@@ -6,11 +6,12 @@ from pathlib import Path
 
 from PIL import Image
 
+from sparring import config
 from sparring.chooser import pick_device
 from sparring.data.decode import Form
 from sparring.data.sources import Progress
 from sparring.errors import MetricError
-from sparring.evaluation.catalogue import METRICS, chosen
+from sparring.evaluation.catalogue import COUNT, METRICS, NEIGHBOURS, chosen
 from sparring.evaluation.evidence import Evidence
 from sparring.evaluation.extraction import default_space, features_of, remembered_features
 from sparring.evaluation.galleries import held, take
@@ -19,9 +20,6 @@ from sparring.evaluation.measuring import Comparison, measure
 from sparring.evaluation.sides import Place, agreed, look
 from sparring.mosaic import above_others
 from sparring.networks.features import FeatureNetwork, open_features
-
-COUNT = 10_000
-"""Samples that are taken of a generator."""
 
 SUSPECTS, NEAREST = 8, 3
 """Generated pictures shown, and how many of the training pictures that each is nearest to."""
@@ -34,7 +32,7 @@ def evaluate(
     features: str | None = None,
     *,
     n: int = COUNT,
-    k: int = 5,
+    k: int = NEIGHBOURS,
     seed: int = 0,
     resolution: tuple[int, int] | None = None,
     device: str | None = None,
@@ -56,23 +54,45 @@ def evaluate(
     Raises: MetricError, DataError, RunError or SettingError with what is wrong and what to do.
     """
     wanted = None if metrics is None else chosen(metrics)
-    if k < 1 or n < 2:
-        raise MetricError(f"k={k}: at least 1 neighbour" if k < 1 else f"n={n}: at least 2 samples")
-    on = pick_device(device)
+    for name, value, least in (("k", k, 1), ("n", n, 2)):
+        if not isinstance(value, int) or value < least:
+            raise MetricError(f"{name}={value}: it should be a whole number, at least {least}")
+    on = pick_device(None if device is None else config.check("device", device))
+    seed = config.check("seed", seed)
     found = look(real, "real", n, seed, on), look(generated, "generated", n, seed, on)
-    form = agreed(found[0].form, found[1].form, resolution)
-    network = _network([side.form for side in found], form, features, on)
+    natural = [side.form for side in found]
+    if nearest is not None:
+        _check_place(Path(nearest), natural)
+    form = agreed(natural[0], natural[1], resolution)
+    network = _network(natural, form, features, on)
     sides = [side.open(form, progress) for side in found]
     if network is not None:
         for side in sides:
             _take_features(side, network, on, progress)
     comparison = Comparison(sides[0], sides[1], network, k=k, seed=seed, device=on)
     if wanted is None:
-        wanted = [name for name in METRICS if comparison.suits(name)]
-    evaluation = measure(comparison, wanted, form)
+        suitable = [name for name in METRICS if comparison.suits(name)]
+        evaluation = measure(comparison, suitable, form, only_what_can_be=True)
+    else:
+        evaluation = measure(comparison, wanted, form)
     if nearest is not None:
-        _suspects(comparison).save(Path(nearest))
+        _save(_suspects(comparison), Path(nearest))
     return evaluation
+
+
+def _check_place(path: Path, natural: Sequence[Form | None]) -> None:
+    """Raises: MetricError if the pictures side by side cannot be made, or not be written there."""
+    if None in natural:
+        raise MetricError("--nearest shows pictures, and one of the sides has none")
+    if path.suffix.lower() != ".png" or path.is_dir() or not path.absolute().parent.is_dir():
+        raise MetricError(f"{path}: --nearest is the path of a .png in a folder that is there")
+
+
+def _save(picture: Image.Image, path: Path) -> None:
+    try:
+        picture.save(path)
+    except OSError as error:
+        raise MetricError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def _network(
@@ -80,6 +100,8 @@ def _network(
 ) -> FeatureNetwork | None:
     """The network that pictures go through; None if there are no pictures, so that features are as given."""
     if form is None:
+        if features is not None:
+            raise MetricError(f"features={features}: both sides are features already; it is for pictures")
         return None
     if features is None and None in natural:
         raise MetricError(
@@ -103,7 +125,6 @@ def _take_features(side: Evidence, network: FeatureNetwork, device: str, progres
 def _suspects(comparison: Comparison) -> Image.Image:
     """The samples most likely to be copies, each above the real pictures it is nearest to."""
     real, fake = comparison.real, comparison.fake
-    if real.gallery is None or fake.gallery is None:
-        raise MetricError("--nearest shows pictures, and one of the sides has none")
+    assert real.gallery is not None and fake.gallery is not None, "checked before"
     samples, nearest = comparison.suspects(SUSPECTS, NEAREST)
     return above_others(take(fake.gallery, samples), take(real.gallery, nearest.flatten()))

@@ -28,7 +28,6 @@ class Evidence:
     features: Tensor | None = None
     given_moments: Moments | None = None
     labels: Tensor | None = None
-    classes: tuple[str, ...] = ()
     model: "Model | None" = None
 
     @property

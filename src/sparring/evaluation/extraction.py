@@ -81,10 +81,12 @@ def remembered_features(
     part, so a changed picture is another key. What is damaged is made again; a folder that cannot be written is no
     error.
     """
-    about = {"fingerprint": fingerprint, "count": len(gallery), "card": _on_card(network.card), "version": VERSION}
+    # The kind of device: GPUs sum in another order.
+    kind = torch.device(device).type
+    about = {"pictures": fingerprint, "count": len(gallery), "card": _on_card(network.card), "on": kind, "way": VERSION}
     key = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=16).hexdigest()
     path = cache.folder() / "features" / f"{key}.safetensors"
-    kept = _read(path, len(gallery))
+    kept = _read(path, len(gallery), network.card.dimension)
     if kept is not None:
         return kept
     features = features_of(gallery, network, device, progress, stage)
@@ -99,16 +101,18 @@ def _pieces(images: Tensor, card: Card) -> Iterator[Tensor]:
 
 def _on_card(card: Card) -> dict[str, Any]:
     """What features depend on: not the words for people."""
-    wanted = ("name", "dimension", "size", "resize", "digest", "precision", "channels")
+    wanted = ("dimension", "size", "resize", "digest", "precision", "channels")
     return {name: value for name, value in asdict(card).items() if name in wanted}
 
 
-def _read(path: Path, count: int) -> Tensor | None:
+def _read(path: Path, count: int, dimension: int) -> Tensor | None:
+    """Kept features (count, dimension), any number of features where the dimension is 0; None if there are none."""
     try:
         features = load_file(path)["features"]
     except (OSError, SafetensorError, KeyError):
         return None
-    return features if len(features) == count and features.isfinite().all() else None
+    sound = features.ndim == 2 and len(features) == count and dimension in (0, features.shape[1])
+    return features if sound and features.isfinite().all() else None
 
 
 def _write(path: Path, features: Tensor) -> None:

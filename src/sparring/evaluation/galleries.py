@@ -208,32 +208,35 @@ class Onnx:
 
     def _run(self, block: int) -> np.ndarray[Any, Any]:
         generator = torch.Generator().manual_seed(key(self.seed, "latents", block))
-        shape = self.latent.shape
+        shape, kind = self.latent.shape, self.latent.type
         z = torch.randn(BLOCK, shape[1], generator=generator)
-        dtype = (
-            np.float16 if "float16" in self.latent.type else np.float64 if "double" in self.latent.type else np.float32
-        )
+        dtype = np.float16 if "float16" in kind else np.float64 if "double" in kind else np.float32
         given = {self.latent.name: z.reshape(BLOCK, *shape[1:]).numpy().astype(dtype)}
         if self.labels:
             given[self.labels[0].name] = torch.randint(self._classes(), (BLOCK,), generator=generator).numpy()
+        # A model for a fixed number of samples gets so many at a time, the last ones repeated to fill up.
         fixed = shape[0] if isinstance(shape[0], int) else BLOCK
+        order = np.minimum(np.arange(-(-BLOCK // fixed) * fixed), BLOCK - 1)
         try:
             parts = [
-                self.session.run(None, {name: value[at : at + fixed] for name, value in given.items()})[0]
-                for at in range(0, BLOCK, fixed)
+                self.session.run(None, {name: value[order[at : at + fixed]] for name, value in given.items()})[0]
+                for at in range(0, len(order), fixed)
             ]
         except Exception as error:  # onnxruntime has no common class of its own
             raise MetricError(f"{self.path}: it cannot be run: {_brief(error)}") from None
-        return np.concatenate(parts)
+        made = np.concatenate(parts)[:BLOCK]
+        if made.dtype.kind == "f" and not np.isfinite(made).all():
+            raise MetricError(f"{self.path}: it gives NaN or infinity")
+        return made
 
     def _classes(self) -> int:
-        try:
-            return int(self.session.get_modelmeta().custom_metadata_map["classes"])
-        except (KeyError, ValueError):
+        told = self.session.get_modelmeta().custom_metadata_map.get("classes", "")
+        if not (told.isdecimal() and int(told) > 0):
             raise MetricError(
                 f"{self.path}: it takes a label, and its metadata has no number `classes`; sample it yourself and give "
                 "the folder of pictures"
-            ) from None
+            )
+        return int(told)
 
     def _is_channels_last(self, made: np.ndarray[Any, Any]) -> bool:
         if made.ndim == 4 and len(made) == BLOCK:
@@ -260,8 +263,6 @@ def _range_of(made: np.ndarray[Any, Any]) -> tuple[tuple[float, float], str]:
     """Factor and offset that bring values to [0, 255], and the range in words."""
     if made.dtype == np.uint8:
         return (1.0, 0.0), "uint8"
-    if not np.isfinite(made).all():
-        raise MetricError("the ONNX generator gives NaN or infinity")
     if made.min() < -0.01:
         return (127.5, 127.5), "[-1, 1]"
     return ((255.0, 0.0), "[0, 1]") if made.max() <= 1.01 else ((1.0, 0.0), "[0, 255]")

@@ -1,5 +1,6 @@
 """What a judge says: numbers, each with its interval, and the protocol without which they mean nothing."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
@@ -11,9 +12,6 @@ from sparring.evaluation.evidence import Evidence
 from sparring.metrics.estimate import Estimate
 from sparring.networks.features import Card
 from sparring.wording import compact, share
-
-SHARES = ("precision", "recall", "coverage", "prc", "memorisation", "copies")
-"""Metrics that people read in per cent."""
 
 PACKAGES = ("sparring", "torch", "numpy", "Pillow")
 
@@ -74,8 +72,22 @@ def protocol_of(
     }
 
 
-def same_protocol(protocol: Mapping[str, Any]) -> str:
-    """What two numbers must have in common to stand beside each other, in a line."""
+def comparable(protocol: Mapping[str, Any]) -> str:
+    """A text that is the same for numbers that compare: of the same space, form, counts and real data."""
+    features, pictures, real = protocol["features"], protocol["pictures"], protocol["real"]
+    parts = {
+        "features": {name: features.get(name) for name in ("name", "size", "resize", "digest", "precision")},
+        "pictures": pictures,
+        "k": protocol["k"],
+        "paired": protocol["paired"],
+        "real": [real.get(name) for name in ("fingerprint", "count", "split")],
+        "generated": protocol["generated"].get("count"),
+    }
+    return json.dumps(parts, sort_keys=True)
+
+
+def summary(protocol: Mapping[str, Any]) -> str:
+    """The protocol in a line, for people."""
     features, pictures = protocol["features"], protocol["pictures"]
     seen = f"; pictures of {pictures['height']}x{pictures['width']}" if pictures else ""
     generated, real = (_count(protocol[side]) for side in ("generated", "real"))
@@ -90,18 +102,13 @@ def _count(about: Mapping[str, Any]) -> str:
 
 def shown(name: str, value: float) -> str:
     """A number of a metric as people read it: shares in per cent."""
-    return share(value) if name in SHARES else compact(value)
+    return share(value) if METRICS[name].share else compact(value)
 
 
 def interval(name: str, low: float | None, high: float | None) -> str:
     """An interval as people read it; a dash where there is none."""
     if low is None or high is None:
         return "-"
-    if name in SHARES:
+    if METRICS[name].share:
         return f"{share(low).removesuffix(' %')} to {share(high)}"
     return f"{compact(low)} to {compact(high)}"
-
-
-def better(name: str) -> str:
-    """Which way is better, in a word."""
-    return METRICS[name].better

@@ -1,6 +1,7 @@
 """From the evidence of both sides to numbers: which function of `metrics/` each metric is, and what it is given."""
 
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,10 +11,10 @@ from torch.nn.functional import one_hot
 
 from sparring.data.decode import Form
 from sparring.errors import MetricError
-from sparring.evaluation.catalogue import METRICS
+from sparring.evaluation.catalogue import COUNT, METRICS, NEEDS, NEIGHBOURS, Needs
 from sparring.evaluation.evidence import Evidence
 from sparring.evaluation.extraction import as_rgb
-from sparring.evaluation.galleries import take
+from sparring.evaluation.galleries import Gallery, take
 from sparring.evaluation.judgement import Evaluation, Result, protocol_of
 from sparring.metrics.classes import Classes, Classifier, classes, classes_of_labels
 from sparring.metrics.copying import Closeness, closeness, copies, expected_memorisation, memorisation, suspects
@@ -28,8 +29,8 @@ from sparring.metrics.variety import diversity
 from sparring.networks.features import FeatureNetwork
 from sparring.networks.resizing import fit
 
-PAIRS = 1000
-"""Random pairs of pictures that `ms_ssim` and `perceptual_diversity` look at."""
+PAIRS, PAIRED_PIXELS, LEAST_PAIRS = 1000, 64**2, 50
+"""Random pairs of pictures that `ms_ssim` and `perceptual_diversity` look at: 1,000 of 64x64, of larger ones fewer."""
 
 PATHS = 2000
 """Places on random paths at which `ppl` takes the speed of change."""
@@ -49,38 +50,42 @@ class Comparison:
     real: Evidence
     fake: Evidence
     network: FeatureNetwork | None = None
-    k: int = 5
-    most: int = 10_000
+    k: int = NEIGHBOURS
+    most: int = COUNT
     seed: int = 0
     device: str = "cpu"
 
     def lacks(self, name: str) -> str:
-        """Why a metric cannot be computed here; empty if it can."""
-        featured = self.real.features is not None and self.fake.features is not None
-        pictured = self.real.gallery is not None and self.fake.gallery is not None
+        """What a metric needs and does not find here; empty if it can be computed."""
+        needs = METRICS[name].needs
+        return "" if self._has(needs) else f"it needs {NEEDS[needs]}"
+
+    def _has(self, needs: Needs) -> bool:
+        real, fake = self.real, self.fake
+        featured = real.features is not None and fake.features is not None
+        pictured = real.gallery is not None and fake.gallery is not None
         card = self.network.card if self.network else None
-        maps = "" if card and card.strides else "it needs features with maps, such as --features wavelets or lite0"
-        match METRICS[name].needs:
-            case "features":
-                return "" if featured else "it needs features of both sides, and one has moments alone"
-            case "classifier":
-                has = card and card.classes and self.fake.features is not None
-                return "" if has else "it needs features of B by a classifier: --features inception"
-            case "pictures":
-                large = pictured and self.fake.gallery and scales(*self.fake.gallery.shape[1:])
-                return "" if large else "it needs pictures of at least 11 pixels a side on both sides"
-            case "maps":
-                return maps if pictured else "it needs pictures on both sides"
-            case "classes":
-                known = featured and self.real.labels is not None
-                return "" if known else "it needs classes in A: a folder each, or `labels` in the .npz"
-            case "model":
-                return maps if self.fake.model else "it walks among latents, so B must be a generator of this program"
+        match needs:
             case "moments":
-                return ""
+                return True
+            case "features":
+                return featured
+            case "samples":
+                return fake.features is not None
+            case "classifier":
+                return card is not None and card.classes > 0 and fake.features is not None
+            case "pictures":
+                return real.gallery is not None and fake.gallery is not None and scales(*fake.gallery.shape[1:]) > 0
+            case "maps":
+                return pictured and card is not None and bool(card.strides)
+            case "classes":
+                return featured and real.labels is not None
+            case "model":
+                # Half precision is too coarse for the tiny steps on a path.
+                return fake.model is not None and card is not None and bool(card.strides) and card.precision == "fp32"
 
     def suits(self, name: str) -> bool:
-        """Whether a metric is computed without being named: it can be, soon, and means what its name says."""
+        """Whether a metric is tried without being named: it takes little time, and means what its name says."""
         # With another classifier than Inception's it is a score of the same form, which compares with no published one.
         known = name != "inception_score" or (self.network and self.network.card.name.startswith("inception"))
         return bool(known) and not METRICS[name].asked and not self.lacks(name)
@@ -102,7 +107,7 @@ class Comparison:
 
     @cached_property
     def closeness(self) -> Closeness:
-        """How close generated samples come to real ones, of which none is left out here: any may have been copied."""
+        """How close generated samples come to all real ones with features: any of these may have been copied."""
         assert self.real.features is not None, "asked only where there are features"
         return closeness(self.fake_rows, self.real.features)
 
@@ -147,9 +152,10 @@ class Comparison:
         return Result(found, {"standard_error": found.standard_error})
 
     def inception_score(self) -> Result:
-        """In the customary parts if there are enough samples."""
+        """In the customary parts if there are enough samples, shuffled, as pictures may come in classes."""
         assert self.network is not None and self.fake.features is not None
-        logits = self.network.logits(self.fake.features.float().to(self.device))
+        order = torch.randperm(len(self.fake.features), generator=torch.Generator().manual_seed(self.seed))
+        logits = self.network.logits(self.fake.features[order].float().to(self.device))
         return Result(inception_score(logits.double().softmax(1).cpu(), self.parts))
 
     def prc(self) -> Result:
@@ -165,21 +171,21 @@ class Comparison:
         return Result(memorisation(self.closeness), {"expected": expected_memorisation(self.closeness)})
 
     def ms_ssim(self) -> Result:
-        """Beside that of the real pictures."""
-        return self._of_pairs(lambda a, b: ms_ssim(a, b))
+        """Beside that of the real pictures; alpha is no colour."""
+        return self._of_pairs(lambda a, b: ms_ssim((a + 1) / 2, (b + 1) / 2))
 
     def perceptual_diversity(self) -> Result:
         """Beside that of the real pictures."""
-        return self._of_pairs(lambda a, b: self._perceptual(*(side.float() / 127.5 - 1 for side in (a, b))))
+        return self._of_pairs(self._perceptual)
 
     def ppl(self) -> Result:
-        """Over the full path; the pictures of a pair are of one class."""
+        """Over the full path, at the generator's own size; the pictures of a pair are of one class."""
         model = self.fake.model
         assert model is not None
         blueprint = model.blueprint
 
         def make(z: Tensor) -> Tensor:
-            labels = torch.arange(len(z)) % max(len(blueprint.classes), 1)
+            labels = (torch.arange(len(z) // 2) % max(len(blueprint.classes), 1)).repeat(2)
             y = one_hot(labels, len(blueprint.classes)).float().to(self.device) if blueprint.classes else None
             pictures: Tensor = model.generator(z.to(self.device), y)
             return pictures.float().clamp(-1, 1)
@@ -194,12 +200,15 @@ class Comparison:
         return perceptual_distance(ours, theirs).cpu()
 
     def _of_pairs(self, likeness: Callable[[Tensor, Tensor], Tensor]) -> Result:
+        """The mean of a function of pictures in [-1, 1] over random pairs of each side."""
         assert self.real.gallery is not None and self.fake.gallery is not None
-        fake, real = (
-            mean_of_pairs(take(side, spread(len(side), 2 * PAIRS)), likeness, self.seed, PAIRS)
-            for side in (self.fake.gallery, self.real.gallery)
-        )
+        fake, real = (self._mean_of_pairs(side, likeness) for side in (self.fake.gallery, self.real.gallery))
         return Result(fake, {"real": real.value})
+
+    def _mean_of_pairs(self, gallery: Gallery, likeness: Callable[[Tensor, Tensor], Tensor]) -> Estimate:
+        count = max(LEAST_PAIRS, min(PAIRS, PAIRS * PAIRED_PIXELS // math.prod(gallery.shape[1:])))
+        pictures = take(gallery, spread(len(gallery), 2 * count)).float() / 127.5 - 1
+        return mean_of_pairs(as_rgb(pictures) if pictures.shape[1] == 4 else pictures, likeness, self.seed, count)
 
 
 METHODS: dict[str, Callable[[Comparison], Result]] = {
@@ -215,7 +224,7 @@ METHODS: dict[str, Callable[[Comparison], Result]] = {
     "diversity": lambda sides: Result(diversity(sides.real_rows, sides.fake_rows)),
     "memorisation": Comparison.memorisation,
     "copies": lambda sides: Result(copies(sides.closeness)),
-    "modes": lambda sides: Result(sides.classes.modes, {"of": len(sides.real.classes)}),
+    "modes": lambda sides: Result(sides.classes.modes, {"of": sides.classes.classes}),
     "kl": lambda sides: Result(sides.classes.kl),
     "ms_ssim": Comparison.ms_ssim,
     "perceptual_diversity": Comparison.perceptual_diversity,
@@ -223,24 +232,27 @@ METHODS: dict[str, Callable[[Comparison], Result]] = {
 }
 
 
-def measure(sides: Comparison, names: Iterable[str], form: Form | None) -> Evaluation:
+def measure(
+    sides: Comparison, names: Iterable[str], form: Form | None, *, only_what_can_be: bool = False
+) -> Evaluation:
     """The metrics by these names, with protocol and warnings.
 
+    only_what_can_be: a metric that turns out impossible (too few samples, a class with one picture) is left out with a
+    notice, as long as another one is left.
     Raises: MetricError for a metric that cannot be computed here, or where there are too few samples.
     """
-    if sides.real.features is not None and sides.fake.features is not None:
-        ours, theirs = sides.real.features.shape[1], sides.fake.features.shape[1]
-    else:
-        ours, theirs = len(sides.real.moments.mean), len(sides.fake.moments.mean)
-    if ours != theirs:
-        raise MetricError(
-            f"{sides.real.name} has {ours:,} features and {sides.fake.name} {theirs:,}: they are of different spaces"
-        )
+    same_space(sides)
     results: dict[str, Result] = {}
+    left_out: list[MetricError] = []
     for name in names:
-        if lack := sides.lacks(name):
-            raise MetricError(f"{name}: {lack}")
-        results[name] = METHODS[name](sides)
+        try:
+            results[name] = result_of(sides, name)
+        except MetricError as error:
+            if not only_what_can_be:
+                raise
+            left_out.append(error)
+    if left_out and not results:
+        raise left_out[0]
     card = sides.network.card if sides.network else None
     protocol = protocol_of(sides.real, sides.fake, card, form, k=sides.k, most=sides.most, device=sides.device)
     if "inception_score" in results:
@@ -251,16 +263,51 @@ def measure(sides: Comparison, names: Iterable[str], form: Form | None) -> Evalu
             "kind": "labels as given" if accuracy is None else "logistic regression on the real features",
             "held_out_accuracy": None if accuracy is None else accuracy.value,
         }
-    return Evaluation(results, protocol, tuple(warnings(sides, results)))
+    return Evaluation(results, protocol, (*warnings(sides, results), *(f"left out: {error}" for error in left_out)))
 
 
-def warnings(sides: Comparison, results: dict[str, Result]) -> Iterator[str]:
+def result_of(sides: Comparison, name: str) -> Result:
+    """One metric.
+
+    Raises: MetricError, which begins with its name.
+    """
+    try:
+        if lack := sides.lacks(name):
+            raise MetricError(lack)
+        result = METHODS[name](sides)
+    except MetricError as error:
+        raise MetricError(f"{name}: {error}") from None
+    if not all(math.isfinite(value) for value in result.to_json().values() if value is not None):
+        raise MetricError(f"{name}: it comes out infinite; are the features of a sensible size?")
+    return result
+
+
+def same_space(sides: Comparison) -> None:
+    """Raises: MetricError if the two sides cannot be of one feature space."""
+    counts = [
+        len(side.moments.mean) if side.features is None else side.features.shape[1] for side in (sides.real, sides.fake)
+    ]
+    if counts[0] != counts[1]:
+        raise MetricError(
+            f"{sides.real.name} has {counts[0]:,} features and {sides.fake.name} {counts[1]:,}: "
+            "they are of different spaces"
+        )
+
+
+def warnings(sides: Comparison, results: Mapping[str, Result]) -> Iterator[str]:
     """What people should know before they quote the numbers."""
     for role, side in (("real", sides.real), ("generated", sides.fake)):
-        if "fid" in results and side.features is not None:
+        if {"fid", "fid_infinity"} & results.keys() and side.features is not None:
             warning = small_sample_warning(*side.features.shape)
             if warning:
                 yield f"{role}: {warning}"
+        if sides.network is not None and side.gallery is None:
+            yield f"{role}: the features of {side.name} are taken for those of {sides.network.card.name}, untested"
+    if {"memorisation", "copies"} & results.keys() and "of" in sides.real.about:
+        yield (
+            f"real: {sides.real.about['count']:,} of {sides.real.about['of']:,} pictures were compared; "
+            "copies of the others cannot be seen"
+        )
 
 
 def harmonic_mean(*shares: float) -> float:

@@ -4,8 +4,8 @@ Opening goes in two steps, since both sides must agree on the form of the pictur
 which form its pictures have by nature; `Found.open` then brings them to the form agreed on.
 """
 
-import zipfile
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -23,10 +23,14 @@ from sparring.evaluation.evidence import Evidence
 from sparring.evaluation.galleries import Decoded, Drawn, Onnx, reformed
 from sparring.metrics.frechet import Moments
 from sparring.model import FILE, Model
+from sparring.training.files import checksum
 from sparring.training.run import Run
 
 Role = Literal["real", "generated"]
 Place = str | PathLike[str]
+
+MOST_LABEL = 2**62
+"""Above which a label is taken for a mistake."""
 
 MOST_REAL = 50_000
 """Real pictures looked at; more are thinned out evenly."""
@@ -72,13 +76,10 @@ def _run(path: Path, count: int, seed: int, device: str) -> Found:
         return model.sample(stop - start, seed=seed, start=start)
 
     gallery = Drawn(draw, count, model.blueprint.shape)
-    about = {
-        "kind": "generator",
-        "name": str(path),
-        "count": count,
-        "seed": seed,
-        "classes": dict(zip(model.classes, model.blueprint.class_shares, strict=True)),
-    }
+    weights = path / FILE if path.is_dir() else path
+    about = {"kind": "generator", "name": str(path), "count": count, "seed": seed, "digest": checksum(weights)}
+    if model.classes:
+        about["classes"] = dict(zip(model.classes, model.blueprint.class_shares, strict=True))
     form = Form(height, width, channels_of(channels))
     return Found(
         form, lambda wanted, progress: Evidence(str(path), about, reformed(gallery, wanted or form), model=model)
@@ -94,7 +95,7 @@ def _training_data(path: Path) -> Found:
     def open_side(wanted: Form | None, progress: Progress | None) -> Evidence:
         survey = data.survey(settings.data)
         side = _open_pictures(settings.data, survey, str(path), wanted or form, MOST_REAL, progress)
-        if side.fingerprint != run.data().get("fingerprint") and wanted in (None, form):
+        if run.data().get("fingerprint") not in (side.fingerprint, data.fingerprint(settings.data, form)):
             raise RunError(f"{settings.data} is not what {run} was trained on: its pictures have changed")
         side.about |= {"kind": "training data of a run", "split": "training"}
         return side
@@ -132,7 +133,13 @@ def _open_pictures(
     labelled = bool(survey.classes) and all(entry.label is not None for entry in survey.items)
     pictures = data.load(source, resolution=size, fit=fit, channels=form.channels, labels=labelled, progress=progress)
     gallery = Decoded(pictures, min(len(pictures), most))
-    about: dict[str, Any] = {"kind": "pictures", "name": name, "count": len(gallery), "split": "all that is there"}
+    about: dict[str, Any] = {
+        "kind": "pictures",
+        "name": name,
+        "count": len(gallery),
+        "split": "all that is there",
+        "fingerprint": pictures.fingerprint,
+    }
     if len(gallery) < len(pictures):
         about["of"] = len(pictures)
     if pictures.skipped:
@@ -141,7 +148,7 @@ def _open_pictures(
     if pictures.labels is not None:
         labels = pictures.labels[gallery.numbers]
         about["classes"] = shares(labels, pictures.classes)
-    return Evidence(name, about, gallery, pictures.fingerprint, labels=labels, classes=pictures.classes)
+    return Evidence(name, about, gallery, pictures.fingerprint, labels=labels)
 
 
 def agreed(real: Form | None, generated: Form | None, resolution: tuple[int, int] | None = None) -> Form | None:
@@ -159,10 +166,10 @@ def agreed(real: Form | None, generated: Form | None, resolution: tuple[int, int
     return Form(height, width, channels_of(max(form.channels for form in forms)), forms[0].fit)
 
 
-def shares(labels: Tensor, classes: tuple[str, ...]) -> Mapping[str, float]:
-    """The share of each class among the labels."""
-    counts = torch.bincount(labels, minlength=len(classes)) / max(len(labels), 1)
-    return {name: round(float(part), 6) for name, part in zip(classes, counts, strict=True)}
+def shares(labels: Tensor, names: Sequence[str] | None = None) -> Mapping[str, float]:
+    """The share of each class that is among the labels, by name; labels are their own names if there are none."""
+    counts = sorted(Counter(labels.tolist()).items())
+    return {names[label] if names else str(label): round(count / len(labels), 6) for label, count in counts}
 
 
 def _numbers(path: Path) -> Evidence | None:
@@ -174,7 +181,7 @@ def _numbers(path: Path) -> Evidence | None:
             if not wanted & names or "images" in names:
                 return None
             arrays = {name: file[name] for name in wanted & names}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged file makes zipfile, zlib, NumPy and Python's tokenizer raise what they like
         raise MetricError(f"{path}: cannot be read as .npz: {error}") from None
     for name, array in arrays.items():
         if array.dtype.kind not in "fiu":
@@ -193,11 +200,10 @@ def _features(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Evidenc
     side = Evidence(str(path), about, features=features)
     if "labels" in arrays:
         labels = arrays["labels"]
-        if labels.shape != (len(features),) or labels.dtype.kind not in "iu" or labels.min(initial=0) < 0:
-            raise MetricError(f"{path}: `labels` are whole numbers from 0, one for each of the {len(features)} rows")
+        if labels.shape != (len(features),) or labels.dtype.kind not in "iu" or labels.max(initial=0) > MOST_LABEL:
+            raise MetricError(f"{path}: `labels` are whole numbers, one for each of the {len(features)} rows")
         side.labels = torch.from_numpy(labels.astype(np.int64))
-        side.classes = tuple(map(str, range(int(labels.max()) + 1)))
-        side.about["classes"] = shares(side.labels, side.classes)
+        side.about["classes"] = shares(side.labels)
     return side
 
 
@@ -211,5 +217,10 @@ def _moments(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Evidence
         raise MetricError(f"{path}: `mu` or `sigma` holds NaN or infinity")
     if not torch.allclose(cov, cov.T, rtol=1e-4, atol=1e-6 * float(cov.abs().max())):
         raise MetricError(f"{path}: `sigma` is not symmetric; a covariance is")
+    values = torch.linalg.eigvalsh(cov)
+    if values[0] < -1e-5 * values[-1].abs():
+        raise MetricError(
+            f"{path}: `sigma` has negative eigenvalues (down to {float(values[0]):.2g}); a covariance has none"
+        )
     about = {"kind": "moments", "name": str(path)}
     return Evidence(str(path), about, given_moments=Moments(mean, (cov + cov.T) / 2, None))

@@ -1,5 +1,6 @@
 """What every function on features checks first: rows of finite numbers, of the same kind on both sides."""
 
+import math
 from typing import Any
 
 import torch
@@ -12,20 +13,27 @@ Features = Tensor | NDArray[Any]
 """Rows of features (samples, features): a tensor, or anything `torch.as_tensor` understands."""
 
 
+LARGEST = 1e50
+"""The largest feature that can be computed with, and the inverse of the least: cubes of products are taken."""
+
+
 def rows(features: Features, name: str, *, least: int = 1, dtype: torch.dtype = torch.float64) -> Tensor:
     """The features as a matrix (samples, features) of `dtype`, where they are.
 
     name: what they are called in errors, such as "real".
-    Raises: MetricError for another shape, fewer than `least` rows, no features, NaN or infinity.
+    Raises: MetricError for another shape, fewer than `least` rows, no features, NaN, infinity, or absurd magnitudes.
     """
     matrix = torch.as_tensor(features).detach().to(dtype)
     if matrix.ndim != 2 or not matrix.shape[1]:
         raise MetricError(f"{name} features have shape {tuple(matrix.shape)}; expected (samples, features)")
     if len(matrix) < least:
         raise MetricError(f"{len(matrix)} {name} sample{'s' * (len(matrix) != 1)}; at least {least} are needed")
-    if not matrix.isfinite().all():
+    largest = max(map(abs, map(float, matrix.aminmax()))) if len(matrix) else 0.0
+    if not math.isfinite(largest):
         broken = int((~matrix.isfinite()).any(1).nonzero()[0])
         raise MetricError(f"{name} features contain NaN or infinity (row {broken} is the first)")
+    if largest and not 1 / LARGEST <= largest <= LARGEST:
+        raise MetricError(f"the largest {name} feature is {largest:.1e}; numbers cannot be computed with; scale them")
     return matrix
 
 

@@ -82,10 +82,10 @@ class Classifier:
 
         Raises: MetricError for another number of features than learnt from, NaN or infinity.
         """
-        matrix = rows(features, "fake").cpu().numpy()
+        matrix = rows(features, "generated").cpu().numpy()
         if matrix.shape[1] != self.model.n_features_in_:
             raise MetricError(
-                f"real samples have {self.model.n_features_in_} features and fake samples {matrix.shape[1]}; "
+                f"real samples have {self.model.n_features_in_} features and generated samples {matrix.shape[1]}; "
                 "both need the same number"
             )
         return np.bincount(self.model.predict(matrix), minlength=len(self.names))
@@ -131,7 +131,7 @@ def classes_of_labels(real_labels: Labels, fake_labels: Labels) -> Classes:
 
     Raises: MetricError for no labels, or none that a real sample has.
     """
-    real, fake = (_labels(labels, None, name) for labels, name in ((real_labels, "real"), (fake_labels, "fake")))
+    real, fake = (_labels(labels, None, name) for labels, name in ((real_labels, "real"), (fake_labels, "generated")))
     names, expected = np.unique(real, return_counts=True)
     counts = np.asarray([(fake == name).sum() for name in names])
     return Classes(modes_found(counts), class_divergence(counts, expected), len(names), None)
@@ -150,7 +150,7 @@ def class_divergence(counts_fake: ArrayLike, counts_real: ArrayLike) -> Estimate
     Raises: MetricError for negative counts, no samples, or generated samples of a class that no real one is of.
     Source: Miller 1955 (bias); van der Vaart 1998, section 3.1 (delta method).
     """
-    fake, real = _counts(counts_fake, "fake"), _counts(counts_real, "real")
+    fake, real = _counts(counts_fake, "generated"), _counts(counts_real, "real")
     if fake.shape != real.shape:
         raise MetricError(f"{len(fake)} counts of fake and {len(real)} of real classes; both need the same number")
     unknown = int(((real == 0) & (fake > 0)).sum())
@@ -190,7 +190,7 @@ def modes_found(counts: ArrayLike, strays: ArrayLike | None = None) -> Estimate:
     Raises: MetricError for negative counts or no samples.
     Source: Chao 1987, eq. 4 and 12 (unseen classes), with the bias-corrected form of Chao 2005.
     """
-    found = _counts(counts, "fake")
+    found = _counts(counts, "generated")
     rates = np.zeros(len(found)) if strays is None else np.asarray(strays, dtype=np.float64)
     chance = np.asarray([_at_least(int(number), float(rate)) for number, rate in zip(found, rates, strict=True)])
     seen = int((found > 0).sum())

@@ -36,7 +36,7 @@ def closeness(fake: Features, real: Features) -> Closeness:
 
     Raises: MetricError for fewer than two training samples, other numbers of features, NaN or infinity.
     """
-    fake, real = pair(fake, real, "fake", "real")
+    fake, real = pair(fake, real, "generated", "real")
     if len(real) < 2:
         raise MetricError("one real sample; telling copies from others needs at least 2")
     kept = _distinct(real)
@@ -57,7 +57,7 @@ def memorisation(close: Closeness) -> Estimate:
     memorisation, less is a generator that keeps away from the data. The interval is about endless generated samples
     and these training samples.
 
-    Source: Alaa et al. 2022, section 4.3.
+    Source: Alaa et al. 2022 (authenticity).
     """
     return share(float(_memorised(close).double().mean()), len(close.distance))
 

@@ -34,7 +34,7 @@ def kernel_distance(real: Features, fake: Features) -> KernelEstimate:
     Source: Binkowski et al. 2018, section 4 (KID); Gretton et al. 2012, eq. 3 (the unbiased estimate); Efron & Stein
     1981 (the jackknife errs upwards).
     """
-    first, second = pair(real, fake, "real", "fake", least=3)
+    first, second = pair(real, fake, "real", "generated", least=3)
     n, m = len(first), len(second)
     first_within, second_within = _sums_within(first), _sums_within(second)
     first_across, second_across = _sums_across(first, second)

@@ -84,8 +84,8 @@ def manifold_estimates(real: Features, fake: Features, k: int = 5) -> ManifoldEs
     Source: Kynkaanniemi et al. 2019, eq. 1-2 (precision, recall); Naeem et al. 2020, eq. 3-4 (density, coverage);
     Efron & Stein 1981 (jackknife).
     """
-    real, fake = pair(real, fake, "real", "fake")
-    for name, samples in (("real", real), ("fake", fake)):
+    real, fake = pair(real, fake, "real", "generated")
+    for name, samples in (("real", real), ("generated", fake)):
         if len(samples) <= k:
             raise MetricError(f"{len(samples)} {name} samples; {k} nearest neighbours need at least {k + 1}")
     real_rough, fake_rough = _roughen(torch.float32, real, fake)
@@ -291,18 +291,41 @@ def _closest_others(rough: _Rough, keep: int) -> tuple[Tensor, Tensor]:
     best = torch.full((points, keep), torch.inf, dtype=rough.points.dtype, device=rough.points.device)
     found = torch.zeros(points, keep, dtype=torch.int64, device=best.device)
 
-    def merge(at: slice, low: Tensor, first: int) -> None:
-        values, columns = low.topk(min(keep, low.shape[1]), largest=False)
-        both, sources = torch.cat([best[at], values], 1), torch.cat([found[at], columns + first], 1)
+    def merge(at: slice | Tensor, low: Tensor, sources: Tensor) -> None:
+        both, whence = torch.cat([best[at], low], 1), torch.cat([found[at], sources], 1)
         best[at], order = both.topk(keep, largest=False)
-        found[at] = sources.gather(1, order)
+        found[at] = whence.gather(1, order)
 
     for start, low in _panels(rough, rough, upper=True):
         low.diagonal().fill_(torch.inf)
         stop = start + len(low)
-        merge(slice(start, stop), low, start)
-        merge(slice(stop, points), low[:, len(low) :].T.contiguous(), start)
+        smallest = low.topk(min(keep, low.shape[1]), largest=False)
+        merge(slice(start, stop), smallest.values, smallest.indices + start)
+        rest = low[:, len(low) :]
+        if start == 0:
+            smallest = rest.T.topk(min(keep, len(rest)), largest=False)
+            merge(slice(stop, points), smallest.values, smallest.indices)
+        elif rest.numel():
+            # The more points were seen before, the fewer values are among the smallest of their column.
+            row, column = (rest < best[stop:, -1]).nonzero().unbind(1)
+            merge(*_by_column(rest[row, column], row + start, column + stop))
     return best, found
+
+
+def _by_column(values: Tensor, sources: Tensor, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Values (n,) that belong to columns (n,): which columns there are (c,), and a row of values and sources of each.
+
+    Rows (c, most) are filled up with infinity.
+    """
+    ordered, order = columns.sort(stable=True)
+    there, counts = ordered.unique_consecutive(return_counts=True)
+    row = torch.arange(len(there), device=there.device).repeat_interleave(counts)
+    within = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
+    width = int(counts.max()) if len(counts) else 0
+    table = values.new_full((len(there), width), torch.inf)
+    whence = sources.new_zeros(len(there), width)
+    table[row, within], whence[row, within] = values[order], sources[order]
+    return there, table, whence
 
 
 # Balls

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -24,20 +23,18 @@ def path_length(
     count: int,
     seed: int,
     *,
-    sampling: Literal["full", "ends"] = "full",
     epsilon: float = EPSILON,
     batch: int = 64,
-    device: torch.device | str = "cpu",
 ) -> Estimate:
     """Perceptual path length: mean of distance(make(z_t), make(z_(t + epsilon))) / epsilon^2 over random paths.
 
-    A path is the great circle (slerp) from one normal latent vector to another; t is where on it, uniform in 0 to 1
-    ("full"), or 0 ("ends"). Of `count` steps, those below the 1st or above the 99th percentile are left out, as in
-    Karras's code. Small is smooth. The latents are drawn on the CPU, so a seed means the same paths on every device.
+    A path is the great circle (slerp) from one normal latent vector to another; t is where on it, uniform in 0 to 1. Of
+    `count` steps, those below the 1st or above the 99th percentile are left out, as in Karras's code. Small is smooth.
 
-    make: latents float32 (n, z_dim) on `device` to pictures float in [-1, 1] (n, C, H, W); it must draw no noise of its
-    own, or the same for the same place in the batch. distance: two such batches to distances (n,) that grow with the
-    square of small differences, as `perceptual_distance` of their maps.
+    make: latents float32 (n, z_dim) on the CPU to pictures float in [-1, 1] (n, C, H, W); row i and row n / 2 + i are a
+    pair, which must differ in nothing but their latents: of one class, and of the same noise if there is any. distance:
+    two such batches to distances (n,) that grow with the square of small differences, as `perceptual_distance` of their
+    maps.
 
     Raises: MetricError for fewer than 100 steps, or distances that are NaN or infinite.
     Source: Karras et al. 2019, section 4.1, eq. 2. Interval: Tukey & McLaughlin 1963 (the trimmed mean's, from
@@ -53,9 +50,7 @@ def path_length(
             # In float64, where epsilon is not lost in rounding before the generator sees it.
             begin, end = torch.randn(2, size, z_dim, generator=generator, dtype=torch.float64)
             t = torch.rand(size, 1, generator=generator, dtype=torch.float64)
-            if sampling == "ends":
-                t = torch.zeros_like(t)
-            near, far = (slerp(begin, end, at).float().to(device) for at in (t, t + epsilon))
+            near, far = (slerp(begin, end, at).float() for at in (t, t + epsilon))
             # One call, so that both pictures of a pair pass through the same arithmetic.
             here, there = make(torch.cat([near, far])).chunk(2)
             lengths.append(distance(here, there).double().cpu() / epsilon**2)

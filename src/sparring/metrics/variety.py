@@ -34,7 +34,7 @@ def diversity(real: Features, fake: Features) -> Estimate:
     Raises: MetricError for fewer than three samples on a side, real ones that are all the same, other numbers of
     features, NaN or infinity.
     """
-    real, fake = pair(real, fake, "real", "fake", least=3)
+    real, fake = pair(real, fake, "real", "generated", least=3)
     real_mean, real_error = _mean_distance(real)
     fake_mean, fake_error = _mean_distance(fake)
     if not real_mean:

@@ -229,6 +229,8 @@ class Generate:
             "split": "training",
             "fingerprint": self.data.fingerprint,
         }
+        if len(gallery) < len(self.data):
+            about["of"] = len(self.data)
         features = remembered_features(gallery, self.data.fingerprint, self.features, self.settings.device)
         return Evidence("real", about, gallery, self.data.fingerprint, features)
 

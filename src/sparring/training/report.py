@@ -22,7 +22,7 @@ from PIL import Image
 from sparring.config import Settings
 from sparring.errors import RunError
 from sparring.evaluation.catalogue import METRICS
-from sparring.evaluation.judgement import interval, same_protocol, shown
+from sparring.evaluation.judgement import interval, shown, summary
 from sparring.training.charts import Curve, chart
 from sparring.training.files import read_json, read_lines, write_text
 from sparring.wording import duration, printable, share
@@ -52,7 +52,7 @@ def write(run_folder: Path) -> Path:
         verdict=verdict(account),
         warnings=list(warnings(account)),
         tiles=tiles(account.quality.get("metrics", {})),
-        protocol=same_protocol(account.quality["protocol"]) if account.quality.get("protocol") else "",
+        protocol=summary(account.quality["protocol"]) if account.quality.get("protocol") else "",
         charts=charts(account.measurements),
         pictures=Pictures.read(run_folder / "samples", best),
         progress=progress(account),
