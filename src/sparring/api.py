@@ -16,6 +16,7 @@ from sparring.chooser import SIZES, Choice, choose, every, pick_device
 from sparring.config import Settings
 from sparring.errors import MetricError, RunError, SettingError
 from sparring.model import Model
+from sparring.networks.features import anchored
 from sparring.tasks.generate import Generate
 from sparring.training.match import Match
 from sparring.training.monitor import Monitor, open_monitor
@@ -68,6 +69,8 @@ def train(
         theirs = origin.settings()
         given = {name: getattr(theirs, name) for name in ARCHITECTURE} | given
     given.pop("data", None)
+    if "quality_features" in given:
+        given["quality_features"] = anchored(given["quality_features"])
     embedded = isinstance(source, str) and source in data.EMBEDDED
     place = str(source) if embedded else str(Path(source).expanduser().absolute())
     if not embedded and Path(out).absolute().is_relative_to(place):

@@ -9,7 +9,7 @@ from torch import nn
 from sparring.errors import MetricError
 from sparring.networks import weights
 from sparring.networks.efficientnet_lite import packaged
-from sparring.networks.features import SPACES, open_features
+from sparring.networks.features import SPACES, anchored, open_features
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 
@@ -70,6 +70,13 @@ def test_weights_at_a_path_are_read():
 def test_the_nearest_name_is_offered(name, close):
     with pytest.raises(MetricError, match=f"did you mean {close}\\?"):
         open_features(name)
+
+
+def test_a_path_in_a_name_means_the_same_in_every_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert anchored("wavelets") == "wavelets"
+    assert anchored("net.pt") == str(tmp_path / "net.pt")
+    assert anchored("inception=weights/a.pth") == f"inception={tmp_path / 'weights/a.pth'}"
 
 
 @pytest.mark.parametrize("name", ["", "zzz", "zzz=a.pth", "zzz.bin"])

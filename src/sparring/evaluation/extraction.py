@@ -5,6 +5,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,21 @@ def as_rgb(pictures: Tensor) -> Tensor:
     return pictures.expand(-1, 3, -1, -1)
 
 
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """No TF32 on GPUs, which is off by 1e-3 and would make features of another machine another protocol."""
+    convolutions, products = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    torch.backends.cudnn.allow_tf32 = False
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = convolutions
+        torch.set_float32_matmul_precision(products)
+
+
 @torch.inference_mode()
+@full_precision()
 def features_of(
     gallery: Gallery, network: FeatureNetwork, device: str = "cpu", progress: Progress | None = None, stage: str = ""
 ) -> Tensor:

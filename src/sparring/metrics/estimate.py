@@ -9,9 +9,11 @@ Z95 = 1.959963984540054
 
 @dataclass(frozen=True)
 class Estimate:
-    """What was measured, and an interval around it that holds what it would be for endless samples in 95 of 100 cases.
+    """What was measured, and an interval around it that holds the true value in about 95 of 100 cases.
 
-    low <= value <= high; both are None where the interval cannot be known, as with moments alone.
+    The true value is that of endless samples; of metrics that depend on the number of samples by their nature (those of
+    the k-th neighbour), it is what other draws of as many would give on average. low <= value <= high; both are None
+    where the interval cannot be known, as with moments alone.
     """
 
     value: float

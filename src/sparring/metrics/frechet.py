@@ -201,7 +201,7 @@ def frechet_infinity(reference: Features | Moments, samples: Features) -> Estima
 
 
 def small_sample_warning(count: int, dimension: int) -> str | None:
-    """A sentence if `count`, the samples on the smaller side, is too few for the dimension of features; otherwise None.
+    """A sentence if `count`, the samples of a side, is too few for the dimension of the features; otherwise None.
 
     Too few is less than 2 D: halves of such a sample do not fill the space, so that bias no longer falls as 1 / N and
     cannot be told from them. At 2 D two samples of one Gaussian are apart by 10 % of the sum of their variances if

@@ -318,7 +318,7 @@ def _by_column(values: Tensor, sources: Tensor, columns: Tensor) -> tuple[Tensor
     Rows (c, most) are filled up with infinity.
     """
     ordered, order = columns.sort(stable=True)
-    there, counts = ordered.unique_consecutive(return_counts=True)
+    there, counts = torch.unique_consecutive(ordered, return_counts=True)
     row = torch.arange(len(there), device=there.device).repeat_interleave(counts)
     within = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
     width = int(counts.max()) if len(counts) else 0

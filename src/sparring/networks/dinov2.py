@@ -1,6 +1,6 @@
 """DINOv2 (Oquab et al. 2023): vision transformers trained without labels on 142 million pictures.
 
-Stein et al. 2023 compared 17 feature networks with the judgement of a thousand people, and recommend the Frechet
+Stein et al. 2023 compared nine feature networks with the judgement of a thousand people, and recommend the Frechet
 distance in the space of this one, ViT-L/14, in place of Inception's. Its weights, in Meta's own files, are downloaded
 when they are first used; a file of the small or the base model can be named instead.
 """

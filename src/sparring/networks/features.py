@@ -51,7 +51,9 @@ class Card:
 
 
 class FeatureNetwork(Protocol):
-    """A frozen network that turns pictures into features. Pictures are float (N, 3, H, W) in [-1, 1], RGB.
+    """A frozen network that turns pictures into features.
+
+    Pictures are float in [-1, 1], (N, 3, H, W) and RGB unless its card says that channels are taken as they are.
 
     It does its own normalisation and never resizes: who calls brings pictures to `card.size` (the judge, by
     `resizing.fit`), or leaves them as they are (a discriminator). Gradients flow to the pictures, never to the weights.
@@ -110,6 +112,14 @@ def open_features(name: str, device: torch.device | str = "cpu") -> FeatureNetwo
             f"and files that end in {', '.join(FILES)}{f'; did you mean {close[0]}?' if close else ''}"
         )
     return network.to(device) if isinstance(network, nn.Module) else network
+
+
+def anchored(name: str) -> str:
+    """The same network by a name that means the same in every folder: a path in it becomes absolute."""
+    space, equals, path = name.rpartition("=")
+    if name in SPACES or not (equals or Path(name).suffix.lower() in FILES):
+        return name
+    return f"{space}{equals}{Path(path).expanduser().absolute()}"
 
 
 def no_classes(card: Card) -> MetricError:

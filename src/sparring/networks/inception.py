@@ -247,7 +247,7 @@ def inception(path: Path | None = None, *, clean: bool = False, check: Check = C
     weights = load(path or find(FILE, check, URL), check)
     card = Card(
         name="inception-clean" if clean else "inception",
-        title="Inception-v3 of 2015-12-05, trained on ImageNet: the network of FID",
+        title=f"Inception-v3 of 2015-12-05, trained on ImageNet: the network of FID{', clean resizing' * clean}",
         dimension=DIMENSION,
         size=(SIZE, SIZE),
         resize="bicubic antialiased" if clean else "bilinear TensorFlow 1",

@@ -51,9 +51,9 @@ def write(run_folder: Path) -> Path:
         headline=headline(account),
         verdict=verdict(account),
         warnings=list(warnings(account)),
-        tiles=tiles(account.quality.get("metrics", {})),
+        tiles=tiles(account.quality),
         protocol=summary(account.quality["protocol"]) if account.quality.get("protocol") else "",
-        charts=charts(account.measurements),
+        charts=charts(account.measurements, account.deciding),
         pictures=Pictures.read(run_folder / "samples", best),
         progress=progress(account),
         circumstances=circumstances(account),
@@ -101,6 +101,12 @@ class Account:
             if line.get("quality")
         ]
         return self.summary.get("quality") or (evaluations[-1] if evaluations else {})
+
+    @property
+    def deciding(self) -> str:
+        """The metric that decides which generator is kept."""
+        settings = {name: value for name, value, _ in self.settings}
+        return str(self.quality.get("metric") or settings.get("quality_metric") or "fid")
 
     def measured(self, name: str) -> float | None:
         """The number of one metric of the quality; None if it was not measured."""
@@ -199,24 +205,28 @@ def verdict(account: Account) -> str:
     return f"{', '.join(said)}." if said else ""
 
 
-def tiles(metrics: Record) -> list[Tile]:
-    """The figures of the quality, those that were measured."""
+def tiles(quality: Record) -> list[Tile]:
+    """The figures of the quality that were measured; the one that decides which generator is kept comes first."""
+    metrics, deciding = quality.get("metrics", {}), quality.get("metric", "fid")
     meanings = {
         "fid": "Frechet distance from the real pictures; lower is better",
+        "kid": "kernel distance from the real pictures; lower is better",
+        "prc": "of precision, recall and coverage: the harmonic mean",
         "precision": "of the samples lie among the real pictures",
         "recall": "of the real pictures lie among the samples: variety",
         "coverage": "of the real pictures have a sample close by",
         "density": "how densely real pictures surround the samples; 1 is expected of real ones",
         "copies": "of the samples are near-copies of a real picture; 0 is good",
     }
+    first = sorted(meanings, key=lambda name: name != deciding)
     return [
         Tile(
             METRICS[name].title,
             shown(name, metrics[name]["value"]),
             interval(name, metrics[name]["low"], metrics[name]["high"]),
-            meaning,
+            f"{meanings[name]}{'; decides which generator is kept' * (name == deciding)}",
         )
-        for name, meaning in meanings.items()
+        for name in first
         if name in metrics
     ]
 
@@ -250,8 +260,8 @@ def warnings(account: Account) -> Iterator[str]:
         yield f"{len(account.skipped):,} of {total:,} files could not be used; they are listed below with reasons."
 
 
-def charts(lines: Sequence[Record]) -> list[Chart]:
-    """The curves of a run; those without a single value are left out."""
+def charts(lines: Sequence[Record], deciding: str) -> list[Chart]:
+    """The curves of a run; those without a single value are left out. deciding: the metric that is looked at first."""
     qualities = [
         {"images": line.get("images"), **{name: result["value"] for name, result in line["quality"].items()}}
         for line in lines
@@ -268,12 +278,20 @@ def charts(lines: Sequence[Record]) -> list[Chart]:
             "All rise and level off; recall that falls while precision rises means that variety is being lost.",
         ),
         (
-            "Frechet distance",
-            "squared units of the features",
+            f"What decides: {METRICS[deciding].title}",
+            f"best: {METRICS[deciding].better}",
             qualities,
+            {deciding: deciding},
+            {"unit_range": METRICS[deciding].share, "log": METRICS[deciding].better == "lower"},
+            "Gets better and levels off; a jump back means that something broke. The best generator by it is kept.",
+        ),
+        (
+            "Frechet distance",
+            "squared units of features",
+            [] if deciding == "fid" else qualities,
             {"fid": "fid"},
             {"log": True},
-            "Falls and levels off; a jump upwards means that something broke. It decides which generator is kept.",
+            "Falls and levels off.",
         ),
         (
             "Losses",
