@@ -110,7 +110,9 @@ def _distinct(points: Tensor) -> Tensor:
     weights = torch.randint(-(1 << 62), 1 << 62, (width,), generator=torch.Generator().manual_seed(0)) | 1
     weights = weights.to(points.device)
     # Adding 0 makes -0 the same as 0.
-    keys = [((part + 0.0).view(torch.int64) * weights).sum(1) for part in torch.split(points, max(1, PANEL // width))]
+    keys = [
+        ((part + 0.0).view(torch.int64) * weights).sum(1) for part in torch.split(points, max(1, PANEL // 8 // width))
+    ]
     kinds, kind = torch.unique(torch.cat(keys), return_inverse=True)
     number = torch.arange(len(points), device=points.device)
     first = torch.full_like(kinds, len(points)).scatter_reduce_(0, kind, number, "amin")

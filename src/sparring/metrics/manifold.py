@@ -20,8 +20,8 @@ from sparring.errors import MetricError
 from sparring.metrics.checks import Features, pair, rows
 from sparring.metrics.estimate import Z95, Estimate, share
 
-PANEL = 1 << 23
-"""Distances held at a time: 32 MiB in float32."""
+PANEL = 1 << 24
+"""Distances held at a time: 64 MiB in float32. Products of thin panels are slower, and so is what is done to each."""
 
 CACHED = 1 << 20
 """Features gathered at a time, 8 MiB: little enough to be read again from the cache."""
@@ -160,7 +160,7 @@ class _Rough:
 def _roughen(dtype: torch.dtype, *sets: Tensor) -> list[_Rough]:
     """All in the same frame: moved by -centre, and scaled by a power of two, which is exact."""
     centre = torch.stack([points.mean(0) for points in sets]).mean(0)
-    parts = max(1, PANEL // len(centre))
+    parts = max(1, PANEL // 8 // len(centre))
     squares = [torch.cat([(p - centre).square_().sum(1) for p in torch.split(points, parts)]) for points in sets]
     longest = math.sqrt(max(float(each.max()) for each in squares))
     scale = 2.0 ** -math.ceil(math.log2(longest)) if longest else 1.0
@@ -185,7 +185,7 @@ def _panels(a: _Rough, b: _Rough, *, upper: bool = False) -> Iterator[tuple[int,
     upper: only the columns from the first row on, enough for distances within one set; in lower panels, since what
     lies before the diagonal within each is computed twice.
     """
-    buffers = a.low.new_empty(2, max(PANEL, len(b.points)))
+    buffers = a.low.new_empty(2, max(min(PANEL, len(a.points) * len(b.points)), len(b.points)))
     height = max(1, PANEL // len(b.points) // (2 if upper else 1))
     for start in range(0, len(a.points), height):
         first = start if upper else 0
@@ -212,6 +212,15 @@ def _multiply(a: Tensor, b: Tensor, out: Tensor) -> None:
             torch.mm(a, b.T, out=out)
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def _places(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows and columns (n,) where a mask (N, M) holds, in order. NumPy looks for few among many the fastest."""
+    if mask.device.type == "cpu":
+        flat = torch.from_numpy(np.flatnonzero(mask.numpy()))
+        return flat // mask.shape[1], flat % mask.shape[1]
+    row, column = mask.nonzero().unbind(1)
+    return row, column
 
 
 def _apart(a: Tensor, b: Tensor, i: Tensor, j: Tensor) -> Tensor:
@@ -307,7 +316,7 @@ def _closest_others(rough: _Rough, keep: int) -> tuple[Tensor, Tensor]:
             merge(slice(stop, points), smallest.values, smallest.indices)
         elif rest.numel():
             # The more points were seen before, the fewer values are among the smallest of their column.
-            row, column = (rest < best[stop:, -1]).nonzero().unbind(1)
+            row, column = _places(rest < best[stop:, -1])
             merge(*_by_column(rest[row, column], row + start, column + stop))
     return best, found
 
@@ -444,7 +453,7 @@ def _members(
             (low <= real_far[rows, None], real_balls, among_real, False),
             (low <= fake_far, fake_balls, among_fake, True),
         ):
-            i, j = within.nonzero().unbind(1)
+            i, j = _places(within)
             least = low[i, j].double()
             i = i + start
             ball, point = (j, i) if swap else (i, j)
