@@ -9,7 +9,7 @@ from rich.text import Text
 
 from sparring.evaluation.catalogue import METRICS, NEEDS
 from sparring.evaluation.judgement import Evaluation, interval, shown
-from sparring.wording import printable
+from sparring.wording import printable, share
 
 
 def verdict(evaluation: Evaluation) -> RenderableType:
@@ -30,33 +30,40 @@ def verdict(evaluation: Evaluation) -> RenderableType:
             metric.better,
             f"{metric.title}{f' ({beside})' if beside else ''}",
         )
-    lines: list[RenderableType] = [numbers, Text("")]
-    lines += [Text(f"{name}  {text}", style="dim") for name, text in protocol_lines(evaluation.protocol)]
-    lines += [Text(f"beware  {notice}", style="yellow") for notice in evaluation.notices]
-    return Group(*lines)
+    protocol = Table.grid(padding=(0, 2, 0, 0))
+    protocol.add_column(no_wrap=True)
+    protocol.add_column()
+    for name, words in protocol_lines(evaluation.protocol):
+        protocol.add_row(Text(name, style="dim"), Text(printable(words), style="dim"))
+    for notice in evaluation.notices:
+        protocol.add_row(Text("beware", style="yellow"), Text(printable(notice), style="yellow"))
+    protocol.add_row(Text("meanings", style="dim"), Text("sparring evaluate --explain", style="dim"))
+    return Group(numbers, Text(""), protocol)
 
 
 def protocol_lines(protocol: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The protocol in words: what was compared, and how."""
     features, pictures = protocol["features"], protocol["pictures"]
-    lines = [("real     ", _side(protocol["real"])), ("generated", _side(protocol["generated"]))]
+    lines = [("real", _side(protocol["real"])), ("generated", _side(protocol["generated"]))]
     if pictures:
         channels = {1: "grey", 3: "RGB", 4: "RGBA"}[pictures["channels"]]
         form = f"{pictures['height']}x{pictures['width']} {channels}, {pictures['fit']} where proportions differ"
-        lines.append(("pictures ", form))
+        lines.append(("pictures", form))
         digest, resize = features["digest"][:12], features["resize"]
         to = f", {resize} to {features['size'][0]}x{features['size'][1]}" if features["size"] else ""
-        lines.append(("features ", f"{features['title']}{to}, {features['precision']}, sha256 {digest}"))
+        lines.append(("features", f"{features['title']}{to}, {features['precision']}, sha256 {digest}"))
     else:
-        lines.append(("features ", "as given"))
+        lines.append(("features", "as given"))
     paired = protocol["paired"]
     if None not in paired.values():
-        lines.append(("pairs    ", f"{paired['real']:,} real, {paired['generated']:,} generated, k = {protocol['k']}"))
+        lines.append(("pairs", f"{paired['real']:,} real, {paired['generated']:,} generated, k = {protocol['k']}"))
+    if accuracy := protocol.get("classifier", {}).get("held_out_accuracy"):
+        lines.append(("classes", f"told by logistic regression, right for {share(accuracy)} of held-out real pictures"))
     return lines
 
 
 def _side(about: Mapping[str, Any]) -> str:
-    words = [printable(str(about["name"])), str(about["kind"])]
+    words = [str(about["name"]), str(about["kind"])]
     if about.get("count") is not None:
         words.append(f"{about['count']:,}" + (f" of {about['of']:,}" if "of" in about else ""))
     if "seed" in about:
