@@ -255,7 +255,8 @@ def metrics(_: str | None) -> str:
             ("needs", f"{NEEDS[metric.needs]}.{asked}"),
             ("source", metric.source),
         ]
-        parts.append(f"### `{name}`: {metric.title}\n\n{table(('', ''), rows)}")
+        told = "\n".join(f"- *{title}*: {words}" for title, words in rows)
+        parts.append(f"### `{name}`: {metric.title}\n\n{told}")
     return "\n\n".join(parts)
 
 

@@ -165,7 +165,8 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, factor: float) -
     space = pick("quality_features", default_space(*settings.values["resolution"]))
     # Among pixels the Frechet distance is small before shapes are right: it knows means and covariances alone.
     pick("quality_metric", "prc" if space == "pixels" else "fid")
-    pick("quality_samples", max(64, min(2000 if side <= 16 or not on_cpu else 512, 2**28 // (4 * side**2))))
+    # More than twice the features of the default space; of large pictures fewer, for the time that they take.
+    pick("quality_samples", max(64, min(2000 if side <= 16 or not on_cpu else 1200, 2**31 // (4 * side**2))))
 
     pick("augment", *augmentation(side))
     pick("augment_target", RELATIVISTIC_TARGET if objective == "relativistic" else 0.6)
