@@ -103,7 +103,7 @@ def test_evaluate_says_what_is_wrong(run: Path, tmp_path: Path) -> None:
         (run, run, "--metrics", "fdi"): "did you mean fid",
         (run, run, "--features", "pixel"): "did you mean pixels",
         (run, run, "--features", tmp_path / "weights.pt"): "weights.pt",
-        (run, run, "--n", 1): "at least 2 samples",
+        (run, run, "--n", 1): "n=1: it should be a whole number, at least 2",
         (run, run, "--resolution", "x"): "resolution",
         (tmp_path / "absent.npz", run): "absent.npz",
     }.items():

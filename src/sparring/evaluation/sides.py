@@ -52,7 +52,6 @@ def look(place: Place, role: Role, count: int, seed: int, device: str = "cpu") -
     Raises: MetricError, DataError or RunError that says what was found there instead.
     """
     path = Path(place)
-    name = str(place)
     if path.is_dir() and ((path / "config.toml").is_file() or (path / FILE).is_file()):
         return _training_data(path) if role == "real" else _run(path, count, seed, device)
     if path.suffix == ".safetensors":
@@ -65,7 +64,7 @@ def look(place: Place, role: Role, count: int, seed: int, device: str = "cpu") -
         side = _numbers(path)
         if side is not None:
             return Found(None, lambda form, progress: side)
-    return _pictures(place, name, count if role == "generated" else MOST_REAL)
+    return _pictures(place, count if role == "generated" else MOST_REAL)
 
 
 def _run(path: Path, count: int, seed: int, device: str) -> Found:
@@ -95,7 +94,9 @@ def _training_data(path: Path) -> Found:
     def open_side(wanted: Form | None, progress: Progress | None) -> Evidence:
         survey = data.survey(settings.data)
         side = _open_pictures(settings.data, survey, str(path), wanted or form, MOST_REAL, progress)
-        if run.data().get("fingerprint") not in (side.fingerprint, data.fingerprint(settings.data, form)):
+        known = run.data().get("fingerprint")
+        # At another size the pictures have another fingerprint: then they are read again for that of the run.
+        if known != side.fingerprint and (wanted == form or known != data.fingerprint(settings.data, form)):
             raise RunError(f"{settings.data} is not what {run} was trained on: its pictures have changed")
         side.about |= {"kind": "training data of a run", "split": "training"}
         return side
@@ -118,12 +119,14 @@ def _onnx(path: Path, count: int, seed: int) -> Found:
     return Found(form, lambda wanted, progress: Evidence(str(path), about, reformed(gallery, wanted or form)))
 
 
-def _pictures(place: Place, name: str, most: int) -> Found:
+def _pictures(place: Place, most: int) -> Found:
     source = place if isinstance(place, str) else Path(place)
     survey = data.survey(source)
     height, width = survey.common_size()
     form = Form(height, width, survey.channels())
-    return Found(form, lambda wanted, progress: _open_pictures(source, survey, name, wanted or form, most, progress))
+    return Found(
+        form, lambda wanted, progress: _open_pictures(source, survey, str(place), wanted or form, most, progress)
+    )
 
 
 def _open_pictures(
