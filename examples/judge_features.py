@@ -1,6 +1,8 @@
 """Judges any generator by features that somebody else's network took, without the command line.
 
 python examples/judge_features.py [REAL.npz GENERATED.npz]     seconds; without files, two normal distributions
+
+The files hold rows of features under the name `features`, as numpy.savez(path, features=rows) writes them.
 """
 
 import sys

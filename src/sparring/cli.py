@@ -217,7 +217,7 @@ def sample(
         "sparring evaluate photos/ samples.zip --features inception --metrics fid,kid,inception_score",
         "sparring evaluate real.npz generated.npz",
         "sparring evaluate runs/photos runs/photos --nearest nearest.png",
-        "sparring evaluate --explain",
+        "sparring evaluate --explain fid",
     )
 )
 def evaluate(
@@ -244,8 +244,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Space to compare in: wavelets, pixels, lite0, lite0-bf16, inception, inception-clean, dinov2, "
-            "NAME=WEIGHTS, or a TorchScript or ONNX file.",
+            help="Space to compare in: wavelets (the default above 16 pixels), pixels (up to 16), lite0, lite0-bf16, "
+            "inception, inception-clean, dinov2, NAME=WEIGHTS, or a TorchScript or ONNX file.",
         ),
     ] = None,
     n: Annotated[int, typer.Option("--n", metavar="N", help="Samples that are taken of a generator.")] = COUNT,
@@ -271,7 +271,8 @@ def evaluate(
             from sparring.evaluation.catalogue import METRICS, chosen
             from sparring.evaluation.showing import explanation
 
-            names = list(METRICS) if metrics is None else chosen(metrics)
+            asked = metrics or real
+            names = list(METRICS) if asked is None else chosen(asked)
             emit({"metrics": {name: asdict(METRICS[name]) for name in names}}, output)
             show(explanation(names))
             return
@@ -291,13 +292,15 @@ def evaluate(
                 n=n,
                 k=k,
                 seed=seed,
-                resolution=None if resolution is None else config.check("resolution", resolution),
+                resolution=config.check("resolution", resolution) if resolution else None,
                 device=device,
                 nearest=nearest,
                 progress=monitor.progress,
             )
         emit(found.to_json(), output)
         show(verdict(found))
+        if nearest is not None:
+            tell(f"{nearest}: the samples most like copies, each above the real pictures that it is nearest to")
 
 
 @app.command(epilog=examples("sparring runs runs/"))

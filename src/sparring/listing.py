@@ -16,7 +16,7 @@ from sparring.training.run import Run
 from sparring.wording import compact, duration, printable
 
 SHOWN = 20
-QUALITIES = ("fid", "precision", "recall", "coverage")
+QUALITIES = ("fid", "prc", "precision", "recall", "coverage")
 
 
 def find_runs(folder: Path) -> list[dict[str, Any]]:
@@ -45,7 +45,7 @@ def table(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
         return Text("no runs here; `sparring train DATA --out RUN` makes one")
     listed = Table(box=None, header_style="bold")
     listed.add_column("run", no_wrap=True, overflow="fold")
-    listed.add_column("state")
+    listed.add_column("state", no_wrap=True)
     listed.add_column("data", no_wrap=True)
     kinds: dict[str, str] = {}
     for run in runs:
@@ -53,10 +53,11 @@ def table(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
             kinds.setdefault(comparable(protocol), f"{printable(Path(run['data']).name)}; {protocol_summary(protocol)}")
     number = {kind: str(place) for place, kind in enumerate(kinds, 1)}
     several = len(kinds) > 1
-    for name in ("images", "time", *QUALITIES, *["protocol"] * several):
+    measured = [name for name in QUALITIES if any(name in _metrics(run) for run in runs)]
+    for name in ("images", "time", *measured, *["protocol"] * several):
         listed.add_column(name, justify="right", no_wrap=True)
     for run in runs:
-        metrics = (run.get("quality") or {}).get("metrics", {})
+        metrics = _metrics(run)
         protocol = _protocol(run)
         listed.add_row(
             printable(Path(run["path"]).name),
@@ -64,7 +65,7 @@ def table(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
             printable(Path(run.get("data", "")).name),
             compact(run.get("images", 0)),
             duration(run.get("seconds", 0)),
-            *(shown(name, metrics[name]["value"]) if name in metrics else "-" for name in QUALITIES),
+            *(shown(name, metrics[name]["value"]) if name in metrics else "-" for name in measured),
             *[number[comparable(protocol)] if protocol else "-"] * several,
         )
     if not several:
@@ -74,10 +75,15 @@ def table(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
     return Group(listed, *(Text(note, style="dim") for note in notes))
 
 
+def _metrics(run: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = (run.get("quality") or {}).get("metrics", {})
+    return found
+
+
 def _protocol(run: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """What the quality of a run holds under; None if it was not measured, or its file is not understood."""
     protocol = (run.get("quality") or {}).get("protocol") or {}
-    return protocol if {"features", "pictures", "paired", "real", "generated", "k"} <= protocol.keys() else None
+    return protocol if {"features", "pictures", "real", "generated", "k"} <= protocol.keys() else None
 
 
 def describe_data(found: Mapping[str, Any]) -> RenderableType:
@@ -114,6 +120,7 @@ def ending(run: Run, summary: Mapping[str, Any]) -> RenderableType:
         lines.append(f"best {quality['metric']} at {quality['images']:,} images, with intervals of 95 %:")
         lines.extend(f"  {figure}" for figure in figures)
         lines.append(f"  protocol: {protocol_summary(quality['protocol'])}")
+        lines.extend(f"  beware: {notice}" for notice in quality["notices"])
     if run.report.is_file():
         lines.append(f"report   {run.report}")
     latest = run.samples / "latest.png"
@@ -121,6 +128,7 @@ def ending(run: Run, summary: Mapping[str, Any]) -> RenderableType:
         lines.append(f"samples  {latest}")
     if summary["state"] == "finished":
         lines.append(f"more     sparring sample {quote(str(run))} --n 64 --out samples.png")
+        lines.append(f"         sparring evaluate {quote(str(run))} {quote(str(run))}")
     else:
         lines.append(f"go on    sparring resume {quote(str(run))}")
     return Text("\n".join(lines))

@@ -19,6 +19,8 @@ def duration(seconds: float) -> str:
 def share(value: float) -> str:
     """A share of 1 in per cent: `98 %`; with a decimal below 10 %, so that `0.4 %` is not nothing."""
     percent = 100 * value
+    if 0 < percent < 0.05:
+        return "<0.1 %"
     return f"{percent:.0f} %" if percent >= 9.95 or percent == 0 else f"{percent:.1f} %"
 
 

@@ -47,7 +47,7 @@ def test_features_give_what_the_functions_give(tmp_path: Path) -> None:
     assert found.metrics["kid"].estimate == kernel_distance(real, fake)
     assert found.metrics["recall"].estimate == manifold_estimates(real, fake, 3).recall
     assert found.protocol["k"] == 3
-    assert found.protocol["features"] == {"name": "as given"}
+    assert found.protocol["features"] == {"name": "as given", "dimension": 5}
     assert [found.protocol[side]["count"] for side in ("real", "generated")] == [80, 70]
 
 
@@ -161,7 +161,9 @@ def test_the_same_generator_is_judged_alike_in_training_and_after_it(run: sparri
     )
     assert found.value("fid") == pytest.approx(quality["metrics"]["fid"]["value"], rel=1e-9)
     assert summary(found.protocol) == summary(protocol)
-    assert comparable(found.protocol) != comparable(protocol)  # training compares fewer real pictures in pairs
+    assert comparable(found.protocol) == comparable(protocol)
+    assert found.value("precision") == quality["metrics"]["precision"]["value"]
+    assert found.protocol["neighbours"] == {"real": 64, "generated": 64}
 
 
 def test_path_length_and_perceptual_diversity_of_a_run(run: sparring.Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +193,9 @@ def test_what_cannot_be_measured_is_left_out_unless_it_is_named(tmp_path: Path) 
     found = sparring.evaluate(few, others)
     assert {"fid", "copies"} <= set(found.metrics)
     assert not {"precision", "modes"} & set(found.metrics)
-    assert any("precision: 4 real samples" in notice for notice in found.notices)
+    assert any(
+        notice.startswith("precision, recall, density, coverage left out: 4 real samples") for notice in found.notices
+    )
     with pytest.raises(MetricError, match="modes: class 1 has a single real sample"):
         sparring.evaluate(few, others, "modes")
 
@@ -239,6 +243,29 @@ def test_numbers_compare_only_under_the_same_protocol(photos: Path) -> None:
     ]
     assert len({comparable(protocol) for protocol in protocols}) == 5
     assert comparable(sparring.evaluate(photos, photos, "kid").protocol) == comparable(protocols[0])
+
+
+def test_what_looks_like_a_mistake_is_said(run: sparring.Run, photos: Path, tmp_path: Path) -> None:
+    same = sparring.evaluate(photos, photos, "fid,copies").notices
+    assert any("same pictures" in notice for notice in same)
+    assert any("near-copies" in notice for notice in same)
+    sparring.load(run).save(tmp_path / "g.safetensors")
+    swapped = sparring.evaluate(tmp_path / "g.safetensors", "digits", "fid", n=100).notices
+    assert any("other way round" in notice for notice in swapped)
+    few = write_features(tmp_path / "few.npz", normal(0, 30, 2))
+    many = write_features(tmp_path / "many.npz", normal(1, 90, 2))
+    assert any("only equal numbers compare" in notice for notice in sparring.evaluate(few, many, "recall").notices)
+    labels = np.arange(200) % 4
+    unclear = write_features(tmp_path / "unclear.npz", normal(0, 200, 2), labels=labels)
+    assert any("hardly tell the classes apart" in notice for notice in sparring.evaluate(unclear, many, "kl").notices)
+    assert sparring.evaluate("digits", run, "fid,recall,kl", n=1797).notices == ()
+
+
+def test_it_is_printed_in_lines(tmp_path: Path) -> None:
+    rows = write_features(tmp_path / "a.npz", normal(1, 200, 3))
+    shown = repr(sparring.evaluate(rows, rows, "fid,recall"))
+    assert shown.splitlines()[0].split() == ["fid", "0", "0", "to", "0"]
+    assert "200 generated against 200 real" in shown
 
 
 def test_thinned_rows_are_spread_evenly() -> None:

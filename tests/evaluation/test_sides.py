@@ -96,6 +96,15 @@ def test_what_is_not_there_or_empty_is_said(tmp_path: Path) -> None:
     for name in ("absent", "absent.npz", "absent.onnx", "empty", "cut.npz", "damaged.npz", "absent.safetensors"):
         with pytest.raises(SparringError, match=name):
             opened(tmp_path / name)
+    (tmp_path / "runs/one").mkdir(parents=True)
+    (tmp_path / "runs/one/config.toml").touch()
+    with pytest.raises(MetricError, match=r"holds runs, not pictures; name one of them, such as .*one"):
+        opened(tmp_path / "runs")
+    np.save(tmp_path / "rows.npy", normal(0, 5, 3))
+    np.savez(tmp_path / "rows.npz", vectors=normal(0, 5, 3))
+    for name in ("rows.npy", "rows.npz"):
+        with pytest.raises(MetricError, match="under the name `features`"):
+            opened(tmp_path / name)
     with pytest.raises(DataError, match="digits"):
         opened("digit")
 

@@ -251,8 +251,8 @@ def test_warning_of_small_samples():
     assert small_sample_warning(4096, 2048) is None
     warning = small_sample_warning(4095, 2048)
     assert warning is not None
-    assert warning.startswith("4095 samples are few for 2048 features")
-    assert "at least 4096" in warning
+    assert warning.startswith("4,095 samples are few for 2,048 features")
+    assert "at least 4,096" in warning
 
 
 @pytest.mark.parametrize(("freedom", "quantile"), [(5, 2.5706), (10, 2.2281), (100, 1.9840)])

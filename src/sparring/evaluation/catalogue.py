@@ -117,8 +117,8 @@ METRICS: dict[str, Metric] = {
         "which share of the real samples lies among the generated ones: variety.",
         "0 to 1; fresh real samples do not reach 1 either",
         "higher",
-        "Samples that scatter have large balls that cover much: bad pictures can have good recall. With few samples "
-        "in many dimensions it is low for everybody.",
+        "Samples that scatter have large balls that cover much: bad pictures can have good recall. The more samples, "
+        "the smaller their balls and the lower it is: compare at equal numbers only.",
         "Kynkaanniemi et al. 2019, arXiv 1904.06991, eq. 2",
         "features",
         share=True,
@@ -138,14 +138,16 @@ METRICS: dict[str, Metric] = {
         "which share of the real samples has a generated one in its ball: variety that outliers cannot fool.",
         "0 to 1; about 0.97 is expected for k = 5 if both sides are alike and equally many",
         "higher",
-        "It says nothing of bad samples beside the good ones, and needs about as many generated samples as real ones.",
+        "It says nothing of bad samples beside the good ones, and rises with the number of generated samples: compare "
+        "at equal numbers only.",
         "Naeem et al. 2020, arXiv 2002.09797, eq. 4",
         "features",
         share=True,
     ),
     "prc": Metric(
-        "Harmonic mean of precision, recall and coverage",
-        "all three in one number, which is only high if none of them is low: for choosing among generators.",
+        "Mean of precision, recall and coverage",
+        "all three in one number, their harmonic mean, which is only high if none of them is low: for choosing among "
+        "generators.",
         "0 to 1",
         "higher",
         "It hides which of the three is low, and has the weaknesses of all of them.",
@@ -170,9 +172,9 @@ METRICS: dict[str, Metric] = {
         "sample.",
         "0 to 1; what fresh real samples would give stands beside it, copies give more",
         "near expected",
-        "Near 0 it may also mean that samples are far from everything. Only training data that A holds can be "
-        "recognised: give the run itself as A; of more than 50,000 pictures (5,000 in training) it holds a part. "
-        "Pictures beside each other (--nearest) decide.",
+        "Near 0 it may also mean that samples are far from everything, and above the expected that they crowd around a "
+        "few real ones without copying them: look at --nearest. Only training data that A holds can be recognised: "
+        "give the run itself as A; of more than 50,000 pictures (5,000 in training) it holds a part.",
         "Alaa et al. 2022, arXiv 2102.08921 (1 - authenticity)",
         "features",
         share=True,
@@ -184,14 +186,14 @@ METRICS: dict[str, Metric] = {
         "0 (good) to 1; fresh real samples hardly ever count",
         "lower",
         "Copies that are shifted, mirrored or of a part only are not seen in pixels, and only partly in features.",
-        "the threshold is this program's own, see the documentation; nearest neighbours as in Meehan et al. 2020, "
-        "arXiv 2004.05675",
+        "the threshold is this program's own; nearest neighbours as in Meehan et al. 2020, arXiv 2004.05675",
         "features",
         share=True,
     ),
     "modes": Metric(
         "Modes found",
-        "how many of the real classes occur among the generated samples, by a classifier trained on the real features.",
+        "how many of the real classes occur among the generated samples, by a classifier trained on the real features: "
+        "a class counts when it has more samples than the classifier's own errors would bring there.",
         "0 to the number of classes",
         "higher",
         "The classifier must be good (the protocol says how often it is right on held-out real samples), and it gives "

@@ -34,7 +34,7 @@ def evaluate(
     n: int = COUNT,
     k: int = NEIGHBOURS,
     seed: int = 0,
-    resolution: tuple[int, int] | None = None,
+    resolution: int | tuple[int, int] | None = None,
     device: str | None = None,
     nearest: str | PathLike[str] | None = None,
     progress: Progress | None = None,
@@ -47,9 +47,9 @@ def evaluate(
     metrics: names of `sparring.evaluation.catalogue.METRICS`; all that apply and are quick if None.
     features: the space that pictures are compared in: a name of `networks.features.SPACES`, NAME=FILE for weights that
     lie elsewhere, or a TorchScript or ONNX file. None takes the one that needs no download.
-    k: neighbours. seed: of the samples. resolution: (height, width) that pictures of both sides are brought to; by
-    default that of the generated ones, but no larger than the real ones. nearest: where to write a PNG of the most
-    suspicious samples above the training pictures they resemble.
+    k: neighbours. seed: of the samples. resolution: side, or (height, width), that pictures of both sides are brought
+    to; by default that of the generated ones, but no larger than the real ones. nearest: where to write a PNG of the
+    most suspicious samples above the training pictures they resemble.
 
     Raises: MetricError, DataError, RunError or SettingError with what is wrong and what to do.
     """
@@ -60,16 +60,20 @@ def evaluate(
     on = pick_device(None if device is None else config.check("device", device))
     seed = config.check("seed", seed)
     found = look(real, "real", n, seed, on), look(generated, "generated", n, seed, on)
-    natural = [side.form for side in found]
+    natural = found[0].form, found[1].form
     if nearest is not None:
         _check_place(Path(nearest), natural)
-    form = agreed(natural[0], natural[1], resolution)
+    form = agreed(*natural, None if resolution is None else config.check("resolution", resolution))
     network = _network(natural, form, features, on)
     sides = [side.open(form, progress) for side in found]
+    made = "seed" in sides[1].about
+    comparison = Comparison(sides[0], sides[1], network, k=k, balanced=made, seed=seed, device=on)
+    for name in wanted or ():  # before the work
+        if lack := comparison.lacks(name):
+            raise MetricError(f"{name}: {lack}")
     if network is not None:
-        for side in sides:
-            _take_features(side, network, on, progress)
-    comparison = Comparison(sides[0], sides[1], network, k=k, seed=seed, device=on)
+        for role, side in zip(("real", "generated"), sides, strict=True):
+            _take_features(side, role, network, on, progress)
     if wanted is None:
         suitable = [name for name in METRICS if comparison.suits(name)]
         evaluation = measure(comparison, suitable, form, only_what_can_be=True)
@@ -111,11 +115,11 @@ def _network(
     return open_features(features or default_space(form.height, form.width), device)
 
 
-def _take_features(side: Evidence, network: FeatureNetwork, device: str, progress: Progress | None) -> None:
+def _take_features(side: Evidence, role: str, network: FeatureNetwork, device: str, progress: Progress | None) -> None:
     if side.gallery is None:
         return
-    side.gallery = held(side.gallery, progress, f"samples of {side.name}")
-    stage = f"features of {side.name}"
+    side.gallery = held(side.gallery, progress, f"{role}: samples of {side.name}")
+    stage = f"{role}: features of {side.name}"
     if side.fingerprint:
         side.features = remembered_features(side.gallery, side.fingerprint, network, device, progress, stage)
     else:

@@ -13,6 +13,9 @@ from sparring.metrics.estimate import Estimate
 from sparring.networks.features import Card
 from sparring.wording import compact, share
 
+ROUNDING = 1e-9
+"""What people see as 0: the distance of a set from itself, in double precision."""
+
 PACKAGES = ("sparring", "torch", "numpy", "Pillow")
 
 
@@ -34,13 +37,19 @@ class Result:
         return {"value": self.estimate.value, "low": self.estimate.low, "high": self.estimate.high, **self.extra}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """Results by the name of their metric, the protocol they hold under, and sentences that people should read."""
 
     metrics: Mapping[str, Result]
     protocol: Mapping[str, Any]
     notices: Sequence[str] = ()
+
+    def __repr__(self) -> str:
+        lines = [
+            f"{name:20} {shown(name, result.value):>8}  {_ends(name, result)}" for name, result in self.metrics.items()
+        ]
+        return "\n".join([*lines, summary(self.protocol), *self.notices])
 
     def value(self, name: str) -> float:
         """The number of one metric. Raises: KeyError if it was not measured."""
@@ -56,15 +65,16 @@ class Evaluation:
 
 
 def protocol_of(
-    real: Evidence, fake: Evidence, card: Card | None, form: Form | None, *, k: int, most: int, device: str
+    real: Evidence, fake: Evidence, card: Card | None, form: Form | None, *, k: int, device: str
 ) -> dict[str, Any]:
     """Everything that the numbers depend on, as JSON values."""
-    counted = [None if side.features is None else min(len(side.features), most) for side in (real, fake)]
+    features: dict[str, Any] = {"name": "as given"} if card is None else asdict(card)
+    if real.features is not None:
+        features["dimension"] = real.features.shape[1]
     return {
-        "features": {"name": "as given"} if card is None else asdict(card),
+        "features": features,
         "pictures": None if form is None else {**asdict(form), "decoded": "uint8, Lanczos where resized"},
         "k": k,
-        "paired": {"real": counted[0], "generated": counted[1]},
         "real": real.about,
         "generated": fake.about,
         "device": device,
@@ -79,7 +89,7 @@ def comparable(protocol: Mapping[str, Any]) -> str:
         "features": {name: features.get(name) for name in ("name", "size", "resize", "digest", "precision")},
         "pictures": pictures,
         "k": protocol["k"],
-        "paired": protocol["paired"],
+        "neighbours": protocol.get("neighbours"),
         "real": [real.get(name) for name in ("fingerprint", "count", "split")],
         "generated": protocol["generated"].get("count"),
     }
@@ -95,6 +105,10 @@ def summary(protocol: Mapping[str, Any]) -> str:
     return f"{title}{seen}; {generated} generated against {real} real; k = {protocol['k']}"
 
 
+def _ends(name: str, result: Result) -> str:
+    return interval(name, result.estimate.low, result.estimate.high)
+
+
 def _count(about: Mapping[str, Any]) -> str:
     count = about.get("count")
     return "moments of" if count is None else f"{count:,}"
@@ -102,7 +116,9 @@ def _count(about: Mapping[str, Any]) -> str:
 
 def shown(name: str, value: float) -> str:
     """A number of a metric as people read it: shares in per cent."""
-    return share(value) if METRICS[name].share else compact(value)
+    if METRICS[name].share:
+        return share(value)
+    return compact(value) if abs(value) > ROUNDING else "0"
 
 
 def interval(name: str, low: float | None, high: float | None) -> str:
@@ -111,4 +127,4 @@ def interval(name: str, low: float | None, high: float | None) -> str:
         return "-"
     if METRICS[name].share:
         return f"{share(low).removesuffix(' %')} to {share(high)}"
-    return f"{compact(low)} to {compact(high)}"
+    return f"{shown(name, low)} to {shown(name, high)}"

@@ -28,6 +28,7 @@ from sparring.metrics.smoothness import path_length
 from sparring.metrics.variety import diversity
 from sparring.networks.features import FeatureNetwork
 from sparring.networks.resizing import fit
+from sparring.wording import share
 
 PAIRS, PAIRED_PIXELS, LEAST_PAIRS = 1000, 64**2, 50
 """Random pairs of pictures that `ms_ssim` and `perceptual_diversity` look at: 1,000 of 64x64, of larger ones fewer."""
@@ -39,12 +40,24 @@ PARTS, LEAST_PART = 10, 1000
 """Parts that the Inception Score is the mean over, as in the papers, where each has so many samples; else it is one."""
 
 
+UNEQUAL = 1.5
+"""Samples of one side over those of the other above which a warning is due."""
+
+MANY_COPIES = 0.01
+"""Share of near-copies above which a warning is due."""
+
+GOOD_CLASSIFIER = 0.8
+"""Accuracy below which a warning is due."""
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Two sides whose features are taken, and the network that took them (None for features as given).
 
     k: neighbours. most: samples of each side that pairs are formed of (neighbours, kernel, diversity, classes): more
-    are thinned out evenly. seed: of random pairs and paths.
+    are thinned out evenly. balanced: whether the neighbour metrics take equally many of each side, as they should where
+    samples can be had at will, since recall falls and coverage rises with their number. seed: of random pairs and
+    paths.
     """
 
     real: Evidence
@@ -52,6 +65,7 @@ class Comparison:
     network: FeatureNetwork | None = None
     k: int = NEIGHBOURS
     most: int = COUNT
+    balanced: bool = False
     seed: int = 0
     device: str = "cpu"
 
@@ -62,7 +76,7 @@ class Comparison:
 
     def _has(self, needs: Needs) -> bool:
         real, fake = self.real, self.fake
-        featured = real.features is not None and fake.features is not None
+        featured = all(side.features is not None or side.gallery is not None for side in (real, fake))
         pictured = real.gallery is not None and fake.gallery is not None
         card = self.network.card if self.network else None
         match needs:
@@ -71,9 +85,9 @@ class Comparison:
             case "features":
                 return featured
             case "samples":
-                return fake.features is not None
+                return fake.features is not None or fake.gallery is not None
             case "classifier":
-                return card is not None and card.classes > 0 and fake.features is not None
+                return card is not None and card.classes > 0 and fake.given_moments is None
             case "pictures":
                 return real.gallery is not None and fake.gallery is not None and scales(*fake.gallery.shape[1:]) > 0
             case "maps":
@@ -100,10 +114,17 @@ class Comparison:
         """The generated features that pairs are formed of."""
         return thinned(self.fake.features, self.most)
 
+    @property
+    def among(self) -> tuple[int, int]:
+        """How many real and generated samples the neighbour metrics look at."""
+        counts = len(self.real_rows), len(self.fake_rows)
+        return (min(counts), min(counts)) if self.balanced else counts
+
     @cached_property
     def manifold(self) -> ManifoldEstimates:
         """Precision, recall, density and coverage: computed together."""
-        return manifold_estimates(self.real_rows, self.fake_rows, self.k)
+        real, fake = self.among
+        return manifold_estimates(thinned(self.real_rows, real), thinned(self.fake_rows, fake), self.k)
 
     @cached_property
     def closeness(self) -> Closeness:
@@ -243,18 +264,20 @@ def measure(
     """
     same_space(sides)
     results: dict[str, Result] = {}
-    left_out: list[MetricError] = []
+    left_out: dict[str, list[str]] = {}
     for name in names:
         try:
             results[name] = result_of(sides, name)
         except MetricError as error:
             if not only_what_can_be:
-                raise
-            left_out.append(error)
+                raise MetricError(f"{name}: {error}") from None
+            left_out.setdefault(str(error), []).append(name)
     if left_out and not results:
-        raise left_out[0]
+        raise MetricError(next(iter(left_out)))
     card = sides.network.card if sides.network else None
-    protocol = protocol_of(sides.real, sides.fake, card, form, k=sides.k, most=sides.most, device=sides.device)
+    protocol = protocol_of(sides.real, sides.fake, card, form, k=sides.k, device=sides.device)
+    if sides.real.features is not None and sides.fake.features is not None:
+        protocol["neighbours"] = dict(zip(("real", "generated"), sides.among, strict=True))
     if "inception_score" in results:
         protocol["inception_score_parts"] = sides.parts
     if {"modes", "kl"} & results.keys():
@@ -263,22 +286,20 @@ def measure(
             "kind": "labels as given" if accuracy is None else "logistic regression on the real features",
             "held_out_accuracy": None if accuracy is None else accuracy.value,
         }
-    return Evaluation(results, protocol, (*warnings(sides, results), *(f"left out: {error}" for error in left_out)))
+    gaps = (f"{', '.join(named)} left out: {reason}" for reason, named in left_out.items())
+    return Evaluation(results, protocol, (*warnings(sides, results), *gaps))
 
 
 def result_of(sides: Comparison, name: str) -> Result:
     """One metric.
 
-    Raises: MetricError, which begins with its name.
+    Raises: MetricError if it cannot be computed.
     """
-    try:
-        if lack := sides.lacks(name):
-            raise MetricError(lack)
-        result = METHODS[name](sides)
-    except MetricError as error:
-        raise MetricError(f"{name}: {error}") from None
+    if lack := sides.lacks(name):
+        raise MetricError(lack)
+    result = METHODS[name](sides)
     if not all(math.isfinite(value) for value in result.to_json().values() if value is not None):
-        raise MetricError(f"{name}: it comes out infinite; are the features of a sensible size?")
+        raise MetricError("it comes out infinite; are the features of a sensible size?")
     return result
 
 
@@ -296,18 +317,34 @@ def same_space(sides: Comparison) -> None:
 
 def warnings(sides: Comparison, results: Mapping[str, Result]) -> Iterator[str]:
     """What people should know before they quote the numbers."""
-    for role, side in (("real", sides.real), ("generated", sides.fake)):
-        if {"fid", "fid_infinity"} & results.keys() and side.features is not None:
-            warning = small_sample_warning(*side.features.shape)
-            if warning:
-                yield f"{role}: {warning}"
-        if sides.network is not None and side.gallery is None:
-            yield f"{role}: the features of {side.name} are taken for those of {sides.network.card.name}, untested"
-    if {"memorisation", "copies"} & results.keys() and "of" in sides.real.about:
+    real, fake = sides.real, sides.fake
+    if real.fingerprint and real.fingerprint == fake.fingerprint:
+        yield "both sides are the same pictures: nothing was generated here"
+    if fake.model is None and "seed" in real.about and "seed" not in fake.about:
+        yield "A is samples of a generator and B pictures: the real ones come first, so it may be the other way round"
+    few = {side.name: small_sample_warning(*side.features.shape) for side in (fake, real) if side.features is not None}
+    if {"fid", "fid_infinity"} & results.keys() and (warned := next(filter(None, few.values()), None)):
+        yield warned
+    if {"recall", "coverage"} & results.keys() and max(sides.among) > UNEQUAL * min(sides.among):
         yield (
-            f"real: {sides.real.about['count']:,} of {sides.real.about['of']:,} pictures were compared; "
-            "copies of the others cannot be seen"
+            f"{sides.among[0]:,} real and {sides.among[1]:,} generated samples: the more are generated, the lower "
+            "recall and the higher coverage; only equal numbers compare"
         )
+    if "copies" in results and results["copies"].value > MANY_COPIES:
+        yield f"{share(results['copies'].value)} of the samples are near-copies of real ones: --nearest PNG shows them"
+    if {"memorisation", "copies"} & results.keys() and "of" in real.about:
+        yield (
+            f"{real.about['count']:,} of {real.about['of']:,} real pictures were compared; copies of the others cannot "
+            "be seen"
+        )
+    if {"modes", "kl"} & results.keys() and (accuracy := sides.classes.accuracy) and accuracy.value < GOOD_CLASSIFIER:
+        yield (
+            f"the classifier behind modes and kl is right for {share(accuracy.value)} of held-out real samples only: "
+            "these features hardly tell the classes apart"
+        )
+    for side in (real, fake):
+        if sides.network is not None and side.gallery is None:
+            yield f"the features of {side.name} are taken for those of {sides.network.card.name}, untested"
 
 
 def harmonic_mean(*shares: float) -> float:

@@ -37,7 +37,10 @@ def verdict(evaluation: Evaluation) -> RenderableType:
         protocol.add_row(Text(name, style="dim"), Text(printable(words), style="dim"))
     for notice in evaluation.notices:
         protocol.add_row(Text("beware", style="yellow"), Text(printable(notice), style="yellow"))
-    protocol.add_row(Text("meanings", style="dim"), Text("sparring evaluate --explain", style="dim"))
+    words = "what each number tells: sparring evaluate --explain"
+    if "fid" in evaluation.metrics:
+        words = f"few samples make fid too large, so its interval reaches down to that of endless ones; {words}"
+    protocol.add_row(Text("reading", style="dim"), Text(words, style="dim"))
     return Group(numbers, Text(""), protocol)
 
 
@@ -47,16 +50,16 @@ def protocol_lines(protocol: Mapping[str, Any]) -> list[tuple[str, str]]:
     lines = [("real", _side(protocol["real"])), ("generated", _side(protocol["generated"]))]
     if pictures:
         channels = {1: "grey", 3: "RGB", 4: "RGBA"}[pictures["channels"]]
-        form = f"{pictures['height']}x{pictures['width']} {channels}, {pictures['fit']} where proportions differ"
+        form = f"{pictures['height']}x{pictures['width']} {channels}, proportions by {pictures['fit']}"
         lines.append(("pictures", form))
         digest, resize = features["digest"][:12], features["resize"]
         to = f", {resize} to {features['size'][0]}x{features['size'][1]}" if features["size"] else ""
         lines.append(("features", f"{features['title']}{to}, {features['precision']}, sha256 {digest}"))
     else:
         lines.append(("features", "as given"))
-    paired = protocol["paired"]
-    if None not in paired.values():
-        lines.append(("pairs", f"{paired['real']:,} real, {paired['generated']:,} generated, k = {protocol['k']}"))
+    if among := protocol.get("neighbours"):
+        counts = f"{among['real']:,} real, {among['generated']:,} generated, k = {protocol['k']}"
+        lines.append(("neighbours", counts))
     if accuracy := protocol.get("classifier", {}).get("held_out_accuracy"):
         lines.append(("classes", f"told by logistic regression, right for {share(accuracy)} of held-out real pictures"))
     return lines

@@ -60,6 +60,10 @@ def look(place: Place, role: Role, count: int, seed: int, device: str = "cpu") -
         if not path.is_file():
             raise MetricError(f"{path}: there is no such file")
         return _onnx(path, count, seed)
+    if path.is_dir() and (runs := [child.name for child in path.iterdir() if (child / "config.toml").is_file()]):
+        raise MetricError(f"{path} holds runs, not pictures; name one of them, such as {path / min(runs)}")
+    if path.suffix.lower() == ".npy" and path.is_file() and _is_flat(path):
+        raise MetricError(f"{path}: rows of features go into an .npz file under the name `features`, by numpy.savez")
     if path.suffix.lower() == ".npz" and path.is_file():
         side = _numbers(path)
         if side is not None:
@@ -180,16 +184,30 @@ def _numbers(path: Path) -> Evidence | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             names = set(file.files)
+            flat = [name for name in file.files if file[name].ndim == 2 and file[name].dtype.kind == "f"]
+            if len(names) == 1 and flat and "features" not in names:
+                raise MetricError(f"{path}: rows of features go under the name `features`; they are under `{flat[0]}`")
             wanted = {"features", "labels"} if "features" in names else {"mu", "sigma"}
             if not wanted & names or "images" in names:
                 return None
             arrays = {name: file[name] for name in wanted & names}
+    except MetricError:
+        raise
     except Exception as error:  # a damaged file makes zipfile, zlib, NumPy and Python's tokenizer raise what they like
         raise MetricError(f"{path}: cannot be read as .npz: {error}") from None
     for name, array in arrays.items():
         if array.dtype.kind not in "fiu":
             raise MetricError(f"{path}: `{name}` is {array.dtype}; numbers are needed")
     return _features(path, arrays) if "features" in arrays else _moments(path, arrays)
+
+
+def _is_flat(path: Path) -> bool:
+    """Whether a .npy file holds rows of floats, which are no pictures."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return False  # whoever reads pictures says what is wrong
+    return bool(array.ndim == 2 and array.dtype.kind == "f")
 
 
 def _features(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Evidence:

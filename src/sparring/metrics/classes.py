@@ -172,7 +172,8 @@ def class_divergence(counts_fake: ArrayLike, counts_real: ArrayLike) -> Estimate
     centre = max(0.0, plain - bias)
     # Classes that are unseen for want of samples, not missing, would have their share in the bias too.
     unseen = (len(q) - kinds) / (2 * n)
-    return Estimate(plain, min(plain, max(0.0, centre - margin - unseen)), max(plain, centre + margin))
+    low, high = min(plain, max(0.0, centre - margin - unseen)), max(plain, centre + margin)
+    return Estimate(plain, float(low), float(high))
 
 
 def modes_found(counts: ArrayLike, strays: ArrayLike | None = None) -> Estimate:

@@ -210,8 +210,8 @@ def small_sample_warning(count: int, dimension: int) -> str | None:
     if count >= 2 * dimension:
         return None
     return (
-        f"{count} samples are few for {dimension} features: the Frechet distance comes out much too large, by an "
-        f"amount that is not well known; take at least {2 * dimension}, or the kernel distance, which has no bias"
+        f"{count:,} samples are few for {dimension:,} features: the Frechet distance comes out much too large, by an "
+        f"amount that is not well known; take at least {2 * dimension:,}, or the kernel distance, which has no bias"
     )
 
 

@@ -108,7 +108,10 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
 
 
 def _download(path: Path, check: Check, url: str) -> Path:
-    by_hand = f"download {url} with a machine that has a network, and put it at {path}"
+    by_hand = (
+        f"download {url} with a machine that has a network, and put it at {path}, "
+        "or say where it lies: --features NAME=FILE"
+    )
     part = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

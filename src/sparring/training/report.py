@@ -410,8 +410,9 @@ def commands(account: Account) -> list[tuple[str, str]]:
     more = (f"sparring resume {folder} --images {2 * account.images}", "Train on, twice as long in all")
     resume = (f"sparring resume {folder}", "Go on, should it have stopped")
     python = (f"sparring.load({str(account.folder)!r}).sample(16)", "The same from Python: uint8 (16, C, H, W)")
+    judge = (f"sparring evaluate {folder} {folder}", "Judge 10,000 samples against the training data")
     if account.state == "finished":
-        return [sample, folder_of_samples, more, python]
+        return [sample, folder_of_samples, judge, more, python]
     return [resume, sample, python] if account.images else [resume]
 
 
