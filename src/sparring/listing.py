@@ -16,7 +16,8 @@ from sparring.training.run import Run
 from sparring.wording import compact, duration, printable
 
 SHOWN = 20
-QUALITIES = ("fid", "prc", "precision", "recall", "coverage")
+QUALITIES = {"fid": "fid", "precision": "prec.", "recall": "recall", "coverage": "cover."}
+"""Metrics in the table of runs, and what stands above them."""
 
 
 def find_runs(folder: Path) -> list[dict[str, Any]]:
@@ -43,7 +44,7 @@ def table(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
     """The runs for people."""
     if not runs:
         return Text("no runs here; `sparring train DATA --out RUN` makes one")
-    listed = Table(box=None, header_style="bold")
+    listed = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
     listed.add_column("run", no_wrap=True, overflow="fold")
     listed.add_column("state", no_wrap=True)
     listed.add_column("data", no_wrap=True)
@@ -53,11 +54,10 @@ def table(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
             kinds.setdefault(comparable(protocol), f"{printable(Path(run['data']).name)}; {protocol_summary(protocol)}")
     number = {kind: str(place) for place, kind in enumerate(kinds, 1)}
     several = len(kinds) > 1
-    measured = [name for name in QUALITIES if any(name in _metrics(run) for run in runs)]
-    for name in ("images", "time", *measured, *["protocol"] * several):
+    for name in ("images", "time", *QUALITIES.values(), *["prot."] * several):
         listed.add_column(name, justify="right", no_wrap=True)
     for run in runs:
-        metrics = _metrics(run)
+        metrics = (run.get("quality") or {}).get("metrics", {})
         protocol = _protocol(run)
         listed.add_row(
             printable(Path(run["path"]).name),
@@ -65,7 +65,7 @@ def table(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
             printable(Path(run.get("data", "")).name),
             compact(run.get("images", 0)),
             duration(run.get("seconds", 0)),
-            *(shown(name, metrics[name]["value"]) if name in metrics else "-" for name in measured),
+            *(shown(name, metrics[name]["value"]) if name in metrics else "-" for name in QUALITIES),
             *[number[comparable(protocol)] if protocol else "-"] * several,
         )
     if not several:
@@ -73,11 +73,6 @@ def table(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
     notes = [f"protocol {number[kind]}: {words}" for kind, words in kinds.items()]
     notes.append("Qualities under different protocols, or against different pictures, do not compare.")
     return Group(listed, *(Text(note, style="dim") for note in notes))
-
-
-def _metrics(run: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = (run.get("quality") or {}).get("metrics", {})
-    return found
 
 
 def _protocol(run: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -38,7 +38,7 @@ def verdict(evaluation: Evaluation) -> RenderableType:
     for notice in evaluation.notices:
         protocol.add_row(Text("beware", style="yellow"), Text(printable(notice), style="yellow"))
     words = "what each number tells: sparring evaluate --explain"
-    if "fid" in evaluation.metrics:
+    if "fid" in evaluation.metrics and evaluation.metrics["fid"].estimate.low is not None:
         words = f"few samples make fid too large, so its interval reaches down to that of endless ones; {words}"
     protocol.add_row(Text("reading", style="dim"), Text(words, style="dim"))
     return Group(numbers, Text(""), protocol)
