@@ -261,6 +261,19 @@ def test_what_looks_like_a_mistake_is_said(run: sparring.Run, photos: Path, tmp_
     assert sparring.evaluate("digits", run, "fid,recall,kl", n=1797).notices == ()
 
 
+def test_too_few_samples_are_said_where_both_sides_have_one_name(run: sparring.Run) -> None:
+    assert any(
+        "100 samples are few for 64 features" in text for text in sparring.evaluate(run, run, "fid", n=100).notices
+    )
+
+
+def test_moments_of_the_real_side_leave_a_score_of_the_generated_one(photos: Path, tmp_path: Path) -> None:
+    rows = normal(0, 50, 1280)
+    np.savez(tmp_path / "m.npz", mu=rows.mean(0), sigma=np.cov(rows, rowvar=False))
+    found = sparring.evaluate(tmp_path / "m.npz", photos, "fid,inception_score", "lite0")
+    assert 1 <= found.value("inception_score") <= 1000
+
+
 def test_it_is_printed_in_lines(tmp_path: Path) -> None:
     rows = write_features(tmp_path / "a.npz", normal(1, 200, 3))
     shown = repr(sparring.evaluate(rows, rows, "fid,recall"))

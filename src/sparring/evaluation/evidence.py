@@ -1,6 +1,7 @@
 """One side of a comparison, as far as it is known."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -30,10 +31,10 @@ class Evidence:
     labels: Tensor | None = None
     model: "Model | None" = None
 
-    @property
+    @cached_property
     def moments(self) -> Moments:
-        """Mean and covariance of the features."""
-        if self.given_moments is None:
-            assert self.features is not None, "features are taken before anything is measured"
-            self.given_moments = moments(self.features)
-        return self.given_moments
+        """Those that were given, or else of the features."""
+        if self.given_moments is not None:
+            return self.given_moments
+        assert self.features is not None, "features are taken before anything is measured"
+        return moments(self.features)

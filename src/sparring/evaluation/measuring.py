@@ -76,7 +76,9 @@ class Comparison:
 
     def _has(self, needs: Needs) -> bool:
         real, fake = self.real, self.fake
-        featured = all(side.features is not None or side.gallery is not None for side in (real, fake))
+        # Features are taken of all pictures, though perhaps not yet.
+        sampled = fake.features is not None or fake.gallery is not None
+        featured = sampled and (real.features is not None or real.gallery is not None)
         pictured = real.gallery is not None and fake.gallery is not None
         card = self.network.card if self.network else None
         match needs:
@@ -85,9 +87,9 @@ class Comparison:
             case "features":
                 return featured
             case "samples":
-                return fake.features is not None or fake.gallery is not None
+                return sampled
             case "classifier":
-                return card is not None and card.classes > 0 and fake.given_moments is None
+                return card is not None and card.classes > 0 and sampled
             case "pictures":
                 return real.gallery is not None and fake.gallery is not None and scales(*fake.gallery.shape[1:]) > 0
             case "maps":
@@ -322,9 +324,11 @@ def warnings(sides: Comparison, results: Mapping[str, Result]) -> Iterator[str]:
         yield "both sides are the same pictures: nothing was generated here"
     if fake.model is None and "seed" in real.about and "seed" not in fake.about:
         yield "A is samples of a generator and B pictures: the real ones come first, so it may be the other way round"
-    few = {side.name: small_sample_warning(*side.features.shape) for side in (fake, real) if side.features is not None}
-    if {"fid", "fid_infinity"} & results.keys() and (warned := next(filter(None, few.values()), None)):
-        yield warned
+    if {"fid", "fid_infinity"} & results.keys():
+        counted = [side.features.shape for side in (fake, real) if side.features is not None]
+        fewest = min(counted, default=None)
+        if fewest and (warning := small_sample_warning(*fewest)):
+            yield warning
     if {"recall", "coverage"} & results.keys() and max(sides.among) > UNEQUAL * min(sides.among):
         yield (
             f"{sides.among[0]:,} real and {sides.among[1]:,} generated samples: the more are generated, the lower "
