@@ -17,6 +17,7 @@ from sparring.config import Settings
 from sparring.errors import MetricError, RunError, SettingError
 from sparring.model import Model
 from sparring.networks.features import anchored
+from sparring.tasks import Task
 from sparring.tasks.generate import Generate
 from sparring.training.match import Match
 from sparring.training.monitor import Monitor, open_monitor
@@ -192,7 +193,7 @@ def load_pictures(settings: Settings, monitor: Monitor) -> data.Pictures:
     return pictures.to(settings.device)
 
 
-def judging_time(match: Match, task: Generate) -> float:
+def judging_time(match: Match, task: Task) -> float:
     """Seconds that an evaluation takes, once the training pictures' features are there; 0 if there can be none."""
     try:
         task.judge(match.average)

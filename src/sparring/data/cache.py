@@ -98,16 +98,16 @@ def keeping(fingerprint: str, shape: tuple[int, int, int], skipped: dict[int, st
     """
     place = folder()
     place.mkdir(parents=True, exist_ok=True)
-    with _aside(place / f"{fingerprint}.npy") as stream:
+    with aside(place / f"{fingerprint}.npy") as stream:
         writer = Writer(stream, shape)
         yield writer
         about = writer.finish()
-    with _aside(place / f"{fingerprint}.json") as stream:
+    with aside(place / f"{fingerprint}.json") as stream:
         stream.write(json.dumps({**about, "skipped": skipped}).encode())
 
 
 @contextmanager
-def _aside(path: Path) -> Iterator[BinaryIO]:
+def aside(path: Path) -> Iterator[BinaryIO]:
     """A file that takes its name when it is whole, and is removed if anything goes wrong before."""
     descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     try:

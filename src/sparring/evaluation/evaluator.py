@@ -66,8 +66,7 @@ def evaluate(
     form = agreed(*natural, None if resolution is None else config.check("resolution", resolution))
     network = _network(natural, form, features, on)
     sides = [side.open(form, progress) for side in found]
-    made = "seed" in sides[1].about
-    comparison = Comparison(sides[0], sides[1], network, k=k, balanced=made, seed=seed, device=on)
+    comparison = Comparison(sides[0], sides[1], network, k=k, seed=seed, device=on)
     for name in wanted or ():  # before the work
         if lack := comparison.lacks(name):
             raise MetricError(f"{name}: {lack}")

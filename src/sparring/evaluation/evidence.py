@@ -19,7 +19,8 @@ class Evidence:
 
     about: for the protocol: what it is, how many, which split, the shares of the classes. fingerprint: of the content
     of the pictures; empty for pictures that are made on the way. features: (N, D). labels: int64 (N,), a class for
-    each. model: the generator that made the pictures, where it is one of ours.
+    each. made: whether the pictures are samples of a generator, of which there could be any number. model: that
+    generator, where it is one of ours.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Evidence:
     features: Tensor | None = None
     given_moments: Moments | None = None
     labels: Tensor | None = None
+    made: bool = False
     model: "Model | None" = None
 
     @cached_property

@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -54,7 +52,7 @@ def as_rgb(pictures: Tensor) -> Tensor:
 
 
 @contextmanager
-def full_precision() -> Iterator[None]:
+def without_tf32() -> Iterator[None]:
     """No TF32 on GPUs, which is off by 1e-3 and would make features of another machine another protocol."""
     convolutions, products = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
     torch.backends.cudnn.allow_tf32 = False
@@ -67,7 +65,7 @@ def full_precision() -> Iterator[None]:
 
 
 @torch.inference_mode()
-@full_precision()
+@without_tf32()
 def features_of(
     gallery: Gallery, network: FeatureNetwork, device: str = "cpu", progress: Progress | None = None, stage: str = ""
 ) -> Tensor:
@@ -105,7 +103,10 @@ def remembered_features(
     if kept is not None:
         return kept
     features = features_of(gallery, network, device, progress, stage)
-    _write(path, features)
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with cache.aside(path) as stream:
+            stream.write(save({"features": features}))
     return features
 
 
@@ -128,18 +129,3 @@ def _read(path: Path, count: int, dimension: int) -> Tensor | None:
         return None
     sound = features.ndim == 2 and len(features) == count and dimension in (0, features.shape[1])
     return features if sound and features.isfinite().all() else None
-
-
-def _write(path: Path, features: Tensor) -> None:
-    """Aside first, then renamed, so that another process never reads half a file."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    except OSError:
-        return
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(save({"features": features}))
-        Path(part).replace(path)
-    except OSError:
-        Path(part).unlink(missing_ok=True)

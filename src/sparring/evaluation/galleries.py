@@ -59,6 +59,11 @@ def held(gallery: Gallery, progress: Progress | None = None, stage: str = "") ->
     return Held(torch.cat(parts))
 
 
+def spread(count: int, most: int) -> Tensor:
+    """The numbers of at most `most` of `count` things, spread evenly, int64."""
+    return torch.arange(min(count, most)) * count // min(count, most)
+
+
 def take(gallery: Gallery, numbers: Tensor) -> Tensor:
     """The pictures `numbers`, int64 (n,): uint8 (n, C, H, W)."""
     return torch.cat([gallery.part(int(number), int(number) + 1) for number in numbers])
@@ -82,7 +87,7 @@ class Decoded:
     @cached_property
     def numbers(self) -> Tensor:
         """Which pictures of the set these are, int64 (count,)."""
-        return torch.arange(self.count) * len(self.pictures) // self.count
+        return spread(len(self.pictures), self.count)
 
     def part(self, start: int, stop: int) -> Tensor:
         """Pictures `start` to `stop - 1`."""

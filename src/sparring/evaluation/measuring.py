@@ -14,7 +14,7 @@ from sparring.errors import MetricError
 from sparring.evaluation.catalogue import COUNT, METRICS, NEEDS, NEIGHBOURS, Needs
 from sparring.evaluation.evidence import Evidence
 from sparring.evaluation.extraction import as_rgb
-from sparring.evaluation.galleries import Gallery, take
+from sparring.evaluation.galleries import Gallery, spread, take
 from sparring.evaluation.judgement import Evaluation, Result, protocol_of
 from sparring.metrics.classes import Classes, Classifier, classes, classes_of_labels
 from sparring.metrics.copying import Closeness, closeness, copies, expected_memorisation, memorisation, suspects
@@ -39,7 +39,6 @@ PATHS = 2000
 PARTS, LEAST_PART = 10, 1000
 """Parts that the Inception Score is the mean over, as in the papers, where each has so many samples; else it is one."""
 
-
 UNEQUAL = 1.5
 """Samples of one side over those of the other above which a warning is due."""
 
@@ -55,9 +54,7 @@ class Comparison:
     """Two sides whose features are taken, and the network that took them (None for features as given).
 
     k: neighbours. most: samples of each side that pairs are formed of (neighbours, kernel, diversity, classes): more
-    are thinned out evenly. balanced: whether the neighbour metrics take equally many of each side, as they should where
-    samples can be had at will, since recall falls and coverage rises with their number. seed: of random pairs and
-    paths.
+    are thinned out evenly. seed: of random pairs and paths.
     """
 
     real: Evidence
@@ -65,7 +62,6 @@ class Comparison:
     network: FeatureNetwork | None = None
     k: int = NEIGHBOURS
     most: int = COUNT
-    balanced: bool = False
     seed: int = 0
     device: str = "cpu"
 
@@ -118,9 +114,12 @@ class Comparison:
 
     @property
     def among(self) -> tuple[int, int]:
-        """How many real and generated samples the neighbour metrics look at."""
+        """How many real and generated samples the neighbour metrics look at.
+
+        Equally many where samples can be had at will, since recall falls and coverage rises with their number.
+        """
         counts = len(self.real_rows), len(self.fake_rows)
-        return (min(counts), min(counts)) if self.balanced else counts
+        return (min(counts), min(counts)) if self.fake.made else counts
 
     @cached_property
     def manifold(self) -> ManifoldEstimates:
@@ -322,7 +321,7 @@ def warnings(sides: Comparison, results: Mapping[str, Result]) -> Iterator[str]:
     real, fake = sides.real, sides.fake
     if real.fingerprint and real.fingerprint == fake.fingerprint:
         yield "both sides are the same pictures: nothing was generated here"
-    if fake.model is None and "seed" in real.about and "seed" not in fake.about:
+    if real.made and fake.gallery is not None and not fake.made:
         yield "A is samples of a generator and B pictures: the real ones come first, so it may be the other way round"
     if {"fid", "fid_infinity"} & results.keys():
         counted = [side.features.shape for side in (fake, real) if side.features is not None]
@@ -360,8 +359,3 @@ def thinned(rows: Tensor | None, most: int) -> Tensor:
     """At most so many rows, spread evenly."""
     assert rows is not None, "asked only where they are there"
     return rows if len(rows) <= most else rows[spread(len(rows), most)]
-
-
-def spread(count: int, most: int) -> Tensor:
-    """The numbers of at most `most` of `count` rows, spread evenly, int64."""
-    return torch.arange(min(count, most)) * count // min(count, most)

@@ -85,7 +85,8 @@ def _run(path: Path, count: int, seed: int, device: str) -> Found:
         about["classes"] = dict(zip(model.classes, model.blueprint.class_shares, strict=True))
     form = Form(height, width, channels_of(channels))
     return Found(
-        form, lambda wanted, progress: Evidence(str(path), about, reformed(gallery, wanted or form), model=model)
+        form,
+        lambda wanted, progress: Evidence(str(path), about, reformed(gallery, wanted or form), made=True, model=model),
     )
 
 
@@ -120,7 +121,9 @@ def _onnx(path: Path, count: int, seed: int) -> Found:
         "range": gallery.range,
     }
     form = Form(height, width, channels_of(channels))
-    return Found(form, lambda wanted, progress: Evidence(str(path), about, reformed(gallery, wanted or form)))
+    return Found(
+        form, lambda wanted, progress: Evidence(str(path), about, reformed(gallery, wanted or form), made=True)
+    )
 
 
 def _pictures(place: Place, most: int) -> Found:

@@ -212,8 +212,8 @@ class Generate:
 
         gallery = Drawn(draw, count, self.data.shape)
         about = {"kind": "generator", "name": "in training", "count": count, "seed": JUDGED_SEED}
-        made = Evidence("generated", about, gallery, features=features_of(gallery, self.features, device))
-        comparison = Comparison(self.training_set, made, self.features, most=count, balanced=True, device=device)
+        made = Evidence("generated", about, gallery, features=features_of(gallery, self.features, device), made=True)
+        comparison = Comparison(self.training_set, made, self.features, most=count, device=device)
         names = dict.fromkeys([self.settings.quality_metric, *JUDGED])
         channels, height, width = self.data.shape
         return measure(comparison, list(names), Form(height, width, channels_of(channels), self.settings.fit))
