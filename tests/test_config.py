@@ -23,6 +23,8 @@ VALUES = {
     "z_dim": 8,
     "width": 16,
     "depth": 1,
+    "discriminator_features": "none",
+    "discriminator_size": 64,
     "spectral_norm": False,
     "objective": "relativistic",
     "penalty": "r1+r2",

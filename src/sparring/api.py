@@ -26,7 +26,18 @@ from sparring.training.tracking import need_tensorboard
 from sparring.training.trainer import Trainer, shrunk
 from sparring.wording import duration
 
-ARCHITECTURE = ("network", "width", "depth", "z_dim", "spectral_norm", "resolution", "channels", "labels")
+ARCHITECTURE = (
+    "network",
+    "width",
+    "depth",
+    "z_dim",
+    "spectral_norm",
+    "resolution",
+    "channels",
+    "labels",
+    "discriminator_features",
+    "discriminator_size",
+)
 TASKS = {"generate": Generate}
 
 EVALUATIONS = 10
@@ -70,8 +81,8 @@ def train(
         theirs = origin.settings()
         given = {name: getattr(theirs, name) for name in ARCHITECTURE} | given
     given.pop("data", None)
-    if "quality_features" in given:
-        given["quality_features"] = anchored(given["quality_features"])
+    for name in {"quality_features", "discriminator_features"} & given.keys():
+        given[name] = anchored(given[name])
     embedded = isinstance(source, str) and source in data.EMBEDDED
     place = str(source) if embedded else str(Path(source).expanduser().absolute())
     if not embedded and Path(out).absolute().is_relative_to(place):

@@ -25,7 +25,8 @@ class Recipe:
 
     gamma is the strength of R1 and R2; it and the learning rate fall to a tenth in the course of the budget, `images`.
     docs/recipes.md has the measurements behind the numbers for CPUs; those for GPUs follow the tables of R3GAN
-    (arXiv 2501.05441, appendix) in narrower networks.
+    (arXiv 2501.05441, appendix) in narrower networks. `seen` is what a discriminator that looks through pretrained
+    features brings the longer side to; 0 for one that learns to see.
     """
 
     side: int
@@ -36,6 +37,8 @@ class Recipe:
     learning_rate: float
     gamma: float
     images: int
+    z_dim: int = 64
+    seen: int = 0
 
 
 CPU_RECIPES = (
@@ -43,6 +46,12 @@ CPU_RECIPES = (
     Recipe(24, "fast", width=64, depth=1, batch=64, learning_rate=1e-3, gamma=1.0, images=600_000),
     Recipe(48, "fast", width=32, depth=1, batch=64, learning_rate=1e-3, gamma=1.0, images=400_000),
     Recipe(1024, "fast", width=32, depth=1, batch=32, learning_rate=1e-3, gamma=1.0, images=400_000),
+)
+CPU_PHOTOGRAPHS = (
+    Recipe(1024, "skip", width=48, depth=1, batch=32, learning_rate=5e-4, gamma=0.0, images=400_000, seen=96),
+)
+GPU_PHOTOGRAPHS = (
+    Recipe(1024, "skip", width=96, depth=1, batch=64, learning_rate=5e-4, gamma=0.0, images=2_000_000, seen=128),
 )
 GPU_RECIPES = (
     Recipe(12, "fast", width=256, depth=3, batch=128, learning_rate=1e-3, gamma=1.0, images=300_000),
@@ -52,7 +61,12 @@ GPU_RECIPES = (
     Recipe(1024, "r3", width=32, depth=2, batch=64, learning_rate=2e-4, gamma=150.0, images=5_000_000),
 )
 
-Z_DIM = 64
+FEATURES = "lite0"
+"""What the discriminator of photographs looks through."""
+
+PHOTOGRAPH_SIDE = 32
+"""The shorter side from which on a picture shows enough for a classifier to see something in it."""
+
 FALL = 0.1
 SIZES = {"XS": 0.5, "S": 0.7, "M": 1.0, "L": 1.4, "XL": 2.0}
 """Width relative to size M. The learning rate falls with the root of the width, and the budget grows with it."""
@@ -119,7 +133,10 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, factor: float) -
     pick("labels", False)
     pick("mirror", False)
 
-    recipe = next(r for r in (CPU_RECIPES if on_cpu else GPU_RECIPES) if side <= r.side)
+    features = pick("discriminator_features", *pretrained(settings.values, survey))
+    through = features != "none"
+    table = (CPU_PHOTOGRAPHS if on_cpu else GPU_PHOTOGRAPHS) if through else CPU_RECIPES if on_cpu else GPU_RECIPES
+    recipe = next(r for r in table if side <= r.side)
     network = pick("network", recipe.network, f"learns most in a given time at {side} pixels on {where}")
     width, depth = (recipe.width, recipe.depth) if network == recipe.network else OTHERWISE[network]
     pick(
@@ -128,11 +145,12 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, factor: float) -
         f"{factor:g} times that of size M" if factor != 1 else "size M",
     )
     pick("depth", depth)
-    pick("z_dim", Z_DIM)
-    pick("spectral_norm", False)
+    pick("z_dim", recipe.z_dim)
+    pick("discriminator_size", recipe.seen or 128, "small pictures are seen best enlarged" if through else "")
+    pick("spectral_norm", through)
 
-    objective = pick("objective", "relativistic")
-    penalty = pick("penalty", "r1+r2")
+    objective = pick("objective", "hinge" if through else "relativistic")
+    penalty = pick("penalty", "none" if through else "r1+r2")
     pick("penalty_method", "exact")
     pick("penalty_step", 0.01)
     pick("penalty_interval", 1)
@@ -168,7 +186,7 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, factor: float) -
     # More than twice the features of the default space; of large pictures fewer, for the time that they take.
     pick("quality_samples", max(64, min(2000 if side <= 16 or not on_cpu else 1200, 2**31 // (4 * side**2))))
 
-    pick("augment", *augmentation(side))
+    pick("augment", *augmentation(side, through))
     pick("augment_target", RELATIVISTIC_TARGET if objective == "relativistic" else 0.6)
     pick("augment_images", min(500_000, max(budget // 4, 1)))
 
@@ -210,8 +228,22 @@ def resolution(survey: Survey, longest: int, where: str) -> tuple[tuple[int, int
     return chosen, f"{why}; the longer side is at most {longest} on {where}"
 
 
-def augmentation(side: int) -> tuple[str, str]:
+def pretrained(settings: Mapping[str, Any], survey: Survey) -> tuple[str, str]:
+    """The network that the discriminator looks through, `none` where it learns to see by itself; and why.
+
+    Who asks for a network of generators other than the one for photographs means the pair of that name.
+    """
+    if settings.get("network", "skip") != "skip":
+        return "none", ""
+    if settings["channels"] != 3 or min(settings["resolution"]) < PHOTOGRAPH_SIDE or not survey.photographic():
+        return "none", ""
+    return FEATURES, "photographs: what it knows of pictures need not be learned anew"
+
+
+def augmentation(side: int, through_features: bool) -> tuple[str, str]:
     """The augmentation, and why."""
+    if through_features:
+        return "diffaugment", "the discriminator should not learn the pictures by heart"
     if side <= TINY_SIDE:
         return "none", "so few pixels have no room for it"
     return "ada", "it comes on by itself if the discriminator learns the pictures by heart"

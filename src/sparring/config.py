@@ -81,10 +81,18 @@ class Settings(BaseModel):
     mirror: bool = setting("data", "show every picture mirrored left to right half of the time")
 
     task: Literal["generate"] = setting("players", "the application")
-    network: Literal["r3", "dcgan", "fast"] = setting("players", "family of generator and discriminator")
+    network: Literal["r3", "dcgan", "fast", "skip"] = setting(
+        "players", "family of the generator, and of a discriminator that learns to see"
+    )
     z_dim: Count = setting("players", "random numbers that a picture is made from")
     width: Count = setting("players", "channels, or units of a layer, at the network's narrowest stage")
     depth: Count = setting("players", "residual blocks at each resolution")
+    discriminator_features: str = setting(
+        "players",
+        "pretrained network that the discriminator looks through, or a TorchScript file, as `sparring evaluate "
+        "--features`; none: it learns to see by itself",
+    )
+    discriminator_size: Side = setting("players", "pixels that the longer side is brought to for that network")
     spectral_norm: bool = setting("players", "divide each layer of the discriminator by its largest singular value")
 
     objective: Literal["relativistic", "non-saturating", "minimax", "least-squares", "wasserstein", "hinge"] = setting(

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from sparring.adversarial.augment import NoAugmentation, Transformation
+from sparring.adversarial.game import Game
 from sparring.adversarial.objectives import OBJECTIVES
 from sparring.adversarial.penalties import penalty
 from sparring.adversarial.player import MicroBatch, Player
-from sparring.adversarial.step import Game, step
+from sparring.adversarial.step import step
 from sparring.errors import SettingError
 from sparring.randomness import Random
 from sparring.tasks import Sample, View
@@ -107,7 +108,7 @@ def test_one_update_is_gradient_descent_on_the_loss_by_hand() -> None:
     before = {name: p.detach().clone() for name, p in judge.named_parameters()}
     real = (Random(1, 0, BATCH).normal("real", 4) + 2).requires_grad_()
     with torch.no_grad():
-        made = game.generator.module(Random(0, 0, BATCH).at("discriminator").normal("latent", 4))
+        made = game.generator.module(Random(0, 0, BATCH).normal("latent", 4))
     fake = made.requires_grad_()
     real_logits, fake_logits = judge(real), judge(fake)
     slopes = torch.autograd.grad(real_logits.sum() + fake_logits.sum(), (real, fake), create_graph=True)

@@ -10,13 +10,16 @@ from typing import Literal, TypedDict
 
 from PIL import Image
 
-from sparring.data.decode import UnusableError, eight_bit, see_through, size_as_shown
+from sparring.data.decode import UnusableError, eight_bit, photographic, see_through, size_as_shown
 from sparring.data.opening import open_source
 from sparring.data.parallel import each
 from sparring.data.sources import Progress, Skipped, Source, natural
 
 LOOKED_AT = 64
-"""How many pictures at most, spread evenly over the set, a survey decodes to see whether they are transparent."""
+"""How many pictures at most, spread evenly over the set, a survey decodes to see what they are like."""
+
+Header = tuple[int, int, str, bool | None, bool | None]
+"""What `Entry` holds of a picture besides its name and label."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Entry:
     """Pillow's mode: 1, L, LA, P, RGB, RGBA, CMYK, I;16, ..."""
     transparent: bool | None
     """Whether some of its pixels are; None if it was not looked at."""
+    photographic: bool | None
+    """Whether its pixels are those of a photograph in colour; None if it was not looked at."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,11 @@ class Survey:
             return 4
         return 1 if all(_is_grey(entry.mode) for entry in self.items) else 3
 
+    def photographic(self) -> bool:
+        """Whether most pictures are photographs in colour."""
+        looked = [entry.photographic for entry in self.items if entry.photographic is not None]
+        return 2 * sum(looked) > len(looked)
+
 
 class Check(TypedDict):
     """The result of `check`, ready for JSON."""
@@ -91,7 +101,7 @@ class Check(TypedDict):
 
 
 def survey(data: str | Path, progress: Progress | None = None) -> Survey:
-    """A quick look at a set: the headers of all pictures, and the transparency of a few.
+    """A quick look at a set: the headers of all pictures, and the pixels of a few.
 
     Raises: DataError if there is nothing usable.
     """
@@ -100,16 +110,22 @@ def survey(data: str | Path, progress: Progress | None = None) -> Survey:
 
 def survey_source(source: Source, progress: Progress | None = None) -> Survey:
     """A `survey` of a source that is open already."""
-    seen: dict[int, tuple[int, int, str, bool | None]] = {}
+    seen: dict[int, Header] = {}
     skipped = list(source.skipped)
     stride = max(1, math.ceil(len(source.items) / LOOKED_AT))
 
-    def look(index: int, picture: Image.Image) -> tuple[int, int, str, bool | None]:
+    def look(index: int, picture: Image.Image) -> Header:
         width, height = size_as_shown(picture)
         mode = picture.mode
-        return width, height, mode, see_through(picture) if index % stride == 0 else None
+        if index % stride:
+            return width, height, mode, None, None
+        transparent = see_through(picture)
+        try:
+            return width, height, mode, transparent, photographic(picture)
+        except Exception:  # hostile bytes can raise anything; what is wrong with them is said when they are loaded
+            return width, height, mode, transparent, None
 
-    def keep(index: int, result: tuple[int, int, str, bool | None] | UnusableError) -> None:
+    def keep(index: int, result: Header | UnusableError) -> None:
         if isinstance(result, UnusableError):
             skipped.append(Skipped(source.items[index], str(result)))
         else:

@@ -323,6 +323,11 @@ def warnings(sides: Comparison, results: Mapping[str, Result]) -> Iterator[str]:
         yield "both sides are the same pictures: nothing was generated here"
     if real.made and fake.gallery is not None and not fake.made:
         yield "A is samples of a generator and B pictures: the real ones come first, so it may be the other way round"
+    if (
+        sides.network is not None
+        and fake.about.get("discriminator_features", {}).get("digest") == sides.network.card.digest
+    ):
+        yield flattered(sides.network.card.name)
     if {"fid", "fid_infinity"} & results.keys():
         counted = [side.features.shape for side in (fake, real) if side.features is not None]
         fewest = min(counted, default=None)
@@ -348,6 +353,14 @@ def warnings(sides: Comparison, results: Mapping[str, Result]) -> Iterator[str]:
     for side in (real, fake):
         if sides.network is not None and side.gallery is None:
             yield f"the features of {side.name} are taken for those of {sides.network.card.name}, untested"
+
+
+def flattered(name: str) -> str:
+    """What people should know of numbers in the features that trained the generator."""
+    return (
+        f"the discriminator of this generator looked through {name}: numbers in the same features flatter it, for it "
+        "learned to please them (Kynkaanniemi et al. 2023, Stein et al. 2023); take another space, such as wavelets"
+    )
 
 
 def harmonic_mean(*shares: float) -> float:

@@ -81,6 +81,8 @@ def _run(path: Path, count: int, seed: int, device: str) -> Found:
     gallery = Drawn(draw, count, model.blueprint.shape)
     weights = path / FILE if path.is_dir() else path
     about = {"kind": "generator", "name": str(path), "count": count, "seed": seed, "digest": checksum(weights)}
+    if model.blueprint.discriminator_features:
+        about["discriminator_features"] = model.blueprint.discriminator_features
     if model.classes:
         about["classes"] = dict(zip(model.classes, model.blueprint.class_shares, strict=True))
     form = Form(height, width, channels_of(channels))

@@ -2,7 +2,8 @@
 
 All families have the same signature: `generator(shape, z_dim=, classes=, width=, depth=)` maps z (N, z_dim) and labels
 (N, classes) to pictures (N, C, H, W); `discriminator(shape, classes=, width=, depth=, spectral_norm=)` maps pictures
-and labels to logits (N,). They never mix the samples of a batch, and draw nothing.
+and labels to logits (N,). They never mix the samples of a batch, and draw nothing. In place of a family's own
+discriminator, `projected.Discriminator` looks through a pretrained network.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from sparring.networks import dcgan, fast, r3
+from sparring.networks import dcgan, fast, r3, skip
 
 __all__ = ["FAMILIES", "Family", "parameters"]
 
@@ -34,6 +35,12 @@ FAMILIES = {
         fast.Generator,
         fast.Discriminator,
         "dense layers on coarse grids of patches, an MLP for tiny pictures; the most from each second of a CPU",
+    ),
+    "skip": Family(
+        skip.Generator,
+        fast.Discriminator,
+        "the generator of FastGAN without batch statistics, for a discriminator that looks through pretrained "
+        "features; its own is that of `fast`",
     ),
     "dcgan": Family(
         dcgan.Generator,

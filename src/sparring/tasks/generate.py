@@ -1,7 +1,7 @@
 """Pictures from noise: the plain GAN, with or without classes."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
@@ -21,8 +21,8 @@ from sparring.evaluation.galleries import Decoded, Drawn
 from sparring.evaluation.judgement import Evaluation
 from sparring.evaluation.measuring import Comparison, measure
 from sparring.mosaic import nearest_grid
-from sparring.networks import FAMILIES
-from sparring.networks.features import FeatureNetwork, open_features
+from sparring.networks import FAMILIES, projected
+from sparring.networks.features import SPACES, FeatureNetwork, open_features
 from sparring.randomness import Random, key
 from sparring.tasks.sample import Sample, View
 
@@ -49,6 +49,8 @@ class Blueprint:
     depth: int
     classes: tuple[str, ...] = ()
     class_shares: tuple[float, ...] = ()
+    discriminator_features: Mapping[str, str] = field(default_factory=dict)
+    """`name` and `digest` of the frozen network that trained it, whose features flatter it; empty if there was none."""
 
     def generator(self) -> nn.Module:
         """A new generator, not trained."""
@@ -131,6 +133,20 @@ def sample(
     return torch.cat(pictures)[offset : offset + n]
 
 
+def eyes(settings: Settings) -> FeatureNetwork | None:
+    """The network that the discriminator looks through, in the precision of the run where it comes in both.
+
+    Finite differences drown in the rounding of bf16, so with them it is in float32.
+    """
+    if settings.discriminator_features == "none":
+        return None
+    name, equals, path = settings.discriminator_features.partition("=")
+    differences = settings.penalty != "none" and settings.penalty_method == "finite-difference"
+    if settings.precision == "bf16" and f"{name}-bf16" in SPACES and not differences:
+        name = f"{name}-bf16"
+    return open_features(f"{name}{equals}{path}", settings.device)
+
+
 def to_bytes(images: Tensor) -> Tensor:
     """Float pictures in [-1, 1], clamped, as uint8."""
     return images.float().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
@@ -146,6 +162,7 @@ class Generate:
         self.settings = settings
         self.data = data
         self.features: FeatureNetwork = open_features(settings.quality_features, settings.device)
+        self.eyes = eyes(settings)
         self.blueprint = Blueprint(
             settings.network,
             data.shape,
@@ -154,19 +171,32 @@ class Generate:
             settings.depth,
             data.classes if data.labels is not None else (),
             shares,
+            {"name": settings.discriminator_features.partition("=")[0], "digest": self.eyes.card.digest}
+            if self.eyes
+            else {},
         )
 
     def players(self) -> tuple[nn.Module, nn.Module]:
         """New generator and discriminator."""
-        blueprint = self.blueprint
-        discriminator = FAMILIES[blueprint.network].discriminator(
+        blueprint, settings = self.blueprint, self.settings
+        generator = blueprint.generator()
+        classes = len(blueprint.classes)
+        if self.eyes is not None:
+            return generator, projected.Discriminator(
+                blueprint.shape,
+                features=self.eyes,
+                side=settings.discriminator_size,
+                classes=classes,
+                width=blueprint.width,
+                spectral_norm=settings.spectral_norm,
+            )
+        return generator, FAMILIES[blueprint.network].discriminator(
             blueprint.shape,
-            classes=len(blueprint.classes),
+            classes=classes,
             width=blueprint.width,
             depth=blueprint.depth,
-            spectral_norm=self.settings.spectral_norm,
+            spectral_norm=settings.spectral_norm,
         )
-        return blueprint.generator(), discriminator
 
     def real(self, batch: Batch, random: Random) -> Sample:
         """The pictures of the batch, in [-1, 1]."""

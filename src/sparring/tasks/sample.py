@@ -34,6 +34,10 @@ class Sample:
             parts[i] = tensor
         return replace(self, parts=tuple(parts))
 
+    def detached(self) -> "Sample":
+        """The same values, through which no gradient goes."""
+        return replace(self, parts=tuple(part.detach() for part in self.parts))
+
     def requires_gradient(self) -> "Sample":
         """The same values as leaves that gradients are taken with respect to."""
         return self.with_differentiable([part.detach().requires_grad_() for part in self.differentiable])

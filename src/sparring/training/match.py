@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from sparring.adversarial import ema
 from sparring.adversarial.augment import AUGMENTATIONS, AdaController
+from sparring.adversarial.game import Game
 from sparring.adversarial.objectives import OBJECTIVES
 from sparring.adversarial.penalties import penalty
 from sparring.adversarial.player import MicroBatch, Player
-from sparring.adversarial.step import Game, step
+from sparring.adversarial.step import step
 from sparring.config import Settings
 from sparring.data import Pictures
 from sparring.data.order import indices

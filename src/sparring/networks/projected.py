@@ -1,0 +1,179 @@
+"""A discriminator that looks through a frozen, pretrained network, and so need not learn to see (Projected GAN).
+
+A picture goes through a classifier whose weights never change. Its maps at several strides are mixed by convolutions
+that are drawn once at random and never change either: across channels, and from coarse to fine, so that no head can
+rest on a few channels, and fine places know what is around them. A small head for each stride judges each place; only
+the heads learn. Sources: Sauer et al. 2021 (Projected GANs Converge Faster, arXiv 2111.01007), sections 3.1 and 3.2;
+Kumari et al. 2022 (Vision-aided GAN).
+
+Since nothing before the heads learns, `perceive` and `judge` are two functions, and the step asks once for what is
+perceived of a picture (see `adversarial/game.py`).
+"""
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sparring.errors import MetricError, SettingError
+from sparring.networks.features import FeatureNetwork
+from sparring.networks.layers import (
+    GAIN,
+    Shape,
+    activate,
+    at_least_float32,
+    check,
+    draw_weights,
+    full_precision,
+    resize,
+)
+from sparring.networks.spectral import normalise
+
+FINEST_STRIDE = 4
+"""Maps of smaller stride tell little but edges, and cost most."""
+
+
+class Discriminator(nn.Module):
+    """Pictures (N, C, H, W) in [-1, 1] and labels to judgements (N, K), one a place of each stride.
+
+    Of every stride there are as many places as the coarsest map has, so all strides weigh the same.
+
+    features: the frozen network. It is no part of the state that is saved, the random mixing is. side: pixels that the
+    longer side of a picture is brought to first, in proportion; the features of a classifier are best at some two times
+    the sides of a small picture. width: channels of the mixed maps at the finest stride, doubled with each coarser one,
+    and half of those of the heads.
+
+    Raises: SettingError if no gradient comes through the network, or pictures of this shape do not.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        *,
+        features: FeatureNetwork,
+        side: int,
+        classes: int = 0,
+        width: int,
+        spectral_norm: bool = True,
+    ) -> None:
+        super().__init__()
+        check(shape, width=width)
+        self.size = in_proportion(shape, side)
+        self.eyes = (features,)  # a tuple hides it from parameters, buffers and what is saved
+        channels = self.probe(shape)
+        mixed = [width * 2**level for level in range(len(channels))]
+        self.across = nn.ModuleList(Mix(a, b, 1) for a, b in zip(channels, mixed, strict=True))
+        self.down = nn.ModuleList(Mix(b, a, 3) for a, b in pairwise(mixed))
+        self.heads = nn.ModuleList(
+            Head(before, 2 * width, len(channels) - 1 - level, classes) for level, before in enumerate(mixed)
+        )
+        if spectral_norm:
+            normalise(self.heads)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """See the class. `y` is float (N, classes), one-hot or a mixture."""
+        return self.judge(*self.perceive(x), y=y)
+
+    def perceive(self, *parts: Tensor) -> tuple[Tensor, ...]:
+        """Mixed maps of one batch of pictures, finest first; gradients flow to the pictures."""
+        (pictures,) = parts
+        maps = [mix(x) for mix, x in zip(self.across, self.look(pictures), strict=True)]
+        for level in reversed(range(len(self.down))):
+            coarse = self.down[level](maps[level + 1])
+            maps[level] = maps[level] + F.interpolate(coarse, maps[level].shape[2:], mode="nearest")
+        return tuple(maps)
+
+    def judge(self, *maps: Tensor, y: Tensor | None = None) -> Tensor:
+        """Judgements (N, K) of mixed maps."""
+        return torch.cat([head(x, y).flatten(1) for head, x in zip(self.heads, maps, strict=True)], dim=1)
+
+    def look(self, pictures: Tensor) -> list[Tensor]:
+        """The maps of the frozen network that the heads use, finest first, without gradients for its weights.
+
+        Grey pictures are seen as RGB. Of those with an alpha channel two pictures are seen, the colours over mid-grey
+        and alpha as grey, whose maps lie one after the other in the channels.
+        """
+        (network,) = self.eyes
+        pictures = resize(pictures, self.size)
+        colours = 1 if pictures.shape[1] < 3 else 3
+        views = [pictures[:, :colours]]
+        if pictures.shape[1] > colours:
+            alpha = pictures[:, colours:]
+            views = [views[0] * (alpha + 1) / 2, alpha]
+        seen = network.maps(torch.cat([view.expand(-1, 3, -1, -1) for view in views]))
+        wanted = [x for stride, x in seen.items() if stride >= FINEST_STRIDE]
+        return [torch.cat(x.chunk(len(views)), dim=1) for x in wanted]
+
+    def probe(self, shape: Shape) -> list[int]:
+        """Channels of the maps. Raises SettingError if the network takes no such pictures, or gives no gradient."""
+        (network,) = self.eyes
+        name = network.card.name
+        device = next((weight.device for weight in getattr(network, "parameters", list)()), torch.device("cpu"))
+        picture = torch.zeros(1, *shape, device=device, requires_grad=True)
+        try:
+            maps = self.look(picture)
+        except MetricError as error:
+            raise SettingError(f"discriminator_features={name}: {error}") from None
+        if not maps or not all(x.requires_grad for x in maps):
+            raise SettingError(
+                f"discriminator_features={name}: no gradient comes through it to the picture, so that a generator "
+                "learns nothing; take lite0, or a TorchScript file"
+            )
+        return [x.shape[1] for x in maps]
+
+
+class Head(nn.Module):
+    """Judgements (N, h, w) of the places of a map (N, before, H, W), after so many halvings of its sides.
+
+    With labels, by projection: what place and label have in common is added (Miyato & Koyama 2018, eq. 3).
+    """
+
+    def __init__(self, before: int, width: int, halvings: int, classes: int) -> None:
+        super().__init__()
+        layers = [nn.Conv2d(before, width, 3, 2 if halvings else 1, 1)]
+        layers += [nn.Conv2d(width, width, 3, 2, 1) for _ in range(halvings - 1)]
+        for layer in layers:
+            draw_weights(layer, GAIN)
+        self.layers = nn.ModuleList(layers)
+        self.verdict = nn.Conv2d(width, 1, 3, padding=1)
+        draw_weights(self.verdict, gain=1)
+        self.embedding = nn.Linear(classes, width, bias=False) if classes else None
+
+    def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """See the class."""
+        for layer in self.layers:
+            x = activate(layer(x))
+        with full_precision(x):
+            x = at_least_float32(x)
+            judgements: Tensor = self.verdict(x).squeeze(1)
+            if self.embedding is None:
+                if y is not None:
+                    raise ValueError("y was given to a discriminator without classes")
+                return judgements
+            if y is None:
+                raise ValueError("a discriminator with classes needs y")
+            return judgements + torch.einsum("nchw,nc->nhw", x, self.embedding(y.to(x.dtype)))
+
+
+class Mix(nn.Conv2d):
+    """A random convolution that keeps the variance and never learns; it is saved with the rest."""
+
+    def __init__(self, before: int, after: int, kernel: int) -> None:
+        super().__init__(before, after, kernel, padding=kernel // 2, bias=False)
+        draw_weights(self, gain=1)
+        self.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, before, H, W), of any precision, to (N, after, H, W)."""
+        return super().forward(x.to(self.weight.dtype))
+
+
+def in_proportion(shape: Shape, side: int) -> tuple[int, int]:
+    """(height, width) of pictures whose longer side becomes `side`.
+
+    >>> in_proportion((3, 50, 100), 128)
+    (64, 128)
+    """
+    _, height, width = shape
+    return max(1, round(side * height / max(height, width))), max(1, round(side * width / max(height, width)))

@@ -1,0 +1,116 @@
+"""A light generator for quick results on few pictures, in the manner of FastGAN.
+
+Each stage doubles the sides by repeating places, and has one convolution and a gated linear unit; the coarsest stage
+also says, channel by channel, how strongly the finest is to speak (skip-layer excitation), which shortens the way of
+gradients. FastGAN normalises over the batch; here each place is normalised over its channels (Karras et al. 2018,
+section 4.2), so that a sample depends on its own numbers alone. The finest stage has half the picture's sides, and its
+channels become patches of 2x2 pixels: a convolution at full resolution costs a CPU as much as all others together.
+Sources: Liu et al. 2021 (FastGAN, arXiv 2101.04775), section 3; Dauphin et al. 2017 (gated linear units).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sparring.networks.layers import (
+    Latent,
+    Shape,
+    at_least_float32,
+    check,
+    draw_weights,
+    full_precision,
+    halvings,
+)
+
+PATCH = 2
+"""Pixels a side that one place of the finest stage becomes."""
+
+MOST_CHANNELS = 512
+
+GATED = 1.0
+"""Gain of the layers before a gate."""
+
+EPS = 1e-4
+
+
+class Generator(nn.Module):
+    """z (N, z_dim) and labels to pictures (N, C, H, W), about in [-1, 1] once trained, not bounded.
+
+    `width` is the number of channels of the finest stage; it doubles with each coarser one, up to 512. `depth` is the
+    number of convolutions at each stage.
+    """
+
+    def __init__(self, shape: Shape, *, z_dim: int, classes: int = 0, width: int, depth: int) -> None:
+        super().__init__()
+        check(shape, z_dim=z_dim, width=width, depth=depth)
+        channels, *self.size = shape
+        grids = halvings(*(-(-side // PATCH) for side in self.size))
+        widths = [min(width * 2**level, max(width, MOST_CHANNELS)) for level in range(len(grids))]
+        self.coarsest = (2 * widths[-1], *grids[-1])
+        self.latent = Latent(z_dim, classes)
+        self.start = nn.Linear(self.latent.size, 2 * widths[-1] * grids[-1][0] * grids[-1][1])
+        draw_weights(self.start, gain=1)
+        self.stages = nn.ModuleList(
+            Stage(widths[level + 1], widths[level], grids[level], depth) for level in reversed(range(len(grids) - 1))
+        )
+        self.excite = Excitation(widths[-1], widths[0])
+        self.picture = nn.Conv2d(widths[0], channels * PATCH**2, 3, padding=1)
+        draw_weights(self.picture, gain=1)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """See the class. `y` is float (N, classes), one-hot or a mixture."""
+        first = self.start(self.latent(z, y)).unflatten(1, self.coarsest)
+        x = first = gate(first.contiguous(memory_format=torch.channels_last))
+        for stage in self.stages:
+            x = stage(x)
+        x = self.excite(first, x)
+        with full_precision(x):
+            pictures = F.pixel_shuffle(self.picture(at_least_float32(x)), PATCH)
+        height, width = self.size
+        return pictures[:, :, :height, :width]
+
+
+class Stage(nn.Module):
+    """From (N, before, h, w) to (N, after, *size): places repeated, then `depth` gated convolutions."""
+
+    def __init__(self, before: int, after: int, size: tuple[int, int], depth: int) -> None:
+        super().__init__()
+        self.size = size
+        self.first = gated(before, after)
+        self.further = nn.ModuleList(gated(after, after) for _ in range(depth - 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        x = gate(self.first(F.interpolate(x, self.size, mode="nearest")))
+        for layer in self.further:
+            x = x + gate(layer(x))
+        return x
+
+
+class Excitation(nn.Module):
+    """Skip-layer excitation: each channel of a fine map times what the coarse map says (Liu et al. 2021, eq. 1)."""
+
+    def __init__(self, coarse: int, fine: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Linear(coarse * 16, fine)
+        self.strength = nn.Linear(fine, fine)
+        for layer in (self.squeeze, self.strength):
+            draw_weights(layer, gain=1)
+
+    def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
+        """The shape of `fine`."""
+        squeezed = F.silu(self.squeeze(F.adaptive_avg_pool2d(coarse, 4).flatten(1)))
+        return fine * torch.sigmoid(self.strength(squeezed))[:, :, None, None]
+
+
+def gated(before: int, after: int) -> nn.Conv2d:
+    """A convolution that gives values and gates of `after` channels."""
+    layer = nn.Conv2d(before, 2 * after, 3, padding=1)
+    draw_weights(layer, GATED)
+    return layer
+
+
+def gate(x: Tensor) -> Tensor:
+    """Normalises each place over its channels, then takes half of them times the logistic function of the others."""
+    return F.glu(x * torch.rsqrt(x.square().mean(1, keepdim=True) + EPS), dim=1)
