@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sparring import data
+from sparring import config, data
 from sparring.chooser import SIZES, choose
 from sparring.errors import SettingError
 
@@ -78,3 +78,40 @@ def test_few_pictures_get_augmentation_and_many_a_larger_budget(tmp_path: Path) 
 def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="device=cuda:99"):
         choose("a", {"device": "cuda:99"}, pictures(tmp_path / "a", 3), 1.0)
+
+
+def photographs(folder: Path, *, side: int = 64, mode: str = "RGB") -> data.Survey:
+    """Pictures in which no two neighbours are the same."""
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for number in range(3):
+        Image.fromarray(random.integers(0, 255, (side, side, 3), np.uint8)).convert(mode).save(folder / f"{number}.png")
+    return data.survey(folder)
+
+
+def test_photographs_are_looked_at_through_pretrained_features(tmp_path: Path) -> None:
+    settings, choices = choose("a", {"device": "cpu"}, photographs(tmp_path / "a"), 1.0)
+    assert (settings.network, settings.discriminator_features) == ("skip", "lite0")
+    assert settings.penalty == "none"
+    assert settings.quality_features == "wavelets"
+    assert "photographs" in next(choice.reason for choice in choices if choice.setting == "discriminator_features")
+
+
+def test_drawings_grey_and_small_pictures_are_learned_from_scratch(tmp_path: Path) -> None:
+    for name, survey in (
+        ("drawings", pictures(tmp_path / "drawings", 3, height=64, width=64)),
+        ("grey", photographs(tmp_path / "grey", mode="L")),
+        ("small", photographs(tmp_path / "small", side=24)),
+    ):
+        settings, _ = choose(name, {"device": "cpu"}, survey, 1.0)
+        assert (settings.discriminator_features, settings.objective) == ("none", "relativistic"), name
+        assert settings.penalty == "r1+r2"
+
+
+def test_presets_and_networks_override_what_the_pictures_suggest(tmp_path: Path) -> None:
+    photos, drawings = photographs(tmp_path / "a"), pictures(tmp_path / "b", 3, height=64, width=64)
+    for given in (config.preset("from-scratch"), {"network": "r3"}, config.preset("classic-dcgan")):
+        settings, _ = choose("a", {"device": "cpu"} | given, photos, 1.0)
+        assert settings.discriminator_features == "none"
+    settings, _ = choose("b", {"device": "cpu"} | config.preset("photographs"), drawings, 1.0)
+    assert (settings.network, settings.discriminator_features, settings.penalty) == ("skip", "lite0", "none")

@@ -180,7 +180,8 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, factor: float) -
     pick("evaluate_every", every(max(budget / EVALUATIONS, LEAST_BETWEEN), batch))
     pick("checkpoint_every", every(budget / CHECKPOINTS, batch))
     # At most 256 MiB of pictures at once, and on a CPU not more than an evaluation is worth.
-    space = pick("quality_features", default_space(*settings.values["resolution"]))
+    space = default_space(*settings.values["resolution"])
+    space = pick("quality_features", space, "the judge sees otherwise than the discriminator" if through else "")
     # Among pixels the Frechet distance is small before shapes are right: it knows means and covariances alone.
     pick("quality_metric", "prc" if space == "pixels" else "fid")
     # More than twice the features of the default space; of large pictures fewer, for the time that they take.

@@ -184,3 +184,50 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory() -> None:
     game.generator.module = nn.Linear(3, 3)
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
         game.play(1)
+
+
+class Looking(nn.Module):
+    """`Judge` in two parts, the first of which is frozen; counts how often it is asked to look."""
+
+    def __init__(self, judge: Judge) -> None:
+        super().__init__()
+        self.layers = judge.layers
+        self.layers[0].requires_grad_(False)
+        self.looks = 0
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.judge(*self.perceive(x), y=y)
+
+    def perceive(self, *parts: Tensor) -> tuple[Tensor, ...]:
+        self.looks += 1
+        return tuple(self.layers[:2](part) for part in parts)
+
+    def judge(self, *features: Tensor, y: Tensor | None = None) -> Tensor:
+        (seen,) = features
+        return self.layers[2](seen).squeeze(1)
+
+
+@pytest.mark.parametrize("micro_batch", [BATCH, 16])
+@pytest.mark.parametrize(("name", "method"), [("none", "exact"), ("r1+r2", "exact"), ("r1", "finite-difference")])
+def test_a_discriminator_in_two_parts_plays_like_the_same_in_one(name: str, method: str, micro_batch: int) -> None:
+    rules = {"penalty": penalty(name, method, 0.01)}
+    one, two = ring(micro_batch, **rules), ring(micro_batch, **rules)
+    one.discriminator.module.layers[0].requires_grad_(False)
+    looking = Looking(two.discriminator.module)
+    learning = [weight for weight in looking.parameters() if weight.requires_grad]
+    optimizer = torch.optim.Adam(learning, 0.01, (0.0, 0.9))
+    two.discriminator = Player(looking, optimizer, two.generator.micro_batch)
+    one.play(3)
+    two.play(3)
+    assert torch.equal(weights(two.generator), weights(one.generator))
+    assert torch.equal(weights(two.discriminator), weights(one.discriminator))
+
+
+def test_what_is_perceived_of_a_pair_is_asked_for_once() -> None:
+    game = ring(penalty=None)
+    game.discriminator.module = Looking(game.discriminator.module)
+    made = []
+    game.generator.module.register_forward_hook(lambda *_: made.append(1))
+    game.play(1)
+    assert game.discriminator.module.looks == 2
+    assert len(made) == 1

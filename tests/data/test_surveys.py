@@ -139,3 +139,40 @@ def test_nothing_usable_says_what_was_found(tmp_path: Path) -> None:
     for use in (survey, check, lambda folder: load(folder, resolution=(8, 8), channels=3)):
         with pytest.raises(DataError, match=r"\(5 files, 4 skipped: a\.png: empty file; b\.png: .*; \.\.\.\)"):
             use(tmp_path)
+
+
+def shaded(seed: int, *, colour: bool = True) -> Image.Image:
+    """What a camera gives: shading and noise."""
+    random = np.random.default_rng(seed)
+    light = np.linspace(60, 200, 64)[:, None, None] + random.normal(0, 4, (64, 64, 1))
+    tint = np.array([20, 0, -20]) * colour
+    return Image.fromarray(np.clip(light + tint, 0, 255).astype(np.uint8))
+
+
+def drawn(seed: int) -> Image.Image:
+    """Squares of one colour."""
+    random = np.random.default_rng(seed)
+    picture = np.full((64, 64, 3), 255, np.uint8)
+    for _ in range(5):
+        y, x = random.integers(0, 48, 2)
+        picture[y : y + 16, x : x + 16] = random.integers(0, 255, 3)
+    return Image.fromarray(picture)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "photographic"),
+    [
+        ([shaded(1), shaded(2), drawn(3)], True),
+        ([shaded(1), drawn(2), drawn(3)], False),
+        ([shaded(1, colour=False), shaded(2, colour=False)], False),
+        ([shaded(1).convert("L")], False),
+        ([shaded(1).convert("RGBA")], True),
+    ],
+    ids=["most are", "most are not", "grey in RGB", "grey", "with alpha"],
+)
+def test_a_survey_tells_photographs_in_colour(
+    tmp_path: Path, pictures: list[Image.Image], photographic: bool
+) -> None:
+    for i, picture in enumerate(pictures):
+        picture.save(tmp_path / f"{i}.png")
+    assert survey(tmp_path).photographic() is photographic

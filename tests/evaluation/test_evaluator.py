@@ -290,3 +290,34 @@ def test_thinned_rows_are_spread_evenly() -> None:
 def test_the_harmonic_mean_is_low_if_one_is() -> None:
     assert measuring.harmonic_mean(0.5, 0.25, 1.0) == pytest.approx(3 / 7)
     assert measuring.harmonic_mean(1.0, 0.0, 1.0) == 0
+
+
+@pytest.fixture(scope="module")
+def through_lite0(tmp_path_factory: pytest.TempPathFactory) -> sparring.Run:
+    """A run of two steps on noise, whose discriminator looks through Lite0."""
+    folder = tmp_path_factory.mktemp("noise")
+    for number in range(70):
+        noise = np.random.default_rng(number).integers(0, 255, (32, 32, 3), np.uint8)
+        Image.fromarray(noise).save(folder / f"{number}.png")
+    return sparring.train(
+        folder, out=folder.parent / "run", images=16, batch=8, width=8, z_dim=4, quality_samples=64, device="cpu"
+    )
+
+
+@pytest.mark.parametrize(("features", "flattered"), [("lite0", True), ("lite0-bf16", True), ("wavelets", False)])
+def test_numbers_in_the_features_that_trained_it_come_with_a_warning(
+    through_lite0: sparring.Run, features: str, flattered: bool
+) -> None:
+    found = sparring.evaluate(through_lite0, through_lite0, "kid,recall", features, n=64)
+    assert any("flatter" in notice for notice in found.notices) is flattered
+    alone = sparring.evaluate(through_lite0, through_lite0.folder / "generator.safetensors", "kid,recall", features, n=64)
+    assert any("flatter" in notice for notice in alone.notices) is flattered
+    told = found.protocol["generated"]["discriminator_features"]
+    assert told["name"] == "lite0"
+
+
+def test_a_run_is_judged_by_another_network_than_it_was_trained_through(through_lite0: sparring.Run) -> None:
+    summary = through_lite0.summary()
+    assert summary["quality"]["protocol"]["features"]["name"] == "wavelets"
+    assert not any("flatter" in notice for notice in summary["quality"]["notices"])
+    assert through_lite0.settings().discriminator_features == "lite0"

@@ -241,7 +241,9 @@ class Generate:
             return sample(generator, self.blueprint, stop - start, JUDGED_SEED, start=start)
 
         gallery = Drawn(draw, count, self.data.shape)
-        about = {"kind": "generator", "name": "in training", "count": count, "seed": JUDGED_SEED}
+        about: dict[str, Any] = {"kind": "generator", "name": "in training", "count": count, "seed": JUDGED_SEED}
+        if self.blueprint.discriminator_features:
+            about["discriminator_features"] = self.blueprint.discriminator_features
         made = Evidence("generated", about, gallery, features=features_of(gallery, self.features, device), made=True)
         comparison = Comparison(self.training_set, made, self.features, most=count, device=device)
         names = dict.fromkeys([self.settings.quality_metric, *JUDGED])
