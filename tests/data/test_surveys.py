@@ -170,9 +170,7 @@ def drawn(seed: int) -> Image.Image:
     ],
     ids=["most are", "most are not", "grey in RGB", "grey", "with alpha"],
 )
-def test_a_survey_tells_photographs_in_colour(
-    tmp_path: Path, pictures: list[Image.Image], photographic: bool
-) -> None:
+def test_a_survey_tells_photographs_in_colour(tmp_path: Path, pictures: list[Image.Image], photographic: bool) -> None:
     for i, picture in enumerate(pictures):
         picture.save(tmp_path / f"{i}.png")
     assert survey(tmp_path).photographic() is photographic

@@ -310,7 +310,9 @@ def test_numbers_in_the_features_that_trained_it_come_with_a_warning(
 ) -> None:
     found = sparring.evaluate(through_lite0, through_lite0, "kid,recall", features, n=64)
     assert any("flatter" in notice for notice in found.notices) is flattered
-    alone = sparring.evaluate(through_lite0, through_lite0.folder / "generator.safetensors", "kid,recall", features, n=64)
+    alone = sparring.evaluate(
+        through_lite0, through_lite0.folder / "generator.safetensors", "kid,recall", features, n=64
+    )
     assert any("flatter" in notice for notice in alone.notices) is flattered
     told = found.protocol["generated"]["discriminator_features"]
     assert told["name"] == "lite0"

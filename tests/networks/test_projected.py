@@ -38,7 +38,11 @@ class Eyes(nn.Module):
 
 def judge(shape: tuple[int, int, int] = (3, 32, 32), side: int = 32, **options: int) -> Discriminator:
     torch.manual_seed(0)
-    return Discriminator(shape, features=Eyes(), side=side, width=8, **options)
+    return Discriminator(shape, features=Eyes(), pictures=pictures(shape), side=side, width=8, **options)
+
+
+def pictures(shape: tuple[int, int, int], count: int = 40) -> Tensor:
+    return torch.rand(count, *shape, generator=torch.Generator().manual_seed(9)) * 2 - 1
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 32, 24), (4, 21, 33), (2, 16, 16)], ids=str)
@@ -48,7 +52,9 @@ def test_every_stride_has_as_many_judgements(shape: tuple[int, int, int], classe
     x = torch.rand(2, *shape) * 2 - 1
     y = torch.eye(3)[:2] if classes else None
     logits = discriminator(x, y)
-    per_stride = [head(m, y).flatten(1).shape[1] for head, m in zip(discriminator.heads, discriminator.perceive(x))]
+    per_stride = [
+        head(m, y).flatten(1).shape[1] for head, m in zip(discriminator.heads, discriminator.perceive(x), strict=True)
+    ]
     assert len(set(per_stride)) == 1
     assert logits.shape == (2, sum(per_stride))
     assert logits.dtype == torch.float32
@@ -61,7 +67,7 @@ def test_only_heads_learn_and_only_what_is_random_is_saved() -> None:
     learning = {name for name, weight in discriminator.named_parameters() if weight.requires_grad}
     saved = discriminator.state_dict().keys()
     assert learning and all(name.startswith("heads.") for name in learning)
-    assert {name.split(".")[0] for name in saved} == {"across", "down", "heads"}
+    assert {name.split(".")[0] for name in saved} == {"standard", "across", "down", "heads"}
     other = copy.deepcopy(discriminator)
     with torch.no_grad():
         for weight in other.parameters():
@@ -119,20 +125,29 @@ def test_a_network_without_gradient_or_maps_is_refused_in_a_sentence() -> None:
 
     for eyes, said in ((Blind(), "no gradient"), (Refusing(), "multiples of 14")):
         with pytest.raises(SettingError, match=said):
-            Discriminator((3, 32, 32), features=eyes, side=32, width=8)
+            Discriminator((3, 32, 32), features=eyes, pictures=pictures((3, 32, 32)), side=32, width=8)
+
+
+def test_maps_are_standardised_over_real_pictures() -> None:
+    shown = pictures((3, 32, 32), 70)
+    discriminator = Discriminator((3, 32, 32), features=Eyes(), pictures=shown, side=32, width=8)
+    for standardise, x in zip(discriminator.standard, discriminator.look(shown), strict=True):
+        deviation, mean = torch.std_mean(standardise(x), (0, 2, 3))
+        torch.testing.assert_close(mean, torch.zeros_like(mean), atol=1e-4, rtol=0)
+        torch.testing.assert_close(deviation, torch.ones_like(deviation), atol=1e-3, rtol=0)
 
 
 def test_through_the_network_of_the_package() -> None:
     """Lite0 in half precision, as photographs are trained on a CPU, and the same in float32."""
     torch.manual_seed(0)
-    precise = Discriminator((3, 48, 32), features=open_features("lite0"), side=64, width=16)
-    quick = Discriminator((3, 48, 32), features=open_features("lite0-bf16"), side=64, width=16)
+    x = pictures((3, 48, 32), 16)
+    precise = Discriminator((3, 48, 32), features=open_features("lite0"), pictures=x, side=64, width=16)
+    quick = Discriminator((3, 48, 32), features=open_features("lite0-bf16"), pictures=x, side=64, width=16)
     quick.load_state_dict(precise.state_dict())
-    x = torch.rand(4, 3, 48, 32) * 2 - 1
     gradients = []
     for discriminator, context in ((precise, torch.float32), (quick, torch.bfloat16)):
         seen = x.clone().requires_grad_()
         with torch.autocast("cpu", torch.bfloat16, enabled=context == torch.bfloat16):
             logits = discriminator(seen)
         gradients.append(torch.autograd.grad(logits.sum(), seen)[0])
-    assert nn.functional.cosine_similarity(*(g.flatten(1) for g in gradients)).min() > 0.9
+    assert nn.functional.cosine_similarity(*(g.flatten(1) for g in gradients)).min() > 0.8

@@ -65,15 +65,22 @@ class Interrupting(QuietMonitor):
         {"augment": "ada", "augment_images": 500, "augment_target": 0.0, "labels": True, "mirror": True},
         {"penalty_method": "finite-difference", "penalty_interval": 3, "micro_batch": 16, "precision": "bf16"},
         {"network": "r3", "width": 16, "augment": "diffaugment"},
+        {
+            **{"network": "skip", "discriminator_features": "lite0", "discriminator_size": 32, "resolution": 16},
+            **{"channels": 3, "width": 8, "augment": "ada", "augment_images": 50, "labels": True, "micro_batch": 8},
+            **{"images": 96, "batch": 16, "evaluate_every": 48, "checkpoint_every": 48},
+        },
     ],
-    ids=["default", "ada, classes", "lazy finite differences", "r3"],
+    ids=["default", "ada, classes", "lazy finite differences", "r3", "through features, classes, micro-batches"],
 )
 def test_interrupted_and_resumed_is_the_same_as_never_stopped(tmp_path: Path, settings: dict[str, Any]) -> None:
     settings = SMALL | {"images": 1600} | settings
     whole = sparring.train("digits", out=tmp_path / "whole", **settings)
-    broken = sparring.train("digits", out=tmp_path / "broken", monitor=Interrupting(640), **settings)
+    broken = sparring.train(
+        "digits", out=tmp_path / "broken", monitor=Interrupting(settings["evaluate_every"]), **settings
+    )
     assert broken.summary()["state"] == "interrupted"
-    assert broken.summary()["images"] < 1600
+    assert broken.summary()["images"] < settings["images"]
     sparring.resume(tmp_path / "broken")
     assert broken.summary()["state"] == "finished"
     assert_same(whole, broken)

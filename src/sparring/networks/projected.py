@@ -33,13 +33,19 @@ from sparring.networks.spectral import normalise
 FINEST_STRIDE = 4
 """Maps of smaller stride tell little but edges, and cost most."""
 
+AT_ONCE = 32
+"""Pictures looked at together when maps are measured."""
+
+EPS = 1e-3
+
 
 class Discriminator(nn.Module):
     """Pictures (N, C, H, W) in [-1, 1] and labels to judgements (N, K), one a place of each stride.
 
     Of every stride there are as many places as the coarsest map has, so all strides weigh the same.
 
-    features: the frozen network. It is no part of the state that is saved, the random mixing is. side: pixels that the
+    features: the frozen network. It is no part of the state that is saved; the random mixing is, and so are the means
+    and deviations that maps are standardised by, taken over `pictures`, some real ones. side: pixels that the
     longer side of a picture is brought to first, in proportion; the features of a classifier are best at some two times
     the sides of a small picture. width: channels of the mixed maps at the finest stride, doubled with each coarser one,
     and half of those of the heads.
@@ -52,6 +58,7 @@ class Discriminator(nn.Module):
         shape: Shape,
         *,
         features: FeatureNetwork,
+        pictures: Tensor,
         side: int,
         classes: int = 0,
         width: int,
@@ -61,12 +68,14 @@ class Discriminator(nn.Module):
         check(shape, width=width)
         self.size = in_proportion(shape, side)
         self.eyes = (features,)  # a tuple hides it from parameters, buffers and what is saved
-        channels = self.probe(shape)
-        mixed = [width * 2**level for level in range(len(channels))]
-        self.across = nn.ModuleList(Mix(a, b, 1) for a, b in zip(channels, mixed, strict=True))
+        self.probe(shape)
+        real = self.maps_of(pictures)
+        mixed = [width * 2**level for level in range(len(real))]
+        self.standard = nn.ModuleList(Standard(maps) for maps in real)
+        self.across = nn.ModuleList(Mix(maps.shape[1], after, 1) for maps, after in zip(real, mixed, strict=True))
         self.down = nn.ModuleList(Mix(b, a, 3) for a, b in pairwise(mixed))
         self.heads = nn.ModuleList(
-            Head(before, 2 * width, len(channels) - 1 - level, classes) for level, before in enumerate(mixed)
+            Head(before, 2 * width, len(mixed) - 1 - level, classes) for level, before in enumerate(mixed)
         )
         if spectral_norm:
             normalise(self.heads)
@@ -78,7 +87,8 @@ class Discriminator(nn.Module):
     def perceive(self, *parts: Tensor) -> tuple[Tensor, ...]:
         """Mixed maps of one batch of pictures, finest first; gradients flow to the pictures."""
         (pictures,) = parts
-        maps = [mix(x) for mix, x in zip(self.across, self.look(pictures), strict=True)]
+        seen = zip(self.standard, self.across, self.look(pictures), strict=True)
+        maps = [mix(standardise(x)) for standardise, mix, x in seen]
         for level in reversed(range(len(self.down))):
             coarse = self.down[level](maps[level + 1])
             maps[level] = maps[level] + F.interpolate(coarse, maps[level].shape[2:], mode="nearest")
@@ -89,7 +99,7 @@ class Discriminator(nn.Module):
         return torch.cat([head(x, y).flatten(1) for head, x in zip(self.heads, maps, strict=True)], dim=1)
 
     def look(self, pictures: Tensor) -> list[Tensor]:
-        """The maps of the frozen network that the heads use, finest first, without gradients for its weights.
+        """The maps of the frozen network that the heads use, finest first; its vector as one place if it has no maps.
 
         Grey pictures are seen as RGB. Of those with an alpha channel two pictures are seen, the colours over mid-grey
         and alpha as grey, whose maps lie one after the other in the channels.
@@ -101,12 +111,13 @@ class Discriminator(nn.Module):
         if pictures.shape[1] > colours:
             alpha = pictures[:, colours:]
             views = [views[0] * (alpha + 1) / 2, alpha]
-        seen = network.maps(torch.cat([view.expand(-1, 3, -1, -1) for view in views]))
-        wanted = [x for stride, x in seen.items() if stride >= FINEST_STRIDE]
+        shown = torch.cat([view.expand(-1, 3, -1, -1) for view in views])
+        maps = [x for stride, x in network.maps(shown).items() if stride >= FINEST_STRIDE]
+        wanted = maps or [network.pooled(shown)[:, :, None, None]]
         return [torch.cat(x.chunk(len(views)), dim=1) for x in wanted]
 
-    def probe(self, shape: Shape) -> list[int]:
-        """Channels of the maps. Raises SettingError if the network takes no such pictures, or gives no gradient."""
+    def probe(self, shape: Shape) -> None:
+        """Raises SettingError if the network takes no such pictures, or gives no gradient."""
         (network,) = self.eyes
         name = network.card.name
         device = next((weight.device for weight in getattr(network, "parameters", list)()), torch.device("cpu"))
@@ -115,12 +126,38 @@ class Discriminator(nn.Module):
             maps = self.look(picture)
         except MetricError as error:
             raise SettingError(f"discriminator_features={name}: {error}") from None
-        if not maps or not all(x.requires_grad for x in maps):
+        if not all(x.requires_grad for x in maps):
             raise SettingError(
                 f"discriminator_features={name}: no gradient comes through it to the picture, so that a generator "
                 "learns nothing; take lite0, or a TorchScript file"
             )
-        return [x.shape[1] for x in maps]
+
+    @torch.no_grad()
+    def maps_of(self, pictures: Tensor) -> list[Tensor]:
+        """What `look` gives for any number of pictures."""
+        parts = [self.look(part) for part in torch.split(pictures, AT_ONCE)]
+        return [torch.cat(column) for column in zip(*parts, strict=True)]
+
+
+class Standard(nn.Module):
+    """Gives each channel mean 0 and deviation 1 over the maps (N, C, H, W) that it was made from.
+
+    Those of EfficientNet-Lite0 are of 8 at stride 4 and of 2 at stride 32: heads of bounded slope would tell real from
+    generated at once, and the fine strides drown the coarse ones.
+    """
+
+    def __init__(self, maps: Tensor) -> None:
+        super().__init__()
+        deviation, mean = torch.std_mean(maps.float(), (0, 2, 3))
+        self.register_buffer("mean", mean)
+        self.register_buffer("deviation", deviation.clamp(min=EPS))
+        self.mean: Tensor
+        self.deviation: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Keeps shape and precision."""
+        mean, deviation = (number.to(x.dtype)[:, None, None] for number in (self.mean, self.deviation))
+        return (x - mean) / deviation
 
 
 class Head(nn.Module):

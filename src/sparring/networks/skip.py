@@ -3,9 +3,10 @@
 Each stage doubles the sides by repeating places, and has one convolution and a gated linear unit; the coarsest stage
 also says, channel by channel, how strongly the finest is to speak (skip-layer excitation), which shortens the way of
 gradients. FastGAN normalises over the batch; here each place is normalised over its channels (Karras et al. 2018,
-section 4.2), so that a sample depends on its own numbers alone. The finest stage has half the picture's sides, and its
-channels become patches of 2x2 pixels: a convolution at full resolution costs a CPU as much as all others together.
-Sources: Liu et al. 2021 (FastGAN, arXiv 2101.04775), section 3; Dauphin et al. 2017 (gated linear units).
+section 4.2), so that a sample depends on its own numbers alone. The finest stage has half the picture's sides, and
+deals its channels out into patches of 2x2 pixels: a stage at full resolution would cost a CPU as much as all others
+together. Dealing leaves a chequerboard, which a fixed filter takes away. Sources: Liu et al. 2021 (FastGAN, arXiv
+2101.04775), section 3; Dauphin et al. 2017 (gated linear units).
 """
 
 import torch
@@ -23,7 +24,7 @@ from sparring.networks.layers import (
 )
 
 PATCH = 2
-"""Pixels a side that one place of the finest stage becomes."""
+"""Pixels a side that a place of the finest stage becomes."""
 
 MOST_CHANNELS = 512
 
@@ -43,7 +44,8 @@ class Generator(nn.Module):
     def __init__(self, shape: Shape, *, z_dim: int, classes: int = 0, width: int, depth: int) -> None:
         super().__init__()
         check(shape, z_dim=z_dim, width=width, depth=depth)
-        channels, *self.size = shape
+        channels, *size = shape
+        self.size = (size[0], size[1])
         grids = halvings(*(-(-side // PATCH) for side in self.size))
         widths = [min(width * 2**level, max(width, MOST_CHANNELS)) for level in range(len(grids))]
         self.coarsest = (2 * widths[-1], *grids[-1])
@@ -66,7 +68,7 @@ class Generator(nn.Module):
             x = stage(x)
         x = self.excite(first, x)
         with full_precision(x):
-            pictures = F.pixel_shuffle(self.picture(at_least_float32(x)), PATCH)
+            pictures = smooth(F.pixel_shuffle(self.picture(at_least_float32(x)), PATCH))
         height, width = self.size
         return pictures[:, :, :height, :width]
 
@@ -114,3 +116,10 @@ def gated(before: int, after: int) -> nn.Conv2d:
 def gate(x: Tensor) -> Tensor:
     """Normalises each place over its channels, then takes half of them times the logistic function of the others."""
     return F.glu(x * torch.rsqrt(x.square().mean(1, keepdim=True) + EPS), dim=1)
+
+
+def smooth(x: Tensor) -> Tensor:
+    """The filter [1, 2, 1] / 4 along both sides: what changes from pixel to pixel goes, and coarser detail stays."""
+    filter_ = x.new_tensor([1, 2, 1]) / 4
+    kernel = (filter_[:, None] * filter_).expand(x.shape[1], 1, 3, 3)
+    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, groups=x.shape[1])

@@ -17,7 +17,7 @@ from sparring.data.decode import Form, channels_of
 from sparring.errors import SettingError
 from sparring.evaluation.evidence import Evidence
 from sparring.evaluation.extraction import features_of, remembered_features
-from sparring.evaluation.galleries import Decoded, Drawn
+from sparring.evaluation.galleries import Decoded, Drawn, spread
 from sparring.evaluation.judgement import Evaluation
 from sparring.evaluation.measuring import Comparison, measure
 from sparring.mosaic import nearest_grid
@@ -30,6 +30,9 @@ FORWARD = 32
 """Pictures that always go through the generator at once when sampling: kernels sum in another order at another size."""
 PREVIEWED = 64
 NEIGHBOURS = 3
+LOOKED_AT = 256
+"""Real pictures over which features are standardised for the discriminator."""
+
 MOST_REAL = 5_000
 """Training pictures that samples are compared with in training, at most."""
 
@@ -147,6 +150,11 @@ def eyes(settings: Settings) -> FeatureNetwork | None:
     return open_features(f"{name}{equals}{path}", settings.device)
 
 
+def to_floats(images: Tensor) -> Tensor:
+    """Pictures of bytes in [-1, 1]."""
+    return images.float() / 127.5 - 1
+
+
 def to_bytes(images: Tensor) -> Tensor:
     """Float pictures in [-1, 1], clamped, as uint8."""
     return images.float().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
@@ -185,6 +193,7 @@ class Generate:
             return generator, projected.Discriminator(
                 blueprint.shape,
                 features=self.eyes,
+                pictures=to_floats(self.data.batch(spread(len(self.data), min(len(self.data), LOOKED_AT))).images),
                 side=settings.discriminator_size,
                 classes=classes,
                 width=blueprint.width,
@@ -200,7 +209,7 @@ class Generate:
 
     def real(self, batch: Batch, random: Random) -> Sample:
         """The pictures of the batch, in [-1, 1]."""
-        images = batch.images.float() / 127.5 - 1
+        images = to_floats(batch.images)
         if self.settings.mirror:
             images = mirror(images, random)
         return Sample((images,), self.condition(batch))

@@ -205,5 +205,9 @@ def load_optimizer_tensors(player: Player, tensors: Mapping[str, Tensor]) -> Non
     parameters = dict(player.module.named_parameters())
     player.optimizer.state.clear()
     for name, value in tensors.items():
-        parameter, key = name.rsplit(".", 1)
-        player.optimizer.state[parameters[parameter]][key] = value
+        owner, key = name.rsplit(".", 1)
+        parameter = parameters[owner]
+        if value.shape == parameter.shape:
+            # Fused Adam goes through memory in order, so this must lie as the parameter does.
+            value = torch.empty_like(parameter).copy_(value)
+        player.optimizer.state[parameter][key] = value
