@@ -213,9 +213,13 @@ def recipes(_: str | None) -> str:
         shown = [[f"{cell:,}" if isinstance(cell, int) else readable(cell) for cell in row] for row in cells]
         return table(["side up to", *names[1:]], shown)
 
-    if chooser.CPU_RECIPES == chooser.GPU_RECIPES:
-        return rows(chooser.CPU_RECIPES)
-    return f"On a CPU:\n\n{rows(chooser.CPU_RECIPES)}\n\nOn a GPU:\n\n{rows(chooser.GPU_RECIPES)}"
+    parts = {
+        "Photographs, on a CPU": chooser.CPU_PHOTOGRAPHS,
+        "Photographs, on a GPU": chooser.GPU_PHOTOGRAPHS,
+        "Anything else, on a CPU": chooser.CPU_RECIPES,
+        "Anything else, on a GPU": chooser.GPU_RECIPES,
+    }
+    return "\n\n".join(f"{title}:\n\n{rows(chosen)}" for title, chosen in parts.items())
 
 
 def sizes(_: str | None) -> str:

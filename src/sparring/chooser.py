@@ -25,8 +25,7 @@ class Recipe:
 
     gamma is the strength of R1 and R2; it and the learning rate fall to a tenth in the course of the budget, `images`.
     docs/recipes.md has the measurements behind the numbers for CPUs; those for GPUs follow the tables of R3GAN
-    (arXiv 2501.05441, appendix) in narrower networks. `seen` is what a discriminator that looks through pretrained
-    features brings the longer side to; 0 for one that learns to see.
+    (arXiv 2501.05441, appendix) in narrower networks.
     """
 
     side: int
@@ -38,7 +37,6 @@ class Recipe:
     gamma: float
     images: int
     z_dim: int = 64
-    seen: int = 0
 
 
 CPU_RECIPES = (
@@ -48,10 +46,10 @@ CPU_RECIPES = (
     Recipe(1024, "fast", width=32, depth=1, batch=32, learning_rate=1e-3, gamma=1.0, images=400_000),
 )
 CPU_PHOTOGRAPHS = (
-    Recipe(1024, "skip", width=48, depth=1, batch=32, learning_rate=5e-4, gamma=0.0, images=400_000, seen=96),
+    Recipe(1024, "skip", width=48, depth=1, batch=32, learning_rate=1e-3, gamma=0.0, images=200_000, z_dim=128),
 )
 GPU_PHOTOGRAPHS = (
-    Recipe(1024, "skip", width=96, depth=1, batch=64, learning_rate=5e-4, gamma=0.0, images=2_000_000, seen=128),
+    Recipe(1024, "skip", width=96, depth=1, batch=64, learning_rate=1e-3, gamma=0.0, images=2_000_000, z_dim=128),
 )
 GPU_RECIPES = (
     Recipe(12, "fast", width=256, depth=3, batch=128, learning_rate=1e-3, gamma=1.0, images=300_000),
@@ -63,6 +61,9 @@ GPU_RECIPES = (
 
 FEATURES = "lite0"
 """What the discriminator of photographs looks through."""
+
+LEAST_SEEN, MOST_SEEN = 64, 256
+"""Pixels that the longer side of a photograph has at least and at most when it is looked at."""
 
 PHOTOGRAPH_SIDE = 32
 """The shorter side from which on a picture shows enough for a classifier to see something in it."""
@@ -146,7 +147,12 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, factor: float) -
     )
     pick("depth", depth)
     pick("z_dim", recipe.z_dim)
-    pick("discriminator_size", recipe.seen or 128, "small pictures are seen best enlarged" if through else "")
+    seen = min(max(side, LEAST_SEEN), MOST_SEEN)
+    pick(
+        "discriminator_size",
+        seen,
+        "enlarged: a classifier sees little in fewer pixels" if through and side < seen else "",
+    )
     pick("spectral_norm", through)
 
     objective = pick("objective", "hinge" if through else "relativistic")
@@ -163,10 +169,10 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, factor: float) -
     rate = pick("learning_rate", recipe.learning_rate / math.sqrt(factor))
     pick("learning_rate_final", rate * FALL)
     pick("beta1", 0.0)
-    pick("beta2", 0.9)
+    pick("beta2", 0.99 if through else 0.9)
     pick("beta2_final", 0.99)
     pick("ema_half_life", 500_000.0)
-    pick("ema_ramp", 0.03)
+    pick("ema_ramp", 0.05 if through else 0.03)
 
     usual = every(max(recipe.images * factor, EPOCHS * survey.pictures), batch)
     if settings.values.get("minutes") is None:

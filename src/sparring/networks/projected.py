@@ -33,6 +33,12 @@ from sparring.networks.spectral import normalise
 FINEST_STRIDE = 4
 """Maps of smaller stride tell little but edges, and cost most."""
 
+MIXED = 32
+"""Channels of the mixed maps at the finest stride; twice as many with each coarser one."""
+
+HEAD, PLACES = 64, 4
+"""Channels of the heads, and places a side that they judge at most."""
+
 AT_ONCE = 32
 """Pictures looked at together when maps are measured."""
 
@@ -42,13 +48,9 @@ EPS = 1e-3
 class Discriminator(nn.Module):
     """Pictures (N, C, H, W) in [-1, 1] and labels to judgements (N, K), one a place of each stride.
 
-    Of every stride there are as many places as the coarsest map has, so all strides weigh the same.
-
     features: the frozen network. It is no part of the state that is saved; the random mixing is, and so are the means
     and deviations that maps are standardised by, taken over `pictures`, some real ones. side: pixels that the
-    longer side of a picture is brought to first, in proportion; the features of a classifier are best at some two times
-    the sides of a small picture. width: channels of the mixed maps at the finest stride, doubled with each coarser one,
-    and half of those of the heads.
+    longer side of a picture is brought to first, in proportion.
 
     Raises: SettingError if no gradient comes through the network, or pictures of this shape do not.
     """
@@ -61,21 +63,20 @@ class Discriminator(nn.Module):
         pictures: Tensor,
         side: int,
         classes: int = 0,
-        width: int,
         spectral_norm: bool = True,
     ) -> None:
         super().__init__()
-        check(shape, width=width)
+        check(shape)
         self.size = in_proportion(shape, side)
         self.eyes = (features,)  # a tuple hides it from parameters, buffers and what is saved
         self.probe(shape)
         real = self.maps_of(pictures)
-        mixed = [width * 2**level for level in range(len(real))]
+        mixed = [MIXED * 2**level for level in range(len(real))]
         self.standard = nn.ModuleList(Standard(maps) for maps in real)
         self.across = nn.ModuleList(Mix(maps.shape[1], after, 1) for maps, after in zip(real, mixed, strict=True))
         self.down = nn.ModuleList(Mix(b, a, 3) for a, b in pairwise(mixed))
         self.heads = nn.ModuleList(
-            Head(before, 2 * width, len(mixed) - 1 - level, classes) for level, before in enumerate(mixed)
+            Head(before, max(maps.shape[2:]), classes) for before, maps in zip(mixed, real, strict=True)
         )
         if spectral_norm:
             normalise(self.heads)
@@ -161,21 +162,26 @@ class Standard(nn.Module):
 
 
 class Head(nn.Module):
-    """Judgements (N, h, w) of the places of a map (N, before, H, W), after so many halvings of its sides.
+    """Judgements (N, h, w) of the places of a map (N, before, H, W), its sides halved until they are at most 4.
 
     With labels, by projection: what place and label have in common is added (Miyato & Koyama 2018, eq. 3).
     """
 
-    def __init__(self, before: int, width: int, halvings: int, classes: int) -> None:
+    def __init__(self, before: int, side: int, classes: int) -> None:
         super().__init__()
-        layers = [nn.Conv2d(before, width, 3, 2 if halvings else 1, 1)]
-        layers += [nn.Conv2d(width, width, 3, 2, 1) for _ in range(halvings - 1)]
+        layers = []
+        while side > PLACES:
+            layers.append(nn.Conv2d(before, HEAD, 4, 2, 1))
+            before, side = HEAD, side // 2
+        layers = layers or [nn.Conv2d(before, HEAD, 3, padding=1)]
         for layer in layers:
             draw_weights(layer, GAIN)
         self.layers = nn.ModuleList(layers)
-        self.verdict = nn.Conv2d(width, 1, 3, padding=1)
+        self.verdict = nn.Conv2d(HEAD, 1, 3, padding=1)
         draw_weights(self.verdict, gain=1)
-        self.embedding = nn.Linear(classes, width, bias=False) if classes else None
+        self.embedding = nn.Linear(classes, HEAD, bias=False) if classes else None
+        if self.embedding is not None:
+            nn.init.normal_(self.embedding.weight, std=HEAD**-0.5)
 
     def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
         """See the class."""

@@ -196,7 +196,6 @@ class Generate:
                 pictures=to_floats(self.data.batch(spread(len(self.data), min(len(self.data), LOOKED_AT))).images),
                 side=settings.discriminator_size,
                 classes=classes,
-                width=blueprint.width,
                 spectral_norm=settings.spectral_norm,
             )
         return generator, FAMILIES[blueprint.network].discriminator(
