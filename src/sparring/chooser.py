@@ -46,10 +46,10 @@ CPU_RECIPES = (
     Recipe(1024, "fast", width=32, depth=1, batch=32, learning_rate=1e-3, gamma=1.0, images=400_000),
 )
 CPU_PHOTOGRAPHS = (
-    Recipe(1024, "skip", width=48, depth=1, batch=32, learning_rate=1e-3, gamma=0.0, images=200_000, z_dim=128),
+    Recipe(1024, "skip", width=48, depth=1, batch=32, learning_rate=2e-3, gamma=0.0, images=200_000, z_dim=128),
 )
 GPU_PHOTOGRAPHS = (
-    Recipe(1024, "skip", width=96, depth=1, batch=64, learning_rate=1e-3, gamma=0.0, images=2_000_000, z_dim=128),
+    Recipe(1024, "skip", width=96, depth=1, batch=64, learning_rate=2e-3, gamma=0.0, images=2_000_000, z_dim=128),
 )
 GPU_RECIPES = (
     Recipe(12, "fast", width=256, depth=3, batch=128, learning_rate=1e-3, gamma=1.0, images=300_000),
@@ -155,7 +155,7 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, factor: float) -
     )
     pick("spectral_norm", through)
 
-    objective = pick("objective", "hinge" if through else "relativistic")
+    objective = pick("objective", "relativistic")
     penalty = pick("penalty", "none" if through else "r1+r2")
     pick("penalty_method", "exact")
     pick("penalty_step", 0.01)

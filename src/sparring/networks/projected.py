@@ -106,7 +106,8 @@ class Discriminator(nn.Module):
         and alpha as grey, whose maps lie one after the other in the channels.
         """
         (network,) = self.eyes
-        pictures = resize(pictures, self.size)
+        if pictures.shape[2:] != self.size:
+            pictures = resize(pictures, self.size)
         colours = 1 if pictures.shape[1] < 3 else 3
         views = [pictures[:, :colours]]
         if pictures.shape[1] > colours:
@@ -209,7 +210,9 @@ class Mix(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, before, H, W), of any precision, to (N, after, H, W)."""
-        return super().forward(x.to(self.weight.dtype))
+        if not torch.is_autocast_enabled(x.device.type):
+            x = x.to(self.weight.dtype)
+        return super().forward(x)
 
 
 def in_proportion(shape: Shape, side: int) -> tuple[int, int]:
