@@ -9,6 +9,7 @@ the engine itself that plays, without the run folder.
 
 Quality is that of 2,000 samples against at most 5,000 pictures, in a space that no discriminator looks through unless
 --features names one. The Frechet distance is biased by the number of samples and serves to compare arms of one call.
+Arms share resolution and channels.
 """
 
 import argparse

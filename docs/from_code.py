@@ -147,7 +147,7 @@ def example_settings() -> dict[str, str]:
     from sparring.chooser import choose
     from sparring.data.surveys import Entry, Survey
 
-    entry = Entry("1.jpg", None, EXAMPLE_SIDE, EXAMPLE_SIDE, "RGB", None)
+    entry = Entry("1.jpg", None, EXAMPLE_SIDE, EXAMPLE_SIDE, "RGB", transparent=False, photographic=True)
     survey = Survey("photos/", [entry] * EXAMPLE_PICTURES, (), 0)
     chosen, _ = choose("photos/", config.preset("default") | {"device": "cpu"}, survey, 1.0)
     values = chosen.model_dump() | {"precision": "by the processor"}

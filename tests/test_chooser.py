@@ -95,6 +95,9 @@ def test_photographs_are_looked_at_through_pretrained_features(tmp_path: Path) -
     assert settings.penalty == "none"
     assert settings.quality_features == "wavelets"
     assert "photographs" in next(choice.reason for choice in choices if choice.setting == "discriminator_features")
+    asked, _ = choose("a", {"device": "cpu", "penalty": "r1+r2"}, photographs(tmp_path / "b"), 1.0)
+    assert asked.discriminator_features == "lite0"
+    assert asked.penalty_strength > 0
 
 
 def test_drawings_grey_and_small_pictures_are_learned_from_scratch(tmp_path: Path) -> None:
@@ -113,5 +116,8 @@ def test_presets_and_networks_override_what_the_pictures_suggest(tmp_path: Path)
     for given in (config.preset("from-scratch"), {"network": "r3"}, config.preset("classic-dcgan")):
         settings, _ = choose("a", {"device": "cpu"} | given, photos, 1.0)
         assert settings.discriminator_features == "none"
+    for survey in (photos, drawings):
+        given = {"device": "cpu", "network": "skip", "discriminator_features": "none"}
+        assert choose("a", given, survey, 1.0)[0].penalty == "r1+r2"
     settings, _ = choose("b", {"device": "cpu"} | config.preset("photographs"), drawings, 1.0)
     assert (settings.network, settings.discriminator_features, settings.penalty) == ("skip", "lite0", "none")

@@ -12,7 +12,7 @@ import torch
 
 from sparring import config, data
 from sparring.adversarial.player import out_of_memory
-from sparring.chooser import SIZES, Choice, choose, every, pick_device
+from sparring.chooser import SIZES, Choice, choose, every, pick_device, shown
 from sparring.config import Settings
 from sparring.errors import MetricError, RunError, SettingError
 from sparring.model import Model
@@ -92,6 +92,8 @@ def train(
     with monitor, explaining_memory():
         survey = data.survey(place)
         chosen, choices = choose(place, given, survey, SIZES.get(size.upper(), 1.0))
+        if origin:
+            refuse_other_networks(origin, chosen)
         if chosen.tensorboard:
             need_tensorboard()
         pictures = load_pictures(chosen, monitor)
@@ -182,6 +184,18 @@ def load(place: str | PathLike[str], device: str = "cpu") -> Model:
     Raises: RunError if there is none.
     """
     return Model.load(place, device)
+
+
+def refuse_other_networks(origin: Run, settings: Settings) -> None:
+    """Raises: SettingError if the weights of a run cannot fit the networks of these settings."""
+    theirs = origin.settings()
+    for name in ARCHITECTURE:
+        there, here = getattr(theirs, name), getattr(settings, name)
+        if there != here:
+            raise SettingError(
+                f"{name} is {shown(there)} in {origin} and would be {shown(here)} here, so its weights do not fit: "
+                "leave it as it was, or start without --from"
+            )
 
 
 def load_pictures(settings: Settings, monitor: Monitor) -> data.Pictures:

@@ -25,7 +25,7 @@ class Recipe:
 
     gamma is the strength of R1 and R2; it and the learning rate fall to a tenth in the course of the budget, `images`.
     docs/recipes.md has the measurements behind the numbers for CPUs; those for GPUs follow the tables of R3GAN
-    (arXiv 2501.05441, appendix) in narrower networks.
+    (arXiv 2501.05441, appendix) in narrower networks, or, for photographs, are a guess from those for CPUs.
     """
 
     side: int
@@ -72,7 +72,7 @@ FALL = 0.1
 SIZES = {"XS": 0.5, "S": 0.7, "M": 1.0, "L": 1.4, "XL": 2.0}
 """Width relative to size M. The learning rate falls with the root of the width, and the budget grows with it."""
 
-OTHERWISE = {"fast": (32, 1), "r3": (16, 1), "dcgan": (64, 1)}
+OTHERWISE = {"fast": (32, 1), "r3": (16, 1), "skip": (48, 1), "dcgan": (64, 1)}
 """Width and depth of a family that somebody asked for where the recipe has another."""
 
 CPU_SIDE, GPU_SIDE = 64, 256
@@ -161,7 +161,9 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, factor: float) -
     pick("penalty_step", 0.01)
     pick("penalty_interval", 1)
     strength = "" if penalty == "none" else f"gamma of the penalty at {side} pixels; it falls tenfold"
-    gamma = pick("penalty_strength", recipe.gamma, strength)
+    # Heads of bounded slope need no penalty; who asks for one gets that of networks without such a bound.
+    scratch = next(r for r in (CPU_RECIPES if on_cpu else GPU_RECIPES) if side <= r.side)
+    gamma = pick("penalty_strength", recipe.gamma if penalty == "none" else scratch.gamma, strength)
     pick("penalty_strength_final", gamma * FALL)
 
     batch = pick("batch", recipe.batch, f"for {side} pixels on {where}")
@@ -198,7 +200,7 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, factor: float) -
     pick("augment_images", min(500_000, max(budget // 4, 1)))
 
     # A layer of a tiny network takes less time than threads take to meet, above all where others use the cores as well.
-    pick("threads", 1 if side <= TINY_SIDE else torch.get_num_threads())
+    pick("threads", 1 if side <= TINY_SIDE and not through else torch.get_num_threads())
     pick("precision", "bf16" if has_bf16(device) else "fp32")
     pick("save_seconds", 20.0)
     pick("preview_seconds", 5.0)

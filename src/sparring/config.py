@@ -86,7 +86,7 @@ class Settings(BaseModel):
     )
     z_dim: Count = setting("players", "random numbers that a picture is made from")
     width: Count = setting("players", "channels, or units of a layer, at the network's narrowest stage")
-    depth: Count = setting("players", "residual blocks at each resolution")
+    depth: Count = setting("players", "residual blocks, or gated convolutions, at each resolution")
     discriminator_features: str = setting(
         "players",
         "pretrained network that the discriminator looks through, or a TorchScript file, as `sparring evaluate "

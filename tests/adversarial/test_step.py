@@ -208,7 +208,9 @@ class Looking(nn.Module):
 
 
 @pytest.mark.parametrize("micro_batch", [BATCH, 16])
-@pytest.mark.parametrize(("name", "method"), [("none", "exact"), ("r1+r2", "exact"), ("r1", "finite-difference")])
+@pytest.mark.parametrize(
+    ("name", "method"), [("none", "exact"), ("r1+r2", "exact"), ("r1", "finite-difference"), ("wgan-gp", "exact")]
+)
 def test_a_discriminator_in_two_parts_plays_like_the_same_in_one(name: str, method: str, micro_batch: int) -> None:
     rules = {"penalty": penalty(name, method, 0.01)}
     one, two = ring(micro_batch, **rules), ring(micro_batch, **rules)

@@ -174,3 +174,11 @@ def test_a_survey_tells_photographs_in_colour(tmp_path: Path, pictures: list[Ima
     for i, picture in enumerate(pictures):
         picture.save(tmp_path / f"{i}.png")
     assert survey(tmp_path).photographic() is photographic
+
+
+def test_large_drawings_are_told_from_photographs_in_jpeg_too(tmp_path: Path) -> None:
+    for name, picture in (("drawn", drawn(1).resize((1024, 1024), 0)), ("shaded", shaded(1).resize((1024, 1024)))):
+        folder = tmp_path / name
+        folder.mkdir()
+        picture.save(folder / "1.jpg", quality=90)
+        assert survey(folder).photographic() is (name == "shaded"), name

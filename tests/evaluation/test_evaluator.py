@@ -19,6 +19,7 @@ from sparring.evaluation.judgement import comparable, summary
 from sparring.metrics.frechet import frechet_distance, moments
 from sparring.metrics.kernel import kernel_distance
 from sparring.metrics.manifold import manifold_estimates
+from sparring.networks.features import open_features
 
 
 @pytest.fixture(scope="module")
@@ -316,6 +317,15 @@ def test_numbers_in_the_features_that_trained_it_come_with_a_warning(
     assert any("flatter" in notice for notice in alone.notices) is flattered
     told = found.protocol["generated"]["discriminator_features"]
     assert told["name"] == "lite0"
+
+
+def test_networks_that_learned_from_the_same_pictures_are_no_way_out() -> None:
+    lite0 = open_features("lite0").card
+    through = {"name": "lite0", "digest": lite0.digest, "trained_on": "ImageNet"}
+    relation = replace(lite0, name="inception", digest="other")
+    assert "ImageNet as well" in next(measuring.flattery(through, relation))
+    assert not list(measuring.flattery(through, replace(relation, trained_on="")))
+    assert not list(measuring.flattery(through | {"trained_on": ""}, replace(relation, trained_on="")))
 
 
 def test_a_run_is_judged_by_another_network_than_it_was_trained_through(through_lite0: sparring.Run) -> None:

@@ -49,4 +49,15 @@ def test_in_bf16_a_frozen_layer_agrees_with_float32(stride: int) -> None:
 
     expected = gradient(layer, x.float())
     found = gradient(layer.bfloat16(), x)
+    assert type(layer(x.requires_grad_()).grad_fn).__name__ == "ConvolveBackward"
     assert (found - expected).norm() < 0.02 * expected.norm()
+
+
+def test_in_float32_under_autocast_it_is_the_librarys() -> None:
+    torch.manual_seed(0)
+    layer = Depthwise(4, 3, 2).requires_grad_(False)
+    x = torch.randn(1, 4, 8, 8, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        layer(x.bfloat16()).float().sum().backward()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()

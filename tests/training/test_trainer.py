@@ -67,11 +67,11 @@ class Interrupting(QuietMonitor):
         {"network": "r3", "width": 16, "augment": "diffaugment"},
         {
             **{"network": "skip", "discriminator_features": "lite0", "discriminator_size": 32, "resolution": 16},
-            **{"channels": 3, "width": 8, "augment": "ada", "augment_images": 50, "labels": True, "micro_batch": 8},
+            **{"channels": 3, "width": 8, "augment": "ada", "augment_images": 50, "labels": True},
             **{"images": 96, "batch": 16, "evaluate_every": 48, "checkpoint_every": 48},
         },
     ],
-    ids=["default", "ada, classes", "lazy finite differences", "r3", "through features, classes, micro-batches"],
+    ids=["default", "ada, classes", "lazy finite differences", "r3", "through features, classes"],
 )
 def test_interrupted_and_resumed_is_the_same_as_never_stopped(tmp_path: Path, settings: dict[str, Any]) -> None:
     settings = SMALL | {"images": 1600} | settings

@@ -97,8 +97,9 @@ class Bouts:
     """The bouts of a step, one for each part of the batch that goes through the networks at once.
 
     If that is the whole batch, as it is while memory suffices, both players meet in one and the same bout: a pass
-    through the generator and a look through D's frozen network serve both updates. Parts are made anew for each player,
-    with the same random numbers and so with the same samples.
+    through the generator and a look through D's frozen network serve both updates. For that the generator's graph stays
+    in memory while D learns. Parts are made anew for each player, with the same random numbers and so with the same
+    samples.
     """
 
     def __init__(self, game: Game, generator: nn.Module, discriminator: nn.Module, batch: int) -> None:
@@ -111,7 +112,7 @@ class Bouts:
     def __call__(self, batch: Any, random: Random, *, for_generator: bool) -> Bout:
         """The bout of a part of the batch."""
         if len(batch) < self.batch:
-            self.whole = None  # memory ran out with it
+            self.whole = None  # there may be no memory for it
             with torch.set_grad_enabled(for_generator):
                 return self.make(batch, random)
         if self.whole is None:

@@ -25,13 +25,14 @@ def step(game: Game, generator: Player, discriminator: Player, batch: Any, rando
     def discriminator_loss(batch: Any, random: Random) -> Losses:
         bout, penalty = bouts(batch, random, for_generator=False), game.penalty
         real, fake = bout.real, bout.fake.detached()
-        seen = bout.real_seen, bout.fake_seen.detached()
         if penalty and (penalty.needs_gradient or penalty.full_precision):
             if penalty.full_precision:
                 bout = bout.in_full_precision()
             if penalty.needs_gradient:
                 real, fake = real.requires_gradient(), fake.requires_gradient()
             seen = bout.see(real), bout.see(fake)
+        else:
+            seen = bout.real_seen, bout.fake_seen.detached()
         view = View(real, fake, *bout.judge_seen(*seen))
         terms = {"discriminator_loss": game.objective.discriminator(view.real_logits, view.fake_logits)}
         slopes = penalty(bout.judge, view, random) if penalty else {}

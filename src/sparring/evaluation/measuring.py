@@ -26,7 +26,7 @@ from sparring.metrics.manifold import ManifoldEstimates, manifold_estimates, nei
 from sparring.metrics.similarity import mean_of_pairs, ms_ssim, perceptual_distance, scales
 from sparring.metrics.smoothness import path_length
 from sparring.metrics.variety import diversity
-from sparring.networks.features import FeatureNetwork
+from sparring.networks.features import Card, FeatureNetwork
 from sparring.networks.resizing import fit
 from sparring.wording import share
 
@@ -323,11 +323,8 @@ def warnings(sides: Comparison, results: Mapping[str, Result]) -> Iterator[str]:
         yield "both sides are the same pictures: nothing was generated here"
     if real.made and fake.gallery is not None and not fake.made:
         yield "A is samples of a generator and B pictures: the real ones come first, so it may be the other way round"
-    if (
-        sides.network is not None
-        and fake.about.get("discriminator_features", {}).get("digest") == sides.network.card.digest
-    ):
-        yield flattered(sides.network.card.name)
+    if sides.network is not None and (through := fake.about.get("discriminator_features")):
+        yield from flattery(through, sides.network.card)
     if {"fid", "fid_infinity"} & results.keys():
         counted = [side.features.shape for side in (fake, real) if side.features is not None]
         fewest = min(counted, default=None)
@@ -355,11 +352,18 @@ def warnings(sides: Comparison, results: Mapping[str, Result]) -> Iterator[str]:
             yield f"the features of {side.name} are taken for those of {sides.network.card.name}, untested"
 
 
-def flattered(name: str) -> str:
-    """What people should know of numbers in the features that trained the generator."""
-    return (
-        f"the discriminator of this generator looked through {name}: numbers in the same features flatter it, for it "
-        "learned to please them (Kynkaanniemi et al. 2023, Stein et al. 2023); take another space, such as wavelets"
+def flattery(through: Mapping[str, str], card: Card) -> Iterator[str]:
+    """What people should know of numbers in features that trained the generator, or in those of a near relation."""
+    name, related = through["name"], through["trained_on"] and through["trained_on"] == card.trained_on
+    if through["digest"] == card.digest:
+        why = "numbers in the same features flatter it, for it learned to please them"
+    elif related:
+        why = f"{card.name} learned from {card.trained_on} as well, and numbers in its features flatter it too"
+    else:
+        return
+    yield (
+        f"the discriminator of this generator looked through {name}: {why} (Kynkaanniemi et al. 2023, Stein et al. "
+        "2023); take another space, such as wavelets"
     )
 
 

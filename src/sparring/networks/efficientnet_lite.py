@@ -120,6 +120,7 @@ class EfficientNetLite0(nn.Module):
             precision=precision,
             strides={2: 16, 4: 24, 8: 40, 16: 112, 32: 320},
             classes=CLASSES,
+            trained_on="ImageNet",
         )
 
     def pooled(self, pictures: Tensor) -> Tensor:

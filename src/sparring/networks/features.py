@@ -31,9 +31,10 @@ class Card:
     name: short, as in `--features`. title: for people, says what it was trained on. dimension: length of the pooled
     vector, 0 if it depends on the pictures' shape. size: (height, width) that pictures are brought to, None for their
     own size. strides: channels of the maps by stride. classes: how many it tells apart, 0 if it is no classifier.
-    precision: fp32 or bf16. digest: SHA-256 of the weights, hexadecimal; of what defines it where there are none.
-    source: paper or address. channels: RGB, to which grey pictures and those with an alpha channel are brought first;
-    or as they are, 1, 3 or 4, the fourth being alpha.
+    trained_on: the set of pictures with classes that it learned from, or empty; networks that share one flatter each
+    other's generators. precision: fp32 or bf16. digest: SHA-256 of the weights, hexadecimal; of what defines it where
+    there are none. source: paper or address. channels: RGB, to which grey pictures and those with an alpha channel are
+    brought first; or as they are, 1, 3 or 4, the fourth being alpha.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Card:
     precision: Literal["fp32", "bf16"] = "fp32"
     strides: Mapping[int, int] | None = None
     classes: int = 0
+    trained_on: str = ""
     channels: Literal["RGB", "as they are"] = "RGB"
 
 

@@ -256,6 +256,7 @@ def inception(path: Path | None = None, *, clean: bool = False, check: Check = C
         source="Szegedy et al. 2016, arXiv 1512.00567; Heusel et al. 2017, arXiv 1706.08500; " + URL,
         strides={2: 64, 4: 192, 8: 288, 16: 768, 32: DIMENSION},
         classes=CLASSES,
+        trained_on="ImageNet",
     )
     return Inception(weights, card)
 

@@ -68,16 +68,16 @@ class Discriminator(nn.Module):
         super().__init__()
         check(shape)
         self.size = in_proportion(shape, side)
-        self.eyes = (features,)  # a tuple hides it from parameters, buffers and what is saved
-        self.probe(shape)
-        real = self.maps_of(pictures)
-        mixed = [MIXED * 2**level for level in range(len(real))]
-        self.standard = nn.ModuleList(Standard(maps) for maps in real)
-        self.across = nn.ModuleList(Mix(maps.shape[1], after, 1) for maps, after in zip(real, mixed, strict=True))
+        self.frozen = Frozen(features)
+        maps = self.probe(shape)
+        mixed = [MIXED * 2**level for level in range(len(maps))]
+        self.standard = nn.ModuleList(Standard(x.shape[1]) for x in maps)
+        self.across = nn.ModuleList(Mix(x.shape[1], after, 1) for x, after in zip(maps, mixed, strict=True))
         self.down = nn.ModuleList(Mix(b, a, 3) for a, b in pairwise(mixed))
         self.heads = nn.ModuleList(
-            Head(before, max(maps.shape[2:]), classes) for before, maps in zip(mixed, real, strict=True)
+            Head(before, (x.shape[2], x.shape[3]), classes) for before, x in zip(mixed, maps, strict=True)
         )
+        self.measure(pictures)
         if spectral_norm:
             normalise(self.heads)
 
@@ -105,7 +105,7 @@ class Discriminator(nn.Module):
         Grey pictures are seen as RGB. Of those with an alpha channel two pictures are seen, the colours over mid-grey
         and alpha as grey, whose maps lie one after the other in the channels.
         """
-        (network,) = self.eyes
+        network = self.frozen.network
         if pictures.shape[2:] != self.size:
             pictures = resize(pictures, self.size)
         colours = 1 if pictures.shape[1] < 3 else 3
@@ -118,41 +118,65 @@ class Discriminator(nn.Module):
         wanted = maps or [network.pooled(shown)[:, :, None, None]]
         return [torch.cat(x.chunk(len(views)), dim=1) for x in wanted]
 
-    def probe(self, shape: Shape) -> None:
-        """Raises SettingError if the network takes no such pictures, or gives no gradient."""
-        (network,) = self.eyes
+    def probe(self, shape: Shape) -> list[Tensor]:
+        """Maps of a picture. Raises SettingError if the network takes no such pictures, or gives no gradient."""
+        network = self.frozen.network
         name = network.card.name
         device = next((weight.device for weight in getattr(network, "parameters", list)()), torch.device("cpu"))
         picture = torch.zeros(1, *shape, device=device, requires_grad=True)
         try:
             maps = self.look(picture)
         except MetricError as error:
-            raise SettingError(f"discriminator_features={name}: {error}") from None
+            expected = network.card.size
+            hint = f"; try discriminator_size={max(expected)}" if expected else ""
+            raise SettingError(f"discriminator_features={name}: {error}{hint}") from None
         if not all(x.requires_grad for x in maps):
             raise SettingError(
                 f"discriminator_features={name}: no gradient comes through it to the picture, so that a generator "
                 "learns nothing; take lite0, or a TorchScript file"
             )
 
+        return maps
+
     @torch.no_grad()
-    def maps_of(self, pictures: Tensor) -> list[Tensor]:
-        """What `look` gives for any number of pictures."""
-        parts = [self.look(part) for part in torch.split(pictures, AT_ONCE)]
-        return [torch.cat(column) for column in zip(*parts, strict=True)]
+    def measure(self, pictures: Tensor) -> None:
+        """Takes means and deviations of the maps over these pictures."""
+        moments: list[Tensor] = []
+        for part in torch.split(pictures, AT_ONCE):
+            sums = [powers(x.cpu().double()) for x in self.look(part)]
+            moments = [a + b for a, b in zip(moments, sums, strict=True)] if moments else sums
+        for standard, (count, total, squares) in zip(self.standard, moments, strict=True):
+            standard.mean = (total / count).float()
+            standard.deviation = (squares / count - (total / count) ** 2).clamp(min=EPS**2).sqrt().float()
+
+
+def powers(maps: Tensor) -> Tensor:
+    """How many values each channel of (N, C, H, W) has, their sum, and that of their squares: (3, C)."""
+    count = torch.full_like(maps[0, :, 0, 0], maps[:, 0].numel())
+    return torch.stack([count, maps.sum((0, 2, 3)), maps.square().sum((0, 2, 3))])
+
+
+class Frozen:
+    """Holds a network that is no part of the module that looks through it, nor of what is saved; copies share it."""
+
+    def __init__(self, network: FeatureNetwork) -> None:
+        self.network = network
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "Frozen":
+        return self
 
 
 class Standard(nn.Module):
-    """Gives each channel mean 0 and deviation 1 over the maps (N, C, H, W) that it was made from.
+    """Takes a mean from each channel of maps (N, C, H, W) and divides by a deviation, both measured over real pictures.
 
     Those of EfficientNet-Lite0 are of 8 at stride 4 and of 2 at stride 32: heads of bounded slope would tell real from
     generated at once, and the fine strides drown the coarse ones.
     """
 
-    def __init__(self, maps: Tensor) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        deviation, mean = torch.std_mean(maps.float(), (0, 2, 3))
-        self.register_buffer("mean", mean)
-        self.register_buffer("deviation", deviation.clamp(min=EPS))
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("deviation", torch.ones(channels))
         self.mean: Tensor
         self.deviation: Tensor
 
@@ -168,12 +192,13 @@ class Head(nn.Module):
     With labels, by projection: what place and label have in common is added (Miyato & Koyama 2018, eq. 3).
     """
 
-    def __init__(self, before: int, side: int, classes: int) -> None:
+    def __init__(self, before: int, size: tuple[int, int], classes: int) -> None:
         super().__init__()
         layers = []
-        while side > PLACES:
-            layers.append(nn.Conv2d(before, HEAD, 4, 2, 1))
-            before, side = HEAD, side // 2
+        while max(size) > PLACES:
+            stride = (1 + (size[0] > PLACES), 1 + (size[1] > PLACES))
+            layers.append(nn.Conv2d(before, HEAD, (stride[0] + 2, stride[1] + 2), stride, 1))
+            before, size = HEAD, (size[0] // stride[0], size[1] // stride[1])
         layers = layers or [nn.Conv2d(before, HEAD, 3, padding=1)]
         for layer in layers:
             draw_weights(layer, GAIN)

@@ -120,6 +120,6 @@ def gate(x: Tensor) -> Tensor:
 
 def smooth(x: Tensor) -> Tensor:
     """The filter [1, 2, 1] / 4 along both sides: what changes from pixel to pixel goes, and coarser detail stays."""
-    filter_ = x.new_tensor([1, 2, 1]) / 4
-    kernel = (filter_[:, None] * filter_).expand(x.shape[1], 1, 3, 3)
+    taps = x.new_tensor([1, 2, 1]) / 4
+    kernel = (taps[:, None] * taps).expand(x.shape[1], 1, 3, 3)
     return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, groups=x.shape[1])

@@ -14,7 +14,7 @@ from sparring.adversarial.augment import Transformation, mirror
 from sparring.config import Settings
 from sparring.data import Batch, Pictures
 from sparring.data.decode import Form, channels_of
-from sparring.errors import SettingError
+from sparring.errors import MetricError, SettingError
 from sparring.evaluation.evidence import Evidence
 from sparring.evaluation.extraction import features_of, remembered_features
 from sparring.evaluation.galleries import Decoded, Drawn, spread
@@ -22,7 +22,7 @@ from sparring.evaluation.judgement import Evaluation
 from sparring.evaluation.measuring import Comparison, measure
 from sparring.mosaic import nearest_grid
 from sparring.networks import FAMILIES, projected
-from sparring.networks.features import SPACES, FeatureNetwork, open_features
+from sparring.networks.features import SPACES, Card, FeatureNetwork, open_features
 from sparring.randomness import Random, key
 from sparring.tasks.sample import Sample, View
 
@@ -31,7 +31,7 @@ FORWARD = 32
 PREVIEWED = 64
 NEIGHBOURS = 3
 LOOKED_AT = 256
-"""Real pictures over which features are standardised for the discriminator."""
+"""Real pictures at most over which features are standardised for the discriminator."""
 
 MOST_REAL = 5_000
 """Training pictures that samples are compared with in training, at most."""
@@ -53,7 +53,7 @@ class Blueprint:
     classes: tuple[str, ...] = ()
     class_shares: tuple[float, ...] = ()
     discriminator_features: Mapping[str, str] = field(default_factory=dict)
-    """`name` and `digest` of the frozen network that trained it, whose features flatter it; empty if there was none."""
+    """`name`, `digest` and `trained_on` of the frozen network that trained it, whose features flatter it; or empty."""
 
     def generator(self) -> nn.Module:
         """A new generator, not trained."""
@@ -136,10 +136,11 @@ def sample(
     return torch.cat(pictures)[offset : offset + n]
 
 
-def eyes(settings: Settings) -> FeatureNetwork | None:
+def discriminator_features(settings: Settings) -> FeatureNetwork | None:
     """The network that the discriminator looks through, in the precision of the run where it comes in both.
 
     Finite differences drown in the rounding of bf16, so with them it is in float32.
+    Raises: SettingError if there is no such network.
     """
     if settings.discriminator_features == "none":
         return None
@@ -147,7 +148,15 @@ def eyes(settings: Settings) -> FeatureNetwork | None:
     differences = settings.penalty != "none" and settings.penalty_method == "finite-difference"
     if settings.precision == "bf16" and f"{name}-bf16" in SPACES and not differences:
         name = f"{name}-bf16"
-    return open_features(f"{name}{equals}{path}", settings.device)
+    try:
+        return open_features(f"{name}{equals}{path}", settings.device)
+    except MetricError as error:
+        raise SettingError(f"discriminator_features: {error}") from None
+
+
+def known_as(card: Card) -> dict[str, str]:
+    """What a generator says of the network that trained it; the file of somebody's own by its name alone."""
+    return {"name": card.name.removesuffix("-bf16"), "digest": card.digest, "trained_on": card.trained_on}
 
 
 def to_floats(images: Tensor) -> Tensor:
@@ -170,7 +179,7 @@ class Generate:
         self.settings = settings
         self.data = data
         self.features: FeatureNetwork = open_features(settings.quality_features, settings.device)
-        self.eyes = eyes(settings)
+        self.seen_through = discriminator_features(settings)
         self.blueprint = Blueprint(
             settings.network,
             data.shape,
@@ -179,9 +188,7 @@ class Generate:
             settings.depth,
             data.classes if data.labels is not None else (),
             shares,
-            {"name": settings.discriminator_features.partition("=")[0], "digest": self.eyes.card.digest}
-            if self.eyes
-            else {},
+            {} if self.seen_through is None else known_as(self.seen_through.card),
         )
 
     def players(self) -> tuple[nn.Module, nn.Module]:
@@ -189,11 +196,12 @@ class Generate:
         blueprint, settings = self.blueprint, self.settings
         generator = blueprint.generator()
         classes = len(blueprint.classes)
-        if self.eyes is not None:
+        if self.seen_through is not None:
+            shown = self.data.batch(spread(len(self.data), LOOKED_AT))
             return generator, projected.Discriminator(
                 blueprint.shape,
-                features=self.eyes,
-                pictures=to_floats(self.data.batch(spread(len(self.data), min(len(self.data), LOOKED_AT))).images),
+                features=self.seen_through,
+                pictures=to_floats(shown.images),
                 side=settings.discriminator_size,
                 classes=classes,
                 spectral_norm=settings.spectral_norm,
