@@ -188,7 +188,8 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, factor: float) -
     pick("evaluate_every", every(max(budget / EVALUATIONS, LEAST_BETWEEN), batch))
     pick("checkpoint_every", every(budget / CHECKPOINTS, batch))
     # At most 256 MiB of pictures at once, and on a CPU not more than an evaluation is worth.
-    space = default_space(*settings.values["resolution"])
+    # The judge must not see through the eyes of the discriminator.
+    space = "pixels" if features.startswith("wavelets") else default_space(*settings.values["resolution"])
     space = pick("quality_features", space, "the judge sees otherwise than the discriminator" if through else "")
     # Among pixels the Frechet distance is small before shapes are right: it knows means and covariances alone.
     pick("quality_metric", "prc" if space == "pixels" else "fid")
@@ -242,10 +243,10 @@ def pretrained(settings: Mapping[str, Any], survey: Survey) -> tuple[str, str]:
 
     Who asks for a network of generators other than the one for photographs means the pair of that name.
     """
-    if settings.get("network", "skip") != "skip":
-        return "none", ""
     if settings["channels"] != 3 or min(settings["resolution"]) < PHOTOGRAPH_SIDE or not survey.photographic():
         return "none", ""
+    if (network := settings.get("network", "skip")) != "skip":
+        return "none", f"network={network} learns to see; for photographs --preset photographs learns more"
     return FEATURES, "photographs: what it knows of pictures need not be learned anew"
 
 

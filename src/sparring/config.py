@@ -89,8 +89,8 @@ class Settings(BaseModel):
     depth: Count = setting("players", "residual blocks, or gated convolutions, at each resolution")
     discriminator_features: str = setting(
         "players",
-        "pretrained network that the discriminator looks through, or a TorchScript file, as `sparring evaluate "
-        "--features`; none: it learns to see by itself",
+        "pretrained network that the discriminator looks through: a name of `sparring evaluate --features`, "
+        "NAME=FILE, or a TorchScript file; none: it learns to see by itself",
     )
     discriminator_size: Side = setting("players", "pixels that the longer side is brought to for that network")
     spectral_norm: bool = setting("players", "divide each layer of the discriminator by its largest singular value")

@@ -204,6 +204,19 @@ def test_a_discriminator_that_is_always_right_is_said(folder):
     assert "The discriminator is right 99 % of the time" in Page(read(folder)).text
 
 
+def test_through_pretrained_features_that_is_as_it_should_be(folder):
+    (folder / "metrics.jsonl").write_text(lines(*(measurement(i, accuracy=0.993) for i in range(1000, 3000, 100))))
+    settings = (folder / "config.toml").read_text().splitlines()
+    kept = [line for line in settings if line.split(" ")[0] not in ("discriminator_features", "augment", "penalty")]
+    added = ['discriminator_features = "lite0"', 'augment = "diffaugment"', 'penalty = "none"']
+    (folder / "config.toml").write_text("\n".join([*kept, *added]))
+    text = Page(read(folder)).text
+    assert "by heart" not in text
+    assert "pretrained features tell real from generated" in text
+    assert "probability p" not in text
+    assert "Penalty strength" not in text
+
+
 def test_many_skipped_files_are_said_and_200_listed(folder):
     change(folder, "data.json", skipped=[{"path": f"{i}.png", "reason": "empty"} for i in range(300)])
     text = Page(read(folder)).text

@@ -130,7 +130,7 @@ def test_another_runs_weights_are_where_it_starts(tmp_path: Path) -> None:
     theirs, ours = (run.load_checkpoint("cpu")[0]["discriminator"] for run in (origin, heir))
     for name, tensor in theirs.items():
         torch.testing.assert_close(ours[name], tensor)
-    with pytest.raises(RunError, match="do not fit"):
+    with pytest.raises(SettingError, match=r"width is 32 in .* and would be 48 here"):
         sparring.train("digits", out=tmp_path / "x", start_from=origin.folder, width=48, images=32, device="cpu")
 
 

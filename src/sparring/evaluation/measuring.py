@@ -363,7 +363,7 @@ def flattery(through: Mapping[str, str], card: Card) -> Iterator[str]:
         return
     yield (
         f"the discriminator of this generator looked through {name}: {why} (Kynkaanniemi et al. 2023, Stein et al. "
-        "2023); take another space, such as wavelets"
+        f"2023); take another space, such as {'pixels' if name == 'wavelets' else 'wavelets'}"
     )
 
 

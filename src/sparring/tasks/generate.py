@@ -144,6 +144,11 @@ def discriminator_features(settings: Settings) -> FeatureNetwork | None:
     """
     if settings.discriminator_features == "none":
         return None
+    if settings.discriminator_features.lower().endswith(".onnx"):
+        raise SettingError(
+            f"discriminator_features={settings.discriminator_features}: no gradient comes through an ONNX file, so "
+            "that a generator learns nothing; take lite0, or a TorchScript file"
+        )
     name, equals, path = settings.discriminator_features.partition("=")
     differences = settings.penalty != "none" and settings.penalty_method == "finite-difference"
     if settings.precision == "bf16" and f"{name}-bf16" in SPACES and not differences:

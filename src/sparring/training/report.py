@@ -53,7 +53,7 @@ def write(run_folder: Path) -> Path:
         warnings=list(warnings(account)),
         tiles=tiles(account.quality),
         protocol=summary(account.quality["protocol"]) if account.quality.get("protocol") else "",
-        charts=charts(account.measurements, account.deciding),
+        charts=charts(account),
         pictures=Pictures.read(run_folder / "samples", best),
         progress=progress(account),
         circumstances=circumstances(account),
@@ -102,11 +102,19 @@ class Account:
         ]
         return self.summary.get("quality") or (evaluations[-1] if evaluations else {})
 
+    def setting(self, name: str) -> str:
+        """The value of a setting in text; empty if it is not known."""
+        return {known: value for known, value, _ in self.settings}.get(name, "")
+
     @property
     def deciding(self) -> str:
         """The metric that decides which generator is kept."""
-        settings = {name: value for name, value, _ in self.settings}
-        return str(self.quality.get("metric") or settings.get("quality_metric") or "fid")
+        return str(self.quality.get("metric") or self.setting("quality_metric") or "fid")
+
+    @property
+    def through_features(self) -> bool:
+        """Whether the discriminator looks through a pretrained network."""
+        return self.setting("discriminator_features") not in ("", "none")
 
     def measured(self, name: str) -> float | None:
         """The number of one metric of the quality; None if it was not measured."""
@@ -242,15 +250,17 @@ def warnings(account: Account) -> Iterator[str]:
             "the augmentation or train for less time, and look at the nearest pictures below."
         )
     if recall is not None and recall < 0.3:
+        penalties = "" if account.through_features else ", or strengthen the penalties (R1, R2)"
         yield (
-            f"Only {share(recall)} of the real variety is reached: many samples may look alike. Train for "
-            "longer, or strengthen the penalties (R1, R2)."
+            f"Only {share(recall)} of the real variety is reached: many samples may look alike. "
+            f"Train for longer{penalties}."
         )
     if precision is not None and precision < 0.5:
         yield f"Only {share(precision)} of the samples look like real pictures so far. Train for longer."
     accuracies = [line["accuracy"] for line in account.measurements if line.get("accuracy") is not None]
     recent = accuracies[-max(1, len(accuracies) // 10) :]
-    if recent and sum(recent) / len(recent) > 0.99:
+    # Through pretrained features real is told from generated all along, and the generator learns nevertheless.
+    if recent and sum(recent) / len(recent) > 0.99 and not account.through_features:
         yield (
             f"The discriminator is right {share(sum(recent) / len(recent))} of the time: it knows the training "
             "pictures by heart and has little to teach. Strengthen the augmentation or the penalties, or add pictures."
@@ -260,8 +270,17 @@ def warnings(account: Account) -> Iterator[str]:
         yield f"{len(account.skipped):,} of {total:,} files could not be used; they are listed below with reasons."
 
 
-def charts(lines: Sequence[Record], deciding: str) -> list[Chart]:
-    """The curves of a run; those without a single value are left out. deciding: the metric that is looked at first."""
+def charts(account: Account) -> list[Chart]:
+    """The curves of a run; those without a single value, and those of what this run does without, are left out."""
+    lines, deciding = account.measurements, account.deciding
+    beside = "side by side"
+    accurate = "Between 0.5 (cannot tell) and about 0.95; near 1 for long, the discriminator learns pictures by heart."
+    if account.through_features:
+        beside = "one above the other"
+        accurate = (
+            "Mostly above 0.9: pretrained features tell real from generated, and how is what the generator learns."
+        )
+    adaptive, penalised = account.setting("augment") in ("", "ada"), account.setting("penalty") != "none"
     qualities = [
         {"images": line.get("images"), **{name: result["value"] for name, result in line["quality"].items()}}
         for line in lines
@@ -299,7 +318,7 @@ def charts(lines: Sequence[Record], deciding: str) -> list[Chart]:
             lines,
             {"discriminator": "discriminator_loss", "generator": "generator_loss"},
             {},
-            "They wander side by side without running away; a falling loss is no sign of better pictures here.",
+            f"They wander {beside} without running away; a falling loss is no sign of better pictures here.",
         ),
         (
             "Discriminator accuracy",
@@ -307,7 +326,7 @@ def charts(lines: Sequence[Record], deciding: str) -> list[Chart]:
             lines,
             {"accuracy": "accuracy"},
             {"unit_range": True},
-            "Between 0.5 (cannot tell) and about 0.95; near 1 for long, the discriminator learns pictures by heart.",
+            accurate,
         ),
         (
             "Gradient penalties",
@@ -320,7 +339,7 @@ def charts(lines: Sequence[Record], deciding: str) -> list[Chart]:
         (
             "Augmentation",
             "probability p",
-            lines,
+            lines if adaptive else [],
             {"p": "augment_p"},
             {"unit_range": True},
             "Stays at 0 with plenty of pictures, rises and settles with few; above 0.8, there are too few pictures.",
@@ -336,7 +355,7 @@ def charts(lines: Sequence[Record], deciding: str) -> list[Chart]:
         (
             "Penalty strength",
             "gamma",
-            lines,
+            lines if penalised else [],
             {"gamma": "penalty_strength"},
             {},
             "Falls from its first to its last value as planned, while the game calms down.",
