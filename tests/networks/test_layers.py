@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sparring.networks.layers import halvings, resize
+from sparring.networks.layers import Latent, halvings, resize
 
 
 def test_halvings_reach_about_four():
@@ -30,3 +30,12 @@ def test_resizing_by_two_is_the_papers_filter(grows):
 def test_resizing_keeps_constants_and_hits_odd_sizes():
     for size in ((5, 9), (11, 3), (7, 7)):
         torch.testing.assert_close(resize(torch.ones(1, 2, 7, 7), size), torch.ones(1, 2, *size))
+
+
+def test_a_class_of_given_loudness_cannot_drown_the_noise() -> None:
+    latent = Latent(8, 3, loudness=0.2)
+    with torch.no_grad():
+        latent.embedding.weight *= 50
+    made = latent(torch.randn(3, 8), torch.eye(3))
+    torch.testing.assert_close(made[:, 8:].square().mean(1).sqrt(), torch.full((3,), 0.2))
+    assert (made[0, 8:] - made[1, 8:]).abs().max() > 0.01

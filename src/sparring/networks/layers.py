@@ -80,12 +80,14 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 class Latent(nn.Module):
     """The input of a generator: z (N, z_dim), followed by a learned embedding of the label in as many numbers.
 
-    An embedding of one class starts out N(0, 1), as loud as z itself. Mixtures of classes get mixtures of embeddings.
-    `size` is how many numbers come out a sample.
+    An embedding of one class starts out N(0, 1), as loud as z itself, and may become louder; with `loudness` its root
+    mean square is always that. Mixtures of classes get mixtures of embeddings. `size` is how many numbers come out a
+    sample.
     """
 
-    def __init__(self, z_dim: int, classes: int) -> None:
+    def __init__(self, z_dim: int, classes: int, loudness: float | None = None) -> None:
         super().__init__()
+        self.loudness = loudness
         self.embedding = nn.Linear(classes, z_dim, bias=False) if classes else None
         if self.embedding is not None:
             nn.init.normal_(self.embedding.weight)
@@ -99,7 +101,11 @@ class Latent(nn.Module):
             return z
         if y is None:
             raise ValueError("a generator with classes needs y")
-        return torch.cat([z, self.embedding(y)], dim=1)
+        if self.loudness is None:
+            return torch.cat([z, self.embedding(y)], dim=1)
+        classes = self.embedding.weight
+        classes = self.loudness * classes * torch.rsqrt(classes.square().mean(0) + 1e-8)
+        return torch.cat([z, F.linear(y, classes)], dim=1)
 
 
 class Head(nn.Module):

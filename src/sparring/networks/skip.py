@@ -28,6 +28,10 @@ PATCH = 2
 
 MOST_CHANNELS = 512
 
+LOUDNESS = 0.2
+"""Of a class beside z. Where both are as loud, a quick game ends with one picture a class: it is the easier way to be
+told from other classes. On CIFAR-10 coverage was .09 after two minutes of one core, against .75 after 75 seconds."""
+
 GATED = 1.0
 """Gain of the layers before a gate."""
 
@@ -49,7 +53,7 @@ class Generator(nn.Module):
         grids = halvings(*(-(-side // PATCH) for side in self.size))
         widths = [min(width * 2**level, max(width, MOST_CHANNELS)) for level in range(len(grids))]
         self.coarsest = (2 * widths[-1], *grids[-1])
-        self.latent = Latent(z_dim, classes)
+        self.latent = Latent(z_dim, classes, LOUDNESS)
         self.start = nn.Linear(self.latent.size, 2 * widths[-1] * grids[-1][0] * grids[-1][1])
         draw_weights(self.start, gain=1)
         self.stages = nn.ModuleList(
