@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
@@ -17,10 +17,11 @@ from sparring.config import Settings
 from sparring.errors import MetricError, RunError, SettingError
 from sparring.model import Model
 from sparring.networks.features import anchored
+from sparring.ranks import Ranks, joined, launch
 from sparring.tasks import Task
 from sparring.tasks.generate import Generate
 from sparring.training.match import Match
-from sparring.training.monitor import Monitor, open_monitor
+from sparring.training.monitor import Monitor, QuietMonitor, open_monitor
 from sparring.training.run import Run
 from sparring.training.tracking import need_tensorboard
 from sparring.training.trainer import Trainer, shrunk
@@ -65,8 +66,11 @@ def train(
     architecture is taken over. monitor: what is told on the way; None shows progress on standard error.
     settings: any of `sparring.config.Settings`; all others are chosen. `images` or `minutes` set the budget.
 
+    Under `torchrun` every process has a part of each batch, the first writes the run folder, and a launch that was
+    restarted goes on with the run that it began.
+
     Raises: DataError if there is no usable picture, SettingError for unknown or wrong settings, RunError if `out` is
-    taken or cannot be written.
+    taken or cannot be written, or if another process went away.
     """
     mine = {name: config.check(name, value) for name, value in settings.items()}
     given = config.preset(preset) | mine
@@ -75,6 +79,8 @@ def train(
     if size.upper() not in {"AUTO", *SIZES}:
         raise SettingError(f"size={size}: the sizes are {', '.join(SIZES)}, or auto")
     run = Run(out)
+    if launch() and run.config.is_file() and run.plan().get("launch") == launch():
+        return resume(run, monitor=monitor)
     run.refuse_if_taken()
     origin = Run(start_from).existing() if start_from is not None else None
     if origin:
@@ -88,29 +94,27 @@ def train(
     if not embedded and Path(out).absolute().is_relative_to(place):
         raise RunError(f"{out} lies inside the pictures' folder, and its grids would count as pictures: choose another")
 
-    monitor = monitor or open_monitor(f"sparring: {run}")
-    with monitor, explaining_memory():
+    with joined() as ranks, told_by(ranks, monitor, f"sparring: {run}") as monitor, explaining_memory():
         survey = data.survey(place)
         chosen, choices = choose(place, given, survey, SIZES.get(size.upper(), 1.0))
         if origin:
             refuse_other_networks(origin, chosen)
         if chosen.tensorboard:
             need_tensorboard()
-        pictures = load_pictures(chosen, monitor)
-        task = TASKS[chosen.task](chosen, pictures)
-        torch.set_num_threads(chosen.threads)
-        match = Match(chosen, pictures, task)
+        match, task, pictures = prepared(chosen, ranks, monitor)
         match.micro_batch.on_shrink = lambda count: monitor.note(shrunk(count), urgent=True)
         if origin:
             match.start_from(origin.load_checkpoint(chosen.device)[0])
         speed = match.rehearse()
         if chosen.minutes is not None:
-            chosen = match.settings = paced(chosen, given, speed, judging_time(match, task))
+            chosen = match.settings = ranks.told(paced(chosen, given, speed, judging_time(match, task)))
         estimate = 60 * chosen.minutes if chosen.minutes is not None else (chosen.images or 0) / speed
-        run.create(chosen, {"plan.json": plan(choices, estimate), "data.json": about(place, pictures)})
+        if ranks.first:
+            run.create(chosen, {"plan.json": plan(choices, estimate), "data.json": about(place, pictures)})
         try:
             monitor.plan([asdict(choice) for choice in choices], estimate)
-            run.event("started", 0, f"{len(pictures):,} pictures, about {duration(estimate)}")
+            if ranks.first:
+                run.event("started", 0, f"{len(pictures):,} pictures, about {duration(estimate)}{among(ranks)}")
             Trainer(match, task, chosen, run, monitor).train()
         finally:
             run.lock.release()
@@ -134,11 +138,14 @@ def resume(
     changed; DataError if they are gone; SettingError if its device is not there.
     """
     run = Run(folder).existing()
-    run.lock_or_refuse()
-    try:
-        settings = run.settings()
+    with (
+        joined() as ranks,
+        told_by(ranks, monitor, f"sparring: {run}") as monitor,
+        explaining_memory(),
+        run.locked() if ranks.first else nullcontext(),
+    ):
+        settings, summary = ranks.told((run.settings(), run.summary()))
         settings = settings.model_copy(update={"device": pick_device(device or settings.device)})
-        summary = run.summary()
         if images is not None or minutes is not None:
             budget = {"images": images, "minutes": minutes, "patience": None}
             settings = config.complete(settings.model_dump() | budget)
@@ -148,34 +155,36 @@ def resume(
                 f"{run} is finished ({summary.get('message')}); a new budget counts from the beginning: "
                 f"`sparring resume {run} {larger}`"
             )
-        monitor = monitor or open_monitor(f"sparring: {run}")
-        with monitor, explaining_memory():
-            pictures = load_pictures(settings, monitor)
-            known = run.data()
-            if (known.get("fingerprint"), known.get("pictures")) != (pictures.fingerprint, len(pictures)):
-                raise RunError(
-                    f"{settings.data} is not what {run} was trained on: its pictures have changed "
-                    f"({known.get('pictures')} then, {len(pictures)} now); a new run with these weights: "
-                    f"sparring train {settings.data} --out NEW --from {run}"
-                )
-            task = TASKS[settings.task](settings, pictures)
-            torch.set_num_threads(settings.threads)
-            match = Match(settings, pictures, task)
-            match.restore(*run.load_checkpoint(settings.device))
-            if match.progress >= 1 and summary.get("state") == "finished":
-                raise RunError(
-                    f"{run} has seen {match.state.images:,} images in {duration(match.state.seconds)} already, "
-                    "and a budget is counted from the beginning: give a larger one"
-                )
-            run.forget_after(match.state.images)
-            if settings != run.settings():
-                run.write_settings(settings)
-            run.event("resumed", match.state.images, f"from step {match.state.step:,}")
-            monitor.note(f"{run}: going on from {match.state.images:,} images")
-            Trainer(match, task, settings, run, monitor).train()
-    finally:
-        run.lock.release()
+        match, task, pictures = prepared(settings, ranks, monitor)
+        known = run.data()
+        if (known.get("fingerprint"), known.get("pictures")) != (pictures.fingerprint, len(pictures)):
+            raise RunError(
+                f"{settings.data} is not what {run} was trained on: its pictures have changed "
+                f"({known.get('pictures')} then, {len(pictures)} now); a new run with these weights: "
+                f"sparring train {settings.data} --out NEW --from {run}"
+            )
+        match.restore(*run.load_checkpoint(settings.device))
+        if match.progress >= 1 and summary.get("state") == "finished":
+            raise RunError(
+                f"{run} has seen {match.state.images:,} images in {duration(match.state.seconds)} already, "
+                "and a budget is counted from the beginning: give a larger one"
+            )
+        ranks.wait()  # from here on the first writes what the others have just read
+        if ranks.first:
+            take_up(run, match, settings, monitor)
+        Trainer(match, task, settings, run, monitor).train()
     return run
+
+
+def take_up(run: Run, match: Match, settings: Settings, monitor: Monitor) -> None:
+    """Brings the folder back to where the checkpoint is, and tells that the run goes on."""
+    run.forget_after(match.state.images)
+    if settings != run.settings():
+        run.write_settings(settings)
+    run.event("resumed", match.state.images, f"from step {match.state.step:,}{among(match.ranks)}")
+    monitor.note(f"{run}: going on from {match.state.images:,} images{among(match.ranks)}")
+    if match.ranks.count != match.state.ranks:
+        monitor.note(f"trained by {processes(match.state.ranks)} before: the outcome is the same up to rounding")
 
 
 def load(place: str | PathLike[str], device: str = "cpu") -> Model:
@@ -218,6 +227,39 @@ def load_pictures(settings: Settings, monitor: Monitor) -> data.Pictures:
     return pictures.to(settings.device)
 
 
+def prepared(settings: Settings, ranks: Ranks, monitor: Monitor) -> tuple[Match, Task, data.Pictures]:
+    """The match, its task and the pictures, on the device and with the threads of the settings.
+
+    Raises: SettingError if the settings do not go with so many processes.
+    """
+    if ranks.count > 1 and ":" in settings.device:
+        raise SettingError(
+            f"device={settings.device}: with several processes each takes a GPU of its own; leave it out"
+        )
+    with ranks.one_a_host_first():
+        pictures = load_pictures(settings, monitor)
+    task = TASKS[settings.task](settings, pictures, ranks)
+    torch.set_num_threads(settings.threads)
+    return Match(settings, pictures, task, ranks), task, pictures
+
+
+@contextmanager
+def told_by(ranks: Ranks, monitor: Monitor | None, title: str) -> Iterator[Monitor]:
+    """The monitor in use: the one given or one that suits the terminal, on the first rank; the others are quiet."""
+    with (monitor or open_monitor(title)) if ranks.first else QuietMonitor() as used:
+        yield used
+
+
+def processes(count: int) -> str:
+    """`1 process`, `2 processes`."""
+    return f"{count} process" if count == 1 else f"{count} processes"
+
+
+def among(ranks: Ranks) -> str:
+    """The end of a sentence on a run of several processes."""
+    return "" if ranks.count == 1 else f", by {processes(ranks.count)}"
+
+
 def judging_time(match: Match, task: Task) -> float:
     """Seconds that an evaluation takes, once the training pictures' features are there; 0 if there can be none."""
     try:
@@ -247,7 +289,11 @@ def paced(settings: Settings, given: Mapping[str, Any], speed: float, judging: f
 
 def plan(choices: list[Choice], estimate: float) -> dict[str, Any]:
     """What was chosen and why, and the seconds it should take, for `plan.json`."""
-    return {"choices": [asdict(choice) for choice in choices], "estimate_seconds": round(estimate, 1)}
+    return {
+        "choices": [asdict(choice) for choice in choices],
+        "estimate_seconds": round(estimate, 1),
+        "launch": launch(),
+    }
 
 
 def about(place: str, pictures: data.Pictures) -> dict[str, Any]:

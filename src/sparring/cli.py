@@ -5,6 +5,7 @@ Exit status: 0 done; 2 something the user can put right, said in a sentence; 130
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -376,16 +377,23 @@ def reporting(output: str | None) -> Iterator[None]:
             raise RunError(f"{output}: there is no such folder to write to")
         yield
     except SparringError as error:
-        tell(f"sparring: {error}")
+        # What is wrong on one of many hosts is said by the process there.
+        who = "sparring" if is_first() else f"sparring, process {os.environ['RANK']}"
+        sys.stderr.write(f"{who}: {error}\n")
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         tell("sparring: stopped")
         raise typer.Exit(130) from None
 
 
+def is_first() -> bool:
+    """Whether this process is the one of its `torchrun` that speaks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def emit(value: Any, output: str | None) -> None:
     """Writes the outcome as JSON where it was asked for."""
-    if output is None:
+    if output is None or not is_first():
         return
     text = json.dumps(value, indent=2, allow_nan=False) + "\n"
     if output == "-":
@@ -399,11 +407,15 @@ def emit(value: Any, output: str | None) -> None:
 
 def tell(text: str) -> None:
     """One line for people."""
+    if not is_first():
+        return
     sys.stderr.write(text + "\n")
 
 
 def show(content: Any) -> None:
     """Something for people that rich draws."""
+    if not is_first():
+        return
     from rich.console import Console
 
     Console(stderr=True).print(content)

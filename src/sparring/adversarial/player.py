@@ -1,6 +1,6 @@
 """A player: a module, its optimiser, and how it descends a loss on a batch that may not fit the memory at once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -13,6 +13,10 @@ from sparring.randomness import Random
 
 Loss = Callable[[Any, Random], tuple[Tensor, dict[str, Tensor]]]
 """The loss on a part of the batch and its random numbers: a mean over the part, and named scalars."""
+
+
+Mean = Callable[[Sequence[Tensor]], None]
+"""Brings tensors to their mean over all processes that train together, in place."""
 
 
 class Sliceable(Protocol):
@@ -48,6 +52,7 @@ class Player:
     module: nn.Module
     optimizer: torch.optim.Optimizer
     micro_batch: MicroBatch
+    mean: Mean = lambda tensors: None
 
     def descend(self, loss: Loss, batch: Sliceable, random: Random) -> dict[str, Tensor]:
         """One update on the mean of `loss` over the batch, in as many micro-batches as the memory asks for.
@@ -68,6 +73,8 @@ class Player:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             self.micro_batch.shrink(size)
+        gradients = [parameter.grad for parameter in self.module.parameters() if parameter.grad is not None]
+        self.mean([*gradients, *terms.values()])
         self.optimizer.step()
         return terms
 

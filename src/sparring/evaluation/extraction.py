@@ -15,10 +15,11 @@ from torch import Tensor
 
 from sparring.data import cache
 from sparring.data.sources import Progress
-from sparring.evaluation.galleries import Gallery, chunks
+from sparring.evaluation.galleries import CHUNK, Gallery
 from sparring.networks.features import Card, FeatureNetwork
 from sparring.networks.pixels import SIDE
 from sparring.networks.resizing import fit
+from sparring.ranks import ALONE, Ranks
 
 VERSION = 1
 """Of the way that pictures are brought to a network: kept features of another one are not used."""
@@ -67,17 +68,29 @@ def without_tf32() -> Iterator[None]:
 @torch.inference_mode()
 @without_tf32()
 def features_of(
-    gallery: Gallery, network: FeatureNetwork, device: str = "cpu", progress: Progress | None = None, stage: str = ""
+    gallery: Gallery,
+    network: FeatureNetwork,
+    device: str = "cpu",
+    progress: Progress | None = None,
+    stage: str = "",
+    ranks: Ranks = ALONE,
 ) -> Tensor:
-    """The pooled features of all pictures, float32 (N, D) on the CPU."""
-    taken, done = [], 0
-    for images in chunks(gallery):
-        for piece in _pieces(images, network.card):
-            taken.append(network.pooled(prepare(piece.to(device), network.card)).float().cpu())
-        done += len(images)
+    """The pooled features of all pictures, float32 (N, D) on the CPU.
+
+    Ranks take chunks in turn, and all get everything: the same numbers as one alone, which goes by the same chunks.
+    """
+    mine: list[Tensor] = []
+    for start in range(ranks.rank * CHUNK, len(gallery), ranks.count * CHUNK):
+        stop = min(start + CHUNK, len(gallery))
+        pieces = _pieces(gallery.part(start, stop), network.card)
+        mine.append(
+            torch.cat([network.pooled(prepare(piece.to(device), network.card)).float().cpu() for piece in pieces])
+        )
         if progress:
-            progress(stage, done, len(gallery))
-    return torch.cat(taken)
+            progress(stage, stop, len(gallery))
+    everyone = ranks.gathered(mine)
+    chunks = -(-len(gallery) // CHUNK)
+    return torch.cat([everyone[number % ranks.count][number // ranks.count] for number in range(chunks)])
 
 
 def remembered_features(

@@ -24,6 +24,7 @@ from sparring.mosaic import nearest_grid
 from sparring.networks import FAMILIES, projected
 from sparring.networks.features import SPACES, Card, FeatureNetwork, open_features
 from sparring.randomness import Random, key
+from sparring.ranks import ALONE, Ranks
 from sparring.tasks.sample import Sample, View
 
 FORWARD = 32
@@ -177,12 +178,13 @@ def to_bytes(images: Tensor) -> Tensor:
 class Generate:
     """The task of making pictures like those of a set."""
 
-    def __init__(self, settings: Settings, data: Pictures) -> None:
+    def __init__(self, settings: Settings, data: Pictures, ranks: Ranks = ALONE) -> None:
         shares: tuple[float, ...] = ()
         if data.labels is not None:
             shares = tuple((torch.bincount(data.labels, minlength=len(data.classes)) / len(data)).tolist())
         self.settings = settings
         self.data = data
+        self.ranks = ranks
         self.features: FeatureNetwork = open_features(settings.quality_features, settings.device)
         self.seen_through = discriminator_features(settings)
         self.blueprint = Blueprint(
@@ -265,7 +267,8 @@ class Generate:
         about: dict[str, Any] = {"kind": "generator", "name": "in training", "count": count, "seed": JUDGED_SEED}
         if self.blueprint.discriminator_features:
             about["discriminator_features"] = self.blueprint.discriminator_features
-        made = Evidence("generated", about, gallery, features=features_of(gallery, self.features, device), made=True)
+        features = features_of(gallery, self.features, device, ranks=self.ranks)
+        made = Evidence("generated", about, gallery, features=features, made=True)
         comparison = Comparison(self.training_set, made, self.features, most=count, device=device)
         names = dict.fromkeys([self.settings.quality_metric, *JUDGED])
         channels, height, width = self.data.shape
@@ -284,7 +287,8 @@ class Generate:
         }
         if len(gallery) < len(self.data):
             about["of"] = len(self.data)
-        features = remembered_features(gallery, self.data.fingerprint, self.features, self.settings.device)
+        with self.ranks.one_a_host_first():
+            features = remembered_features(gallery, self.data.fingerprint, self.features, self.settings.device)
         return Evidence("real", about, gallery, self.data.fingerprint, features)
 
     def describe(self) -> dict[str, Any]:

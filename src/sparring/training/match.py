@@ -23,6 +23,7 @@ from sparring.data import Pictures
 from sparring.data.order import indices
 from sparring.errors import RunError
 from sparring.randomness import Random, key
+from sparring.ranks import ALONE, Ranks
 from sparring.tasks import Task
 from sparring.training.schedule import cosine
 
@@ -41,6 +42,7 @@ class State:
     seconds: float = 0.0
     attempt: int = 0
     micro_batch: int = 0
+    ranks: int = 1
     augment: dict[str, float] = field(default_factory=dict)
     quality: dict[str, Any] | None = None
     best: float | None = None
@@ -50,16 +52,21 @@ class State:
 
 
 class Match:
-    """Two players and the state of their game; `play` is one step of it."""
+    """Two players and the state of their game; `play` is one step of it, in which each rank has its part of the batch.
 
-    def __init__(self, settings: Settings, data: Pictures, task: Task) -> None:
+    Raises: SettingError if the batch cannot be shared out evenly.
+    """
+
+    def __init__(self, settings: Settings, data: Pictures, task: Task, ranks: Ranks = ALONE) -> None:
         self.settings = settings
         self.data = data
+        self.ranks = ranks
+        self.part = ranks.part(settings.batch)
         self.device = torch.device(settings.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(key(settings.seed, "weights"))
             generator, discriminator = (player.to(self.device) for player in task.players())
-        self.micro_batch = MicroBatch(min(settings.micro_batch, settings.batch))
+        self.micro_batch = MicroBatch(min(settings.micro_batch, self.part))
         self.average = copy.deepcopy(generator).requires_grad_(False)
         self.generator = self._player(generator)
         self.discriminator = self._player(discriminator)
@@ -76,7 +83,7 @@ class Match:
     def _player(self, module: nn.Module) -> Player:
         learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
         adam = torch.optim.Adam(learning, lr=self.settings.learning_rate, fused=self.device.type != "mps")
-        return Player(module, adam, self.micro_batch)
+        return Player(module, adam, self.micro_batch, self.ranks.mean)
 
     @property
     def progress(self) -> float:
@@ -110,8 +117,9 @@ class Match:
             penalty_strength=now["penalty_strength"] * settings.penalty_interval,
             augment_p=now["augment_p"],
         )
-        batch = self.data.batch(indices(len(self.data), settings.seed, state.images, settings.batch))
-        random = Random(settings.seed, state.step, settings.batch, attempt=state.attempt, device=self.device)
+        start = self.ranks.rank * self.part
+        batch = self.data.batch(indices(len(self.data), settings.seed, state.images + start, self.part))
+        random = Random(settings.seed, state.step, self.part, start, state.attempt, device=self.device)
         terms = step(game, self.generator, self.discriminator, batch, random)
         state.step += 1
         state.images += settings.batch
@@ -157,7 +165,11 @@ class Match:
 
     def snapshot(self) -> dict[str, Any]:
         """The state beside the tensors, as JSON values."""
-        return asdict(replace(self.state, micro_batch=self.micro_batch.size, augment=self.controller.state()))
+        return asdict(
+            replace(
+                self.state, micro_batch=self.micro_batch.size, ranks=self.ranks.count, augment=self.controller.state()
+            )
+        )
 
     def restore(self, groups: Groups, state: Mapping[str, Any]) -> None:
         """Goes on from a checkpoint.
@@ -168,7 +180,7 @@ class Match:
         load_optimizer_tensors(self.generator, groups["generator-optimizer"])
         load_optimizer_tensors(self.discriminator, groups["discriminator-optimizer"])
         self.state = State(**{name: value for name, value in state.items() if name in State.__dataclass_fields__})
-        self.micro_batch.size = self.state.micro_batch
+        self.micro_batch.size = min(self.state.micro_batch, self.part)
         self.controller.restore(self.state.augment)
 
     def start_from(self, groups: Groups) -> None:

@@ -10,7 +10,8 @@ import platform
 import shutil
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
 from os import PathLike
@@ -94,6 +95,15 @@ class Run:
                 owner = self.read_summary().get("pid", "unknown")
                 raise RunError(f"{self} is being trained by process {owner}") from None
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """While this process trains the run. Raises as `lock_or_refuse`."""
+        self.lock_or_refuse()
+        try:
+            yield
+        finally:
+            self.lock.release()
+
     def write_settings(self, settings: Settings) -> None:
         """Replaces the settings.
 
@@ -117,6 +127,14 @@ class Run:
         Raises: SettingError.
         """
         return config.load(self.config)
+
+    def plan(self) -> dict[str, Any]:
+        """What `plan.json` holds: choices, estimate_seconds, launch.
+
+        Raises: RunError if it cannot be read.
+        """
+        found: dict[str, Any] = read_json(self.folder / "plan.json")
+        return found
 
     def data(self) -> dict[str, Any]:
         """What `data.json` holds: name, source, pictures, shape, classes, fingerprint, skipped.

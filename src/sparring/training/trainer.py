@@ -11,9 +11,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import wraps
 from pathlib import Path
 from types import FrameType
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -32,6 +33,8 @@ LOG_SECONDS = 2.0
 REPORT_SECONDS = 30.0
 LARGEST_SHARE = 0.02
 KEPT = 2
+
+Written = Callable[..., None]
 
 Ending = Literal["finished", "interrupted", "stopped by the guard", "failed"]
 
@@ -62,8 +65,22 @@ class Clock:
         self.took = self.last - before
 
 
+def by_the_first(write: Written) -> Written:
+    """Leaves it to the first of the ranks: the others are in the same state and would write the same."""
+
+    @wraps(write)
+    def done(trainer: "Trainer", *arguments: Any) -> None:
+        if trainer.ranks.first:
+            write(trainer, *arguments)
+
+    return done
+
+
 class Trainer:
-    """Plays a match to its end and keeps the run folder."""
+    """Plays a match to its end and keeps the run folder.
+
+    With several ranks each has a trainer, and all decide alike: what they decide by is the same everywhere, or agreed.
+    """
 
     def __init__(self, match: Match, task: Task, settings: Settings, run: Run, monitor: Monitor) -> None:
         self.match = match
@@ -71,7 +88,8 @@ class Trainer:
         self.settings = settings
         self.run = run
         self.monitor = monitor
-        self.board = open_board(run.tensorboard if settings.tensorboard else None)
+        self.ranks = match.ranks
+        self.board = open_board(run.tensorboard if settings.tensorboard and self.ranks.first else None)
         self.sums: dict[str, Tensor] = {}
         self.counts: Counter[str] = Counter()
         self.logged = (match.state.images, match.state.seconds)
@@ -94,12 +112,7 @@ class Trainer:
                 stopped = isinstance(error, KeyboardInterrupt)
                 self._summarise("interrupted" if stopped else "failed", str(error) or type(error).__name__)
             raise
-        if ending == "finished":
-            for name, picture in self.task.illustrations(self.match.average).items():
-                self.run.save_picture(picture, self.run.samples / f"{name}.png")
-        self._summarise(ending, message)
-        self.run.event(ending, self.match.state.images, message)
-        self._report()
+        self._conclude(ending, message)
         return ending
 
     def _play(self, interrupted: Callable[[], bool]) -> tuple[Ending, str]:
@@ -107,15 +120,15 @@ class Trainer:
         begun = time.perf_counter() - state.seconds
 
         def clock() -> float:
-            return time.perf_counter() - begun
+            return self.ranks.largest(time.perf_counter() - begun)[0]
 
         logs, previews, saves, reports = (
             Clock(every, state.seconds)
             for every in (LOG_SECONDS, settings.preview_seconds, settings.save_seconds, REPORT_SECONDS)
         )
-        if not self.run.steps():
+        if self.ranks.told(not self.run.steps()):
             saves.run(self._save, clock)  # a run that is killed at once can be resumed as well
-        while (ending := self._ending(interrupted())) is None:
+        while (ending := self._ending(any(self.ranks.largest(interrupted())))) is None:
             self._add(match.play())
             state.seconds = clock()
             evaluate, checkpoint = self._passed(settings.evaluate_every), self._passed(settings.checkpoint_every)
@@ -181,9 +194,7 @@ class Trainer:
             **self.match.schedule(),
         }
         self.sums, self.counts, self.logged = {}, Counter(), (state.images, state.seconds)
-        self.run.append("metrics.jsonl", {k: v if math.isfinite(v) else None for k, v in self.measured.items()})
-        self.board.scalars(self.measured, state.images)
-        self.monitor.update(self.measured, min(self.match.progress, 1.0), self._seconds_left())
+        self._note({k: v if math.isfinite(v) else None for k, v in self.measured.items()}, self.measured)
         self._summarise("running", "")
 
     def _is_sound(self) -> bool:
@@ -210,42 +221,63 @@ class Trainer:
             self._keep_generator()
             return
         quality = judged.to_json()
-        line = {"images": state.images, "seconds": round(state.seconds, 3), "quality": quality["metrics"]}
-        self.run.append("metrics.jsonl", line)
-        self.board.scalars({f"quality/{name}": result.value for name, result in judged.metrics.items()}, state.images)
-        self.monitor.update(line, min(self.match.progress, 1.0), self._seconds_left())
+        self._note(
+            {"images": state.images, "seconds": round(state.seconds, 3), "quality": quality["metrics"]},
+            {f"quality/{name}": result.value for name, result in judged.metrics.items()},
+        )
         metric = self.settings.quality_metric
-        if improves(metric, judged.value(metric), state.best):
+        value = self.ranks.told(judged.value(metric))  # other machines may round otherwise
+        if improves(metric, value, state.best):
             state.improved_images = state.images
         # Of equals, above all of zeros at the start, the newest is the best.
-        if state.best is None or not improves(metric, state.best, judged.value(metric)):
-            state.best = judged.value(metric)
+        if state.best is None or not improves(metric, state.best, value):
+            state.best = value
             state.quality = {**quality, "metric": metric, "images": state.images}
             self._keep_generator()
 
     # What is written
 
+    @by_the_first
+    def _note(self, line: dict[str, Any], scalars: dict[str, float]) -> None:
+        self.run.append("metrics.jsonl", line)
+        self.board.scalars(scalars, self.match.state.images)
+        self.monitor.update(line, min(self.match.progress, 1.0), self._seconds_left())
+
+    @by_the_first
+    def _conclude(self, ending: Ending, message: str) -> None:
+        if ending == "finished":
+            for name, picture in self.task.illustrations(self.match.average).items():
+                self.run.save_picture(picture, self.run.samples / f"{name}.png")
+        self._summarise(ending, message)
+        self.run.event(ending, self.match.state.images, message)
+        self._report()
+
+    @by_the_first
     def _keep_generator(self) -> None:
         self.run.save_generator(self.match.average, self.task.describe())
 
+    @by_the_first
     def _save(self) -> None:
         if self.match.state.quality is None:
             self._keep_generator()
         self.run.save_checkpoint(self.match.state.step, self.match.tensors(), self.match.snapshot())
         self.run.keep_checkpoints({*self.match.state.kept, self.match.state.step})
 
+    @by_the_first
     def _report(self) -> None:
         report.write(self.run.folder)
 
     def _preview(self) -> None:
         self._write_grid(self.run.samples / "latest.png")
 
+    @by_the_first
     def _write_grid(self, path: Path) -> None:
         pictures = self.task.preview(self.match.average)
         self.run.save_picture(grid(pictures), path)
         self.board.grid(pictures, self.match.state.images)
         self.monitor.preview(path)
 
+    @by_the_first
     def _summarise(self, state: str, message: str) -> None:
         now = self.match.state
         self.run.write_summary(
@@ -261,7 +293,8 @@ class Trainer:
 
     def _tell_shrunk(self, size: int) -> None:
         self.monitor.note(shrunk(size), urgent=True)
-        self.run.event("out of memory", self.match.state.images, shrunk(size))
+        if self.ranks.first:
+            self.run.event("out of memory", self.match.state.images, shrunk(size))
 
 
 def shrunk(size: int) -> str:

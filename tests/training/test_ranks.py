@@ -1,0 +1,171 @@
+"""Several processes that train together, started by the real torchrun, against one that trains alone."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.test_config import VALUES
+
+from sparring import config, data
+from sparring.errors import RunError, SettingError
+from sparring.ranks import ALONE, Ranks, lost_ranks
+from sparring.tasks.generate import Generate
+from sparring.training.match import Match
+
+ROOT = Path(__file__).parents[2]
+STEPS = 6
+GAMES: dict[str, dict[str, Any]] = {
+    "exact": {"augment": "ada", "augment_images": 400, "labels": True, "mirror": True},
+    "differences": {"penalty_method": "finite-difference", "micro_batch": 8, "batch": 40},
+    "spectral": {"network": "dcgan", "spectral_norm": True, "objective": "hinge", "augment": "diffaugment"},
+    "seen-through": {
+        **{"network": "skip", "discriminator_features": "lite0", "discriminator_size": 32, "resolution": (16, 16)},
+        **{"channels": 3, "width": 8, "batch": 8, "penalty": "none", "augment": "diffaugment"},
+    },
+}
+COMMAND = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+
+def outcome(settings: dict[str, Any], ranks: Ranks = ALONE) -> dict[str, torch.Tensor]:
+    """The gradients of the first step, and after some more the averaged generator, the augmentation and a judgement."""
+    complete = config.complete(VALUES | settings)
+    pictures = data.load("digits", resolution=complete.resolution, channels=complete.channels, labels=complete.labels)
+    task = Generate(complete, pictures, ranks)
+    match = Match(complete, pictures, task, ranks)
+    match.controller.p = 0.5
+    found = {f"term {name}": value.detach().clone() for name, value in match.play().items()}
+    for player in ("generator", "discriminator"):
+        for name, parameter in getattr(match, player).module.named_parameters():
+            if parameter.grad is not None:
+                found[f"gradient {player} {name}"] = parameter.grad.contiguous().clone()
+    for _ in range(STEPS - 1):
+        match.play()
+    found |= {f"average {name}": value.contiguous().clone() for name, value in match.average.state_dict().items()}
+    found["augment p"] = torch.tensor(match.schedule()["augment_p"], dtype=torch.float64)
+    judged = task.judge(match.average)
+    return found | {f"quality {name}": torch.tensor(result.value) for name, result in judged.metrics.items()}
+
+
+def flat(found: dict[str, torch.Tensor], kind: str) -> torch.Tensor:
+    """All of a kind in one vector, for a gradient that should vanish is a rounding error, small beside the others."""
+    return torch.cat([value.double().flatten() for name, value in sorted(found.items()) if name.startswith(kind)])
+
+
+def torchrun(*arguments: object, status: int = 0, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([*COMMAND, *options, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == status, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ranks")
+    torchrun("-m", "tests.training.ranks_play", folder)
+    return folder
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_two_ranks_give_the_gradients_average_and_augmentation_of_one(played: Path, game: str) -> None:
+    alone = outcome(GAMES[game])
+    first, second = (load_file(played / f"{game}-{rank}.safetensors") for rank in range(2))
+    assert first.keys() == second.keys() == alone.keys()
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
+    for kind in ("term", "gradient generator", "gradient discriminator", "average", "augment p"):
+        one, two = (flat(found, kind) for found in (alone, first))
+        assert (one - two).norm() <= 1e-3 * one.norm(), kind
+    if game == "exact":
+        assert alone["augment p"] not in (0, 0.5, 1)
+
+
+def test_an_evaluation_that_is_spread_gives_the_same_number(played: Path) -> None:
+    """The generators differ in the last digits, so these are compared by what two ranks make of the very same one."""
+    alone = outcome(GAMES["spectral"])
+    together = load_file(played / "spectral-0.safetensors")
+    names = [name for name in alone if name.startswith("quality")]
+    assert len(names) >= 5
+    for name in names:
+        torch.testing.assert_close(together[name], alone[name], rtol=1e-2, atol=1e-2, msg=name)
+
+
+SMALL = [
+    "width=32",
+    "depth=1",
+    "z_dim=8",
+    "batch=32",
+    "quality_samples=64",
+    "evaluate_every=640",
+    "checkpoint_every=640",
+]
+
+
+def assignments(*more: str) -> list[str]:
+    return [word for assignment in (*SMALL, *more) for word in ("--set", assignment)]
+
+
+def test_only_one_process_writes_and_speaks_and_another_number_of_them_goes_on(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    done = torchrun(
+        *("-m", "sparring", "train", "digits", "--out", run, "--images", 1280, "--json", "-"), *assignments()
+    )
+    assert json.loads(done.stdout)["state"] == "finished"
+    assert done.stderr.count("network = ") == 1
+    assert len((run / "metrics.jsonl").read_text().splitlines()) == len(
+        set((run / "metrics.jsonl").read_text().splitlines())
+    )
+    resumed = subprocess.run(
+        [sys.executable, "-m", "sparring", "resume", run, "--images", "1920"], capture_output=True, text=True
+    )
+    assert resumed.returncode == 0, resumed.stderr
+    assert "trained by 2 processes before" in resumed.stderr
+    assert json.loads((run / "summary.json").read_text())["images"] == 1920
+
+
+def test_a_batch_that_cannot_be_shared_out_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    done = torchrun("-m", "sparring", "train", "digits", "--out", tmp_path / "run", "--set", "batch=33", status=1)
+    assert done.stderr.count("sparring: batch=33 cannot be shared out evenly among 2 processes") == 1
+
+
+def test_a_killed_rank_is_restarted_and_nothing_is_lost(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train = ["-m", "sparring", "train", "digits", "--out", run, "--images", 12_800, *assignments("save_seconds=0.1")]
+    process = subprocess.Popen(
+        [*COMMAND, "--max-restarts", "1", *map(str, train)], stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "quality after 1,280" in line:
+            os.kill(json.loads((run / "summary.json").read_text())["pid"], signal.SIGKILL)
+            break
+    rest = process.stderr.read()
+    assert process.wait() == 0, rest
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in events] == ["started", "resumed", "finished"]
+    assert events[1]["images"] >= 640
+    assert events[2]["images"] == 12_800
+    measured = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    judged = [line["images"] for line in measured if "quality" in line]
+    assert judged == list(range(640, 12_801, 640))
+
+
+def test_a_launch_does_not_take_over_the_run_of_another(tmp_path: Path) -> None:
+    train = ("-m", "sparring", "train", "digits", "--out", tmp_path / "run", "--images", 64, *assignments())
+    torchrun(*train)
+    assert "holds a run already" in torchrun(*train, status=1).stderr
+
+
+def test_batches_are_shared_out_evenly_or_not_at_all() -> None:
+    assert Ranks(1, 4).part(64) == 16
+    with pytest.raises(SettingError, match="batch=33"):
+        Ranks(0, 2).part(33)
+
+
+def test_a_lost_rank_is_told_in_a_sentence() -> None:
+    with pytest.raises(RunError, match=r"another process of this run is gone.*Connection closed by peer"), lost_ranks():
+        raise RuntimeError("[gloo/pair.cc:547] Connection closed by peer\nmore of it")
