@@ -14,16 +14,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch._C._distributed_c10d import PrefixStore, Store
-from torch.distributed.rendezvous import rendezvous
 
 from sparring.errors import RunError, SettingError
+
+if TYPE_CHECKING:  # there are builds of torch without it
+    from torch.distributed import ProcessGroup, Store  # type: ignore[attr-defined]
 
 SILENCE = timedelta(minutes=10)
 """How long a rank that went away unseen, with its host, may keep the others waiting."""
@@ -42,8 +43,8 @@ class Ranks:
     rank: int = 0
     count: int = 1
     local_rank: int = 0
-    talk: dist.ProcessGroup | None = None
-    preparation: dist.ProcessGroup | None = None
+    talk: "ProcessGroup | None" = None
+    preparation: "ProcessGroup | None" = None
 
     @property
     def first(self) -> bool:
@@ -98,7 +99,7 @@ class Ranks:
             raise SettingError(f"batch={total} cannot be shared out evenly among {self.count} processes")
         return total // self.count
 
-    def wait(self, group: dist.ProcessGroup | None = None) -> None:
+    def wait(self, group: "ProcessGroup | None" = None) -> None:
         """Until all ranks are here."""
         if self.count > 1:
             with lost_ranks():
@@ -146,8 +147,8 @@ def joined() -> Iterator[Ranks]:
             )
         torch.cuda.set_device(local_rank)
     with lost_ranks():
-        store, _, _ = next(rendezvous("env://", timeout=SILENCE))
-        store = PrefixStore(attempt(store, rank, count), store)
+        store, _, _ = next(dist.rendezvous("env://", timeout=SILENCE))  # type: ignore[attr-defined]
+        store = dist.PrefixStore(attempt(store, rank, count), store)  # type: ignore[attr-defined]
         backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
         dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=SILENCE)
         groups = (dist.new_group(backend="gloo", timeout=timeout) for timeout in (SILENCE, PREPARATION))
@@ -159,7 +160,7 @@ def joined() -> Iterator[Ranks]:
         dist.destroy_process_group()
 
 
-def attempt(store: Store, rank: int, count: int) -> str:
+def attempt(store: "Store", rank: int, count: int) -> str:
     """A name that just these processes have in common, not those that died before them.
 
     torchrun keeps one store through all restarts, and processes that take the addresses of dead ones from it never meet
