@@ -37,10 +37,14 @@ class Recipe:
     gamma: float
     images: int
     z_dim: int = 64
+    penalty_interval: int = 1
 
 
+TINY = Recipe(
+    12, "fast", width=256, depth=3, batch=128, learning_rate=1e-3, gamma=1.0, images=250_000, penalty_interval=2
+)
 CPU_RECIPES = (
-    Recipe(12, "fast", width=256, depth=3, batch=128, learning_rate=1e-3, gamma=1.0, images=300_000),
+    TINY,
     Recipe(24, "fast", width=64, depth=1, batch=64, learning_rate=1e-3, gamma=1.0, images=600_000),
     Recipe(48, "fast", width=32, depth=1, batch=64, learning_rate=1e-3, gamma=1.0, images=400_000),
     Recipe(1024, "fast", width=32, depth=1, batch=32, learning_rate=1e-3, gamma=1.0, images=400_000),
@@ -52,7 +56,7 @@ GPU_PHOTOGRAPHS = (
     Recipe(1024, "skip", width=96, depth=1, batch=64, learning_rate=2e-3, gamma=0.0, images=2_000_000, z_dim=128),
 )
 GPU_RECIPES = (
-    Recipe(12, "fast", width=256, depth=3, batch=128, learning_rate=1e-3, gamma=1.0, images=300_000),
+    TINY,
     Recipe(48, "r3", width=128, depth=2, batch=256, learning_rate=2e-4, gamma=0.05, images=10_000_000),
     Recipe(96, "r3", width=96, depth=2, batch=128, learning_rate=2e-4, gamma=2.0, images=5_000_000),
     Recipe(192, "r3", width=64, depth=2, batch=64, learning_rate=2e-4, gamma=15.0, images=5_000_000),
@@ -159,7 +163,7 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, factor: float) -
     penalty = pick("penalty", "none" if through else "r1+r2")
     pick("penalty_method", "exact")
     pick("penalty_step", 0.01)
-    pick("penalty_interval", 1)
+    pick("penalty_interval", recipe.penalty_interval if penalty == "r1+r2" else 1)
     strength = "" if penalty == "none" else f"gamma of the penalty at {side} pixels; it falls tenfold"
     # Heads of bounded slope need no penalty; who asks for one gets that of networks without such a bound.
     scratch = next(r for r in (CPU_RECIPES if on_cpu else GPU_RECIPES) if side <= r.side)

@@ -1,0 +1,316 @@
+"""How many images a second does one training step take, and how much memory: ours, and as a tutorial would write it?
+
+The plain loop has the very same networks and losses, in float32: DataLoader, Adam as PyTorch makes it, one pass of the
+discriminator for the real and one for the generated pictures, a new batch of these for the generator's update, exact
+penalties by double backward; it does without an averaged generator, which ours has. All arms take turns, a step each;
+the table gives medians and the ratio to the plain loop of the same networks. Each further arm is ours with one thing
+otherwise. Pictures are noise: the content does not change the time.
+
+    python benchmarks/step.py --threads 2
+    python benchmarks/step.py --device cuda --networks r3 --width 128 --depth 2 --batch 256 --json step.json
+
+Peak memory is that of a process of its own for each arm, less what it had before its first step.
+"""
+
+import argparse
+import copy
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+from torch.utils.data import DataLoader, TensorDataset
+
+from sparring import data
+from sparring.adversarial.game import Bout, Bouts
+from sparring.chooser import choose
+from sparring.data.order import indices
+from sparring.networks import FAMILIES, parameters
+from sparring.tasks.generate import Generate, to_floats
+from sparring.tasks.sample import Sample
+from sparring.training.match import Match
+
+PICTURES = 1024
+GAMES: dict[str, dict[str, Any]] = {
+    "dcgan": {"objective": "non-saturating", "penalty": "none", "width": 64, "depth": 1, "beta1": 0.5},
+    "r3": {"objective": "relativistic", "penalty": "r1+r2", "width": 24, "depth": 1},
+}
+
+
+@dataclass
+class Arm:
+    """One way to do it: settings that differ, or something that is done to the match, or around each step."""
+
+    name: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    change: Callable[[Match], None] = lambda match: None
+    around: Callable[[], Any] = nullcontext
+    networks: tuple[str, ...] = ("dcgan", "r3")
+
+
+def unfused(foreach: bool) -> Callable[[Match], None]:
+    def change(match: Match) -> None:
+        for player in (match.generator, match.discriminator):
+            learning = [parameter for parameter in player.module.parameters() if parameter.requires_grad]
+            player.optimizer = torch.optim.Adam(learning, lr=match.settings.learning_rate, foreach=foreach)
+
+    return change
+
+
+def channels_last(match: Match) -> None:
+    for player in (match.generator, match.discriminator):
+        player.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def ungrouped(match: Match) -> None:
+    for player in (match.generator, match.discriminator):
+        for layer in player.module.modules():
+            if isinstance(layer, nn.Conv2d) and 1 < layer.groups < layer.in_channels:
+                layer.groups = 1
+                shape = (layer.out_channels, layer.in_channels, *layer.kernel_size)
+                layer.weight = nn.Parameter(torch.randn(shape, device=layer.weight.device) * 0.01)
+        learning = [parameter for parameter in player.module.parameters() if parameter.requires_grad]
+        player.optimizer = torch.optim.Adam(learning, lr=match.settings.learning_rate, fused=True)
+    match.average = copy.deepcopy(match.generator.module).requires_grad_(False)
+
+
+def compiled(match: Match) -> None:
+    for player in (match.generator, match.discriminator):
+        player.module.compile()
+
+
+def one_at_a_time(bout: Bout, *views: Sample) -> tuple[Tensor, ...]:
+    return tuple(logits for view in views for logits in JUDGE_SEEN(bout, view))
+
+
+def anew(bouts: Bouts, batch: Any, random: Any, *, for_generator: bool) -> Bout:
+    with torch.set_grad_enabled(for_generator):
+        return bouts.make(batch, random)
+
+
+JUDGE_SEEN = Bout.judge_seen
+R3 = ("r3",)
+ARMS = [
+    Arm("ours"),
+    Arm("in float32", {"precision": "fp32"}),
+    Arm("channels last", change=channels_last),
+    Arm("Adam by tensors", change=unfused(foreach=False)),
+    Arm("Adam by foreach", change=unfused(foreach=True)),
+    Arm("D on real and generated apart", around=lambda: mock.patch.object(Bout, "judge_seen", one_at_a_time)),
+    Arm("pictures anew for G", around=lambda: mock.patch.object(Bouts, "__call__", anew)),
+    Arm("finite differences", {"penalty_method": "finite-difference"}, networks=R3),
+    Arm("penalty every 4th step", {"penalty_interval": 4}, networks=R3),
+    Arm("penalty every 16th step", {"penalty_interval": 16}, networks=R3),
+    Arm("no penalty", {"penalty": "none"}, networks=R3),
+    Arm("dense convolutions", change=ungrouped, networks=R3),
+    Arm("half the batch", {"batch": 0.5}),
+    Arm("twice the batch", {"batch": 2}),
+]
+COMPILED = Arm("torch.compile, finite differences", {"penalty_method": "finite-difference"}, change=compiled)
+
+
+class Plain:
+    """The loop of a tutorial."""
+
+    def __init__(self, network: str, given: dict[str, Any], images: Tensor, device: torch.device) -> None:
+        family, sizes = FAMILIES[network], {"width": given["width"], "depth": given["depth"]}
+        shape = (images.shape[1], images.shape[2], images.shape[3])
+        self.device = device
+        self.generator = family.generator(shape, z_dim=64, **sizes).to(device)
+        self.discriminator = family.discriminator(shape, **sizes).to(device)
+        rates: dict[str, Any] = {"lr": 2e-4, "betas": (given.get("beta1", 0.0), 0.99)}
+        self.of_generator = torch.optim.Adam(self.generator.parameters(), **rates)
+        self.of_discriminator = torch.optim.Adam(self.discriminator.parameters(), **rates)
+        self.penalised = given["penalty"] != "none"
+        self.batch = given["batch"]
+        loader = DataLoader(TensorDataset(to_floats(images)), self.batch, shuffle=True, drop_last=True)
+        self.batches = self.endless(loader)
+
+    def endless(self, loader: DataLoader[tuple[Tensor, ...]]) -> Iterator[Tensor]:
+        while True:
+            for (real,) in loader:
+                yield real.to(self.device)
+
+    def play(self) -> None:
+        real = next(self.batches)
+        fake = self.generator(torch.randn(self.batch, 64, device=self.device)).detach()
+        if self.penalised:
+            real, fake = real.requires_grad_(), fake.requires_grad_()
+            on_real, on_fake = self.discriminator(real), self.discriminator(fake)
+            loss = softplus(on_fake - on_real).mean()
+            for logits, pictures in ((on_real, real), (on_fake, fake)):
+                (slope,) = torch.autograd.grad(logits.sum(), pictures, create_graph=True)
+                loss = loss + 0.5 * slope.square().sum((1, 2, 3)).mean()
+        else:
+            loss = softplus(-self.discriminator(real)).mean() + softplus(self.discriminator(fake)).mean()
+        self.of_discriminator.zero_grad()
+        loss.backward()
+        self.of_discriminator.step()
+
+        fake = self.generator(torch.randn(self.batch, 64, device=self.device))
+        if self.penalised:
+            loss = softplus(self.discriminator(real.detach()) - self.discriminator(fake)).mean()
+        else:
+            loss = softplus(-self.discriminator(fake)).mean()
+        self.of_generator.zero_grad()
+        loss.backward()
+        self.of_generator.step()
+
+
+def resident(name: str) -> int:
+    """Bytes of this process in memory, by a name of Linux."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1]) * 1024
+
+
+class Bench:
+    """The pictures, and the arms on them."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.arguments = arguments
+        self.device = torch.device(arguments.device)
+        side = arguments.side
+        self.folder = tempfile.TemporaryDirectory()
+        pixels = np.random.default_rng(0).integers(0, 256, (PICTURES, side, side, 3), np.uint8)
+        self.place = str(Path(self.folder.name) / "noise.npy")
+        np.save(self.place, pixels)
+        self.pictures = data.load(self.place, resolution=(side, side), channels=3).to(self.device)
+
+    def given(self, network: str) -> dict[str, Any]:
+        sizes = {name: value for name in ("width", "depth") if (value := getattr(self.arguments, name)) is not None}
+        return GAMES[network] | {"batch": self.arguments.batch} | sizes
+
+    def plain(self, network: str) -> Plain:
+        torch.manual_seed(0)
+        return Plain(network, self.given(network), self.pictures.images.cpu(), self.device)
+
+    def ours(self, network: str, arm: Arm) -> Match:
+        values = self.given(network) | arm.settings
+        if "batch" in arm.settings:
+            values["batch"] = int(self.arguments.batch * arm.settings["batch"])
+        fixed = {"discriminator_features": "none", "augment": "none", "images": 10**9, "network": network}
+        fixed |= {"resolution": self.pictures.shape[1:], "device": self.arguments.device}
+        settings, _ = choose(self.place, fixed | values, data.survey(self.place), 1.0)
+        match = Match(settings, self.pictures, Generate(settings, self.pictures))
+        arm.change(match)
+        return match
+
+    def seconds(self, play: Callable[[], Any], steps: int) -> float:
+        """Of one step, on average of some."""
+        before = time.perf_counter()
+        for _ in range(steps):
+            play()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        return (time.perf_counter() - before) / steps
+
+    def memory(self, play: Callable[[], Any]) -> float:
+        """MiB that some steps take at most, beyond what there was before."""
+        if self.device.type == "cuda":
+            before = torch.cuda.memory_allocated()
+            torch.cuda.reset_peak_memory_stats()
+        else:
+            before = resident("VmRSS")
+            Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+        for _ in range(3):
+            play()
+        after = torch.cuda.max_memory_allocated() if self.device.type == "cuda" else resident("VmHWM")
+        return (after - before) / 2**20
+
+    def rows(self, network: str) -> list[dict[str, Any]]:
+        """A row for each arm: name, parameters, images per second, ratio to the plain loop, MiB."""
+        arms = [arm for arm in ARMS if network in arm.networks] + [COMPILED] * self.arguments.compile
+        matches = {arm.name: (self.ours(network, arm), arm) for arm in arms}
+        plain = self.plain(network)
+        times: dict[str, list[float]] = {"plain": [], **{name: [] for name in matches}}
+        for _ in range(self.arguments.rounds + 1):
+            times["plain"].append(self.seconds(plain.play, 1))
+            for name, (match, arm) in matches.items():
+                with arm.around():
+                    times[name].append(self.seconds(match.play, match.settings.penalty_interval))
+        batches = {"plain": plain.batch} | {name: match.settings.batch for name, (match, _) in matches.items()}
+        speeds = {name: batches[name] / statistics.median(taken[1:]) for name, taken in times.items()}
+        sizes = {"plain": plain.generator} | {name: match.average for name, (match, _) in matches.items()}
+        return [
+            {
+                "network": network,
+                "arm": name,
+                "parameters": parameters(sizes[name]),
+                "images_per_second": round(speed, 1),
+                "ratio": round(speed / speeds["plain"], 2),
+                "mib": self.memory_of(network, name),
+            }
+            for name, speed in speeds.items()
+        ]
+
+    def share_of_data(self, network: str) -> float:
+        """Which share of one of our steps goes by until its batch is there."""
+        match = self.ours(network, ARMS[0])
+        draw = partial(indices, len(self.pictures), 0, count=match.settings.batch)
+        drawn = [self.seconds(lambda i=i: self.pictures.batch(draw(i * match.settings.batch)), 1) for i in range(50)]
+        steps = [self.seconds(match.play, 1) for _ in range(4)]
+        return statistics.median(drawn) / statistics.median(steps)
+
+    def memory_of(self, network: str, arm: str) -> float:
+        command = [sys.executable, __file__, *sys.argv[1:], "--memory-of", f"{network}/{arm}"]
+        return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def main() -> None:
+    """Reads the arguments, measures, and prints tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", nargs="+", choices=list(GAMES), default=list(GAMES))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--side", type=int, default=32, help="pixels of a picture's side")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--width", type=int, help="of the networks; by default 64 for dcgan, 24 for r3")
+    parser.add_argument("--depth", type=int)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument(
+        "--compile", action="store_true", help="an arm with torch.compile, which takes minutes at first"
+    )
+    parser.add_argument("--json", metavar="PATH|-", help="also write the rows as JSON")
+    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    bench = Bench(arguments)
+    if arguments.memory_of:
+        network, _, name = arguments.memory_of.partition("/")
+        arm = next((arm for arm in [*ARMS, COMPILED] if arm.name == name), None)
+        with ExitStack() as around:
+            player = bench.plain(network) if arm is None else bench.ours(network, arm)
+            if arm is not None:
+                around.enter_context(arm.around())
+            sys.stdout.write(f"{bench.memory(player.play):.0f}\n")
+        return
+    rows = [row for network in arguments.networks for row in bench.rows(network)]
+    if arguments.json:
+        text = json.dumps({"device": arguments.device, "threads": arguments.threads, "rows": rows}, indent=2) + "\n"
+        sys.stdout.write(text) if arguments.json == "-" else Path(arguments.json).write_text(text)
+    if arguments.json != "-":
+        print(f"{'network':8} {'arm':36} {'parameters':>10} {'images/s':>9} {'ratio':>6} {'MiB':>6}")
+        for row in rows:
+            print(
+                f"{row['network']:8} {row['arm']:36} {row['parameters']:10} {row['images_per_second']:9} "
+                f"{row['ratio']:6} {row['mib']:6.0f}"
+            )
+        for network in arguments.networks:
+            print(f"{network}: {bench.share_of_data(network):.2%} of a step of ours is waiting for data")
+
+
+if __name__ == "__main__":
+    main()
