@@ -39,7 +39,7 @@ from sparring.adversarial.game import Bout, Bouts
 from sparring.chooser import choose
 from sparring.data.order import indices
 from sparring.networks import FAMILIES, parameters
-from sparring.tasks.generate import Generate, to_floats
+from sparring.tasks.generate import Generate
 from sparring.tasks.sample import Sample
 from sparring.training.match import Match
 
@@ -136,7 +136,7 @@ class Plain:
         self.of_discriminator = torch.optim.Adam(self.discriminator.parameters(), **rates)
         self.penalised = given["penalty"] != "none"
         self.batch = given["batch"]
-        loader = DataLoader(TensorDataset(to_floats(images)), self.batch, shuffle=True, drop_last=True)
+        loader = DataLoader(TensorDataset(data.to_floats(images)), self.batch, shuffle=True, drop_last=True)
         self.batches = self.endless(loader)
 
     def endless(self, loader: DataLoader[tuple[Tensor, ...]]) -> Iterator[Tensor]:

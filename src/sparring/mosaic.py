@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from sparring.data import to_floats
 from sparring.metrics.manifold import neighbours
 from sparring.networks.pixels import Pixels
 
@@ -105,7 +106,7 @@ def _nearest_pictures(samples: Tensor, training: Tensor, count: int) -> Tensor:
 
 
 def _pixels(images: Tensor) -> Tensor:
-    return Pixels().pooled(images.float() / 127.5 - 1)
+    return Pixels().pooled(to_floats(images))
 
 
 def _fit(number: int, side: int, padding: int) -> int:

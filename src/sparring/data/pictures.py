@@ -12,6 +12,11 @@ from sparring.data.sources import Skipped
 CPU = torch.device("cpu")
 
 
+def to_floats(images: Tensor) -> Tensor:
+    """Pictures of bytes as floats in [-1, 1]."""
+    return images.float() / 127.5 - 1
+
+
 @dataclass(frozen=True)
 class Batch:
     """Some pictures on the training device: `images` uint8 (N, C, H, W), `labels` int64 (N,) or None."""

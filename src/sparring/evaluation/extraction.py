@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from sparring.data import cache
+from sparring.data import cache, to_floats
 from sparring.data.sources import Progress
 from sparring.evaluation.galleries import CHUNK, Gallery
 from sparring.networks.features import Card, FeatureNetwork
@@ -41,7 +41,7 @@ def prepare(images: Tensor, card: Card) -> Tensor:
 
     They are resized as the card says, once, as floats.
     """
-    pictures = images.float() / 127.5 - 1
+    pictures = to_floats(images)
     return fit(as_rgb(pictures) if card.channels == "RGB" else pictures, card)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from sparring.data import to_floats
 from sparring.data.decode import Form
 from sparring.errors import MetricError
 from sparring.evaluation.catalogue import COUNT, METRICS, NEEDS, NEIGHBOURS, Needs
@@ -229,7 +230,7 @@ class Comparison:
 
     def _mean_of_pairs(self, gallery: Gallery, likeness: Callable[[Tensor, Tensor], Tensor]) -> Estimate:
         count = max(LEAST_PAIRS, min(PAIRS, PAIRS * PAIRED_PIXELS // math.prod(gallery.shape[1:])))
-        pictures = take(gallery, spread(len(gallery), 2 * count)).float() / 127.5 - 1
+        pictures = to_floats(take(gallery, spread(len(gallery), 2 * count)))
         return mean_of_pairs(as_rgb(pictures) if pictures.shape[1] == 4 else pictures, likeness, self.seed, count)
 
 

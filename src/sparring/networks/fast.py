@@ -26,6 +26,7 @@ from sparring.networks.layers import (
     draw_weights,
     full_precision,
     halvings,
+    widths,
 )
 from sparring.networks.spectral import normalise
 
@@ -195,6 +196,6 @@ def levels(shape: Shape, width: int, depth: int, **sizes: int) -> list[Grid]:
         while max(picture_height, picture_width) > FINEST * patch:
             patch *= 2
         places = [*halvings(-(-picture_height // patch), -(-picture_width // patch)), (1, 1)]
-    most = max(width, MOST_CHANNELS)
-    grids = [Grid(min(width * 2**level, most), *size) for level, size in enumerate(places)]
+    wide = widths(width, len(places), MOST_CHANNELS)
+    grids = [Grid(many, *size) for many, size in zip(wide, places, strict=True)]
     return [Grid(channels, picture_height, picture_width), *grids]

@@ -57,6 +57,27 @@ def halvings(height: int, width: int) -> list[tuple[int, int]]:
     return grids
 
 
+def widths(width: int, levels: int, most: int) -> list[int]:
+    """Channels of the grids of a pyramid, finest first: twice as many at each, up to `most`, or `width` if more.
+
+    >>> widths(96, 4, most=512)
+    [96, 192, 384, 512]
+    """
+    return [min(width * 2**level, max(width, most)) for level in range(levels)]
+
+
+def labels_for(embedding: nn.Module | None, y: Tensor | None) -> Tensor | None:
+    """The labels, for players that have an embedding of classes; None for those that have none.
+
+    Raises: ValueError if they are missing, or given to a player without classes.
+    """
+    if embedding is None and y is not None:
+        raise ValueError("y was given to a player without classes")
+    if embedding is not None and y is None:
+        raise ValueError("a player with classes needs y")
+    return y
+
+
 def at_least_float32(x: Tensor) -> Tensor:
     """Half precision becomes float32; float32 and float64 stay."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
@@ -95,12 +116,9 @@ class Latent(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor | None) -> Tensor:
         """Gives (N, size). Raises ValueError if `y` (N, classes) is missing, or given to players without classes."""
-        if self.embedding is None:
-            if y is not None:
-                raise ValueError("y was given to a generator without classes")
+        y = labels_for(self.embedding, y)
+        if self.embedding is None or y is None:
             return z
-        if y is None:
-            raise ValueError("a generator with classes needs y")
         if self.loudness is None:
             return torch.cat([z, self.embedding(y)], dim=1)
         classes = self.embedding.weight
@@ -128,11 +146,8 @@ class Head(nn.Module):
         with full_precision(features):
             features = at_least_float32(features)
             logits: Tensor = self.verdict(features).squeeze(1)
-            if self.embedding is None:
-                if y is not None:
-                    raise ValueError("y was given to a discriminator without classes")
+            y = labels_for(self.embedding, y)
+            if self.embedding is None or y is None:
                 return logits
-            if y is None:
-                raise ValueError("a discriminator with classes needs y")
             match: Tensor = (self.embedding(y.to(features.dtype)) * features).sum(1)
             return logits + match

@@ -26,6 +26,7 @@ from sparring.networks.layers import (
     check,
     draw_weights,
     full_precision,
+    labels_for,
     resize,
 )
 from sparring.networks.spectral import normalise
@@ -216,12 +217,9 @@ class Head(nn.Module):
         with full_precision(x):
             x = at_least_float32(x)
             judgements: Tensor = self.verdict(x).squeeze(1)
-            if self.embedding is None:
-                if y is not None:
-                    raise ValueError("y was given to a discriminator without classes")
+            y = labels_for(self.embedding, y)
+            if self.embedding is None or y is None:
                 return judgements
-            if y is None:
-                raise ValueError("a discriminator with classes needs y")
             return judgements + torch.einsum("nchw,nc->nhw", x, self.embedding(y.to(x.dtype)))
 
 

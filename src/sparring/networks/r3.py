@@ -20,6 +20,7 @@ from sparring.networks.layers import (
     full_precision,
     halvings,
     resize,
+    widths,
 )
 from sparring.networks.spectral import normalise
 
@@ -148,4 +149,4 @@ def plan(shape: Shape, width: int, depth: int, **sizes: int) -> tuple[list[tuple
     if EXPANSION * width % GROUP:
         raise SettingError(f"width = {width}; for the r3 network it must be a multiple of {GROUP // EXPANSION}")
     grids = halvings(*shape[1:])
-    return grids, [min(width * 2**stage, max(width, MOST_CHANNELS)) for stage in range(len(grids))]
+    return grids, widths(width, len(grids), MOST_CHANNELS)

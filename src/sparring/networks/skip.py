@@ -21,6 +21,7 @@ from sparring.networks.layers import (
     draw_weights,
     full_precision,
     halvings,
+    widths,
 )
 
 PATCH = 2
@@ -51,16 +52,17 @@ class Generator(nn.Module):
         channels, *size = shape
         self.size = (size[0], size[1])
         grids = halvings(*(-(-side // PATCH) for side in self.size))
-        widths = [min(width * 2**level, max(width, MOST_CHANNELS)) for level in range(len(grids))]
-        self.coarsest = (2 * widths[-1], *grids[-1])
+        channels_at = widths(width, len(grids), MOST_CHANNELS)
+        self.coarsest = (2 * channels_at[-1], *grids[-1])
         self.latent = Latent(z_dim, classes, LOUDNESS)
-        self.start = nn.Linear(self.latent.size, 2 * widths[-1] * grids[-1][0] * grids[-1][1])
+        self.start = nn.Linear(self.latent.size, 2 * channels_at[-1] * grids[-1][0] * grids[-1][1])
         draw_weights(self.start, gain=1)
         self.stages = nn.ModuleList(
-            Stage(widths[level + 1], widths[level], grids[level], depth) for level in reversed(range(len(grids) - 1))
+            Stage(channels_at[level + 1], channels_at[level], grids[level], depth)
+            for level in reversed(range(len(grids) - 1))
         )
-        self.excite = Excitation(widths[-1], widths[0])
-        self.picture = nn.Conv2d(widths[0], channels * PATCH**2, 3, padding=1)
+        self.excite = Excitation(channels_at[-1], channels_at[0])
+        self.picture = nn.Conv2d(channels_at[0], channels * PATCH**2, 3, padding=1)
         draw_weights(self.picture, gain=1)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

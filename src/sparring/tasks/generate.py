@@ -12,7 +12,7 @@ from torch.nn.functional import one_hot
 
 from sparring.adversarial.augment import Transformation, mirror
 from sparring.config import Settings
-from sparring.data import Batch, Pictures
+from sparring.data import Batch, Pictures, to_floats
 from sparring.data.decode import Form, channels_of
 from sparring.errors import MetricError, SettingError
 from sparring.evaluation.evidence import Evidence
@@ -163,11 +163,6 @@ def discriminator_features(settings: Settings) -> FeatureNetwork | None:
 def known_as(card: Card) -> dict[str, str]:
     """What a generator says of the network that trained it; the file of somebody's own by its name alone."""
     return {"name": card.name.removesuffix("-bf16"), "digest": card.digest, "trained_on": card.trained_on}
-
-
-def to_floats(images: Tensor) -> Tensor:
-    """Pictures of bytes in [-1, 1]."""
-    return images.float() / 127.5 - 1
 
 
 def to_bytes(images: Tensor) -> Tensor:
