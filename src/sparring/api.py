@@ -144,7 +144,7 @@ def resume(
         explaining_memory(),
         run.locked() if ranks.first else nullcontext(),
     ):
-        settings, summary = ranks.told((run.settings(), run.summary()))
+        settings, summary = ranks.told((run.settings(), run.summary()) if ranks.first else None)
         settings = settings.model_copy(update={"device": pick_device(device or settings.device)})
         if images is not None or minutes is not None:
             budget = {"images": images, "minutes": minutes, "patience": None}
