@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -61,13 +61,10 @@ class Arm:
     networks: tuple[str, ...] = ("dcgan", "r3")
 
 
-def unfused(foreach: bool) -> Callable[[Match], None]:
-    def change(match: Match) -> None:
-        for player in (match.generator, match.discriminator):
-            learning = [parameter for parameter in player.module.parameters() if parameter.requires_grad]
-            player.optimizer = torch.optim.Adam(learning, lr=match.settings.learning_rate, foreach=foreach)
-
-    return change
+def optimised(match: Match, **how: bool) -> None:
+    for player in (match.generator, match.discriminator):
+        learning = [parameter for parameter in player.module.parameters() if parameter.requires_grad]
+        player.optimizer = torch.optim.Adam(learning, lr=match.settings.learning_rate, **how)
 
 
 def channels_last(match: Match) -> None:
@@ -82,8 +79,7 @@ def ungrouped(match: Match) -> None:
                 layer.groups = 1
                 shape = (layer.out_channels, layer.in_channels, *layer.kernel_size)
                 layer.weight = nn.Parameter(torch.randn(shape, device=layer.weight.device) * 0.01)
-        learning = [parameter for parameter in player.module.parameters() if parameter.requires_grad]
-        player.optimizer = torch.optim.Adam(learning, lr=match.settings.learning_rate, fused=True)
+    optimised(match, fused=True)
     match.average = copy.deepcopy(match.generator.module).requires_grad_(False)
 
 
@@ -107,8 +103,8 @@ ARMS = [
     Arm("ours"),
     Arm("in float32", {"precision": "fp32"}),
     Arm("channels last", change=channels_last),
-    Arm("Adam by tensors", change=unfused(foreach=False)),
-    Arm("Adam by foreach", change=unfused(foreach=True)),
+    Arm("Adam by tensors", change=partial(optimised, foreach=False)),
+    Arm("Adam by foreach", change=partial(optimised, foreach=True)),
     Arm("D on real and generated apart", around=lambda: mock.patch.object(Bout, "judge_seen", one_at_a_time)),
     Arm("pictures anew for G", around=lambda: mock.patch.object(Bouts, "__call__", anew)),
     Arm("finite differences", {"penalty_method": "finite-difference"}, networks=R3),
@@ -291,10 +287,8 @@ def main() -> None:
     if arguments.memory_of:
         network, _, name = arguments.memory_of.partition("/")
         arm = next((arm for arm in [*ARMS, COMPILED] if arm.name == name), None)
-        with ExitStack() as around:
-            player = bench.plain(network) if arm is None else bench.ours(network, arm)
-            if arm is not None:
-                around.enter_context(arm.around())
+        player = bench.plain(network) if arm is None else bench.ours(network, arm)
+        with arm.around() if arm else nullcontext():
             sys.stdout.write(f"{bench.memory(player.play):.0f}\n")
         return
     rows = [row for network in arguments.networks for row in bench.rows(network)]

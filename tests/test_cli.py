@@ -125,6 +125,13 @@ def test_presets_are_listed() -> None:
     assert "wgan-gp" in json.loads(sparring("presets", "--json", "-").stdout)["presets"]
 
 
+def test_only_a_launch_of_several_processes_silences_any_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "3")
+    assert "presets" in json.loads(sparring("presets", "--json", "-").stdout)
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert sparring("presets", "--json", "-").stdout == ""
+
+
 def test_the_version_is_told() -> None:
     assert sparring("--version").stdout == f"sparring {version('sparring')}\n"
 

@@ -21,7 +21,7 @@ from sparring.ranks import Ranks, joined, launch
 from sparring.tasks import Task
 from sparring.tasks.generate import Generate
 from sparring.training.match import Match
-from sparring.training.monitor import Monitor, QuietMonitor, open_monitor
+from sparring.training.monitor import Monitor, open_monitor
 from sparring.training.run import Run
 from sparring.training.tracking import need_tensorboard
 from sparring.training.trainer import Trainer, shrunk
@@ -79,9 +79,28 @@ def train(
     if size.upper() not in {"AUTO", *SIZES}:
         raise SettingError(f"size={size}: the sizes are {', '.join(SIZES)}, or auto")
     run = Run(out)
-    if launch() and run.config.is_file() and run.plan().get("launch") == launch():
-        return resume(run, monitor=monitor)
-    run.refuse_if_taken()
+    with joined() as ranks:
+        begun = ranks.told(begun_by_this_launch(run) if ranks.first else None)
+        if begun is None:
+            start(run, source, given, ranks, monitor, factor=SIZES.get(size.upper(), 1.0), start_from=start_from)
+        elif begun != "finished":
+            go_on(run, ranks, monitor)
+    return run
+
+
+def start(
+    run: Run,
+    source: str | PathLike[str],
+    given: dict[str, Any],
+    ranks: Ranks,
+    monitor: Monitor | None,
+    *,
+    factor: float,
+    start_from: str | PathLike[str] | None,
+) -> None:
+    """Trains from the beginning; the first rank chooses the settings, and all play by them."""
+    if ranks.first:
+        run.refuse_if_taken()
     origin = Run(start_from).existing() if start_from is not None else None
     if origin:
         theirs = origin.settings()
@@ -91,12 +110,11 @@ def train(
         given[name] = anchored(given[name])
     embedded = isinstance(source, str) and source in data.EMBEDDED
     place = str(source) if embedded else str(Path(source).expanduser().absolute())
-    if not embedded and Path(out).absolute().is_relative_to(place):
-        raise RunError(f"{out} lies inside the pictures' folder, and its grids would count as pictures: choose another")
+    if not embedded and run.folder.absolute().is_relative_to(place):
+        raise RunError(f"{run} lies inside the pictures' folder, and its grids would count as pictures: choose another")
 
-    with joined() as ranks, told_by(ranks, monitor, f"sparring: {run}") as monitor, explaining_memory():
-        survey = data.survey(place)
-        chosen, choices = choose(place, given, survey, SIZES.get(size.upper(), 1.0))
+    with monitor_of(ranks, monitor, run) as monitor, explaining_memory():
+        chosen, choices = ranks.told(choose(place, given, data.survey(place), factor) if ranks.first else None)
         if origin:
             refuse_other_networks(origin, chosen)
         if chosen.tensorboard:
@@ -104,7 +122,9 @@ def train(
         match, task, pictures = prepared(chosen, ranks, monitor)
         match.micro_batch.on_shrink = lambda count: monitor.note(shrunk(count), urgent=True)
         if origin:
-            match.start_from(origin.load_checkpoint(chosen.device)[0])
+            groups, state = origin.load_checkpoint(chosen.device)
+            ranks.agree(state["step"], f"the newest checkpoint of {origin}")
+            match.start_from(groups)
         speed = match.rehearse()
         if chosen.minutes is not None:
             chosen = match.settings = ranks.told(paced(chosen, given, speed, judging_time(match, task)))
@@ -118,7 +138,13 @@ def train(
             Trainer(match, task, chosen, run, monitor).train()
         finally:
             run.lock.release()
-    return run
+
+
+def begun_by_this_launch(run: Run) -> str | None:
+    """The state of a run that this launch of torchrun began before it was restarted; None for any other."""
+    if launch() and run.config.is_file() and run.plan().get("launch") == launch():
+        return str(run.summary().get("state", "unknown"))
+    return None
 
 
 def resume(
@@ -138,9 +164,23 @@ def resume(
     changed; DataError if they are gone; SettingError if its device is not there.
     """
     run = Run(folder).existing()
+    with joined() as ranks:
+        go_on(run, ranks, monitor, images=images, minutes=minutes, device=device)
+    return run
+
+
+def go_on(
+    run: Run,
+    ranks: Ranks,
+    monitor: Monitor | None,
+    *,
+    images: int | None = None,
+    minutes: float | None = None,
+    device: str | None = None,
+) -> None:
+    """Trains on from the newest checkpoint, which must be the same for all ranks."""
     with (
-        joined() as ranks,
-        told_by(ranks, monitor, f"sparring: {run}") as monitor,
+        monitor_of(ranks, monitor, run) as monitor,
         explaining_memory(),
         run.locked() if ranks.first else nullcontext(),
     ):
@@ -164,6 +204,7 @@ def resume(
                 f"sparring train {settings.data} --out NEW --from {run}"
             )
         match.restore(*run.load_checkpoint(settings.device))
+        ranks.agree(match.state.step, f"the newest checkpoint of {run}")
         if match.progress >= 1 and summary.get("state") == "finished":
             raise RunError(
                 f"{run} has seen {match.state.images:,} images in {duration(match.state.seconds)} already, "
@@ -173,7 +214,6 @@ def resume(
         if ranks.first:
             take_up(run, match, settings, monitor)
         Trainer(match, task, settings, run, monitor).train()
-    return run
 
 
 def take_up(run: Run, match: Match, settings: Settings, monitor: Monitor) -> None:
@@ -234,20 +274,21 @@ def prepared(settings: Settings, ranks: Ranks, monitor: Monitor) -> tuple[Match,
     """
     if ranks.count > 1 and ":" in settings.device:
         raise SettingError(
-            f"device={settings.device}: with several processes each takes a GPU of its own; leave it out"
+            f"device={settings.device}: with several processes each takes a GPU of its own; give --device cuda"
         )
     with ranks.one_a_host_first():
         pictures = load_pictures(settings, monitor)
+    ranks.agree((pictures.fingerprint, pictures.classes), f"the pictures of {settings.data}")
     task = TASKS[settings.task](settings, pictures, ranks)
     torch.set_num_threads(settings.threads)
     return Match(settings, pictures, task, ranks), task, pictures
 
 
-@contextmanager
-def told_by(ranks: Ranks, monitor: Monitor | None, title: str) -> Iterator[Monitor]:
-    """The monitor in use: the one given or one that suits the terminal, on the first rank; the others are quiet."""
-    with (monitor or open_monitor(title)) if ranks.first else QuietMonitor() as used:
-        yield used
+def monitor_of(ranks: Ranks, monitor: Monitor | None, run: Run) -> Monitor:
+    """The monitor given, or one that suits the terminal, on the first rank; the others are quiet."""
+    if monitor is not None and ranks.first:
+        return monitor
+    return open_monitor(f"sparring: {run}", quiet=not ranks.first)
 
 
 def processes(count: int) -> str:

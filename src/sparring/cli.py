@@ -354,7 +354,9 @@ def check(
 
 
 def conclude(run: Any, output: str | None) -> None:
-    """Says how a run ended; 130 for one that was interrupted."""
+    """Says how a run ended; 130 for one that was interrupted. Of many processes the first one speaks for all."""
+    if not is_first():
+        return
     from sparring.listing import ending
 
     summary = run.summary()
@@ -388,7 +390,7 @@ def reporting(output: str | None) -> Iterator[None]:
 
 def is_first() -> bool:
     """Whether this process is the one of its `torchrun` that speaks."""
-    return os.environ.get("RANK", "0") == "0"
+    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
 
 
 def emit(value: Any, output: str | None) -> None:

@@ -55,8 +55,8 @@ class Ranks:
         """Brings float tensors to their mean over all ranks, in place, in one message."""
         if self.count == 1 or not tensors:
             return
+        together = torch.cat([tensor.flatten() for tensor in tensors])
         with lost_ranks():
-            together = torch.cat([tensor.flatten() for tensor in tensors])
             dist.all_reduce(together)
         together /= self.count
         parts = torch.split(together, [tensor.numel() for tensor in tensors])
@@ -90,6 +90,14 @@ class Ranks:
             dist.all_gather_object(everyone, mine, self.talk)
         return everyone
 
+    def agree(self, value: Any, what: str) -> None:
+        """Makes sure that all ranks see the same.
+
+        Raises: RunError on all of them if they do not; `what` names it.
+        """
+        if any(other != value for other in self.gathered(value)):
+            raise RunError(f"the processes see different things in {what}: it must be the same on all hosts")
+
     def part(self, total: int) -> int:
         """This rank's part of `total` samples of a batch.
 
@@ -107,12 +115,16 @@ class Ranks:
 
     @contextmanager
     def one_a_host_first(self) -> Iterator[None]:
-        """One process of each host goes through this first; the others then find what it left on disk."""
+        """One process of each host goes through this first; the others then find what it left on disk.
+
+        All leave together, for what comes next waits less long for those that are behind.
+        """
         if self.local_rank > 0:
             self.wait(self.preparation)
         yield
         if self.local_rank == 0:
             self.wait(self.preparation)
+        self.wait(self.preparation)
 
 
 ALONE = Ranks()

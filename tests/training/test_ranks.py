@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.test_config import VALUES
+from tests.training.test_trainer import SMALL
 
+import sparring
 from sparring import config, data
+from sparring.data import memory
 from sparring.errors import RunError, SettingError
 from sparring.ranks import ALONE, Ranks, lost_ranks
 from sparring.tasks.generate import Generate
 from sparring.training.match import Match
+from sparring.training.monitor import QuietMonitor
 
 ROOT = Path(__file__).parents[2]
 STEPS = 6
@@ -64,8 +69,8 @@ def flat(found: dict[str, torch.Tensor], kind: str) -> torch.Tensor:
     return torch.cat([value.double().flatten() for name, value in sorted(found.items()) if name.startswith(kind)])
 
 
-def torchrun(*arguments: object, status: int = 0, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([*COMMAND, *options, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT)
+def torchrun(*arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == status, done.stderr
     return done
 
@@ -98,19 +103,9 @@ def test_an_evaluation_that_is_shared_out_gives_the_same_number(played: Path) ->
     assert [name for name in names if not torch.equal(alone[name], together[name])] == []
 
 
-SMALL = [
-    "width=32",
-    "depth=1",
-    "z_dim=8",
-    "batch=32",
-    "quality_samples=64",
-    "evaluate_every=640",
-    "checkpoint_every=640",
-]
-
-
 def assignments(*more: str) -> list[str]:
-    return [word for assignment in (*SMALL, *more) for word in ("--set", assignment)]
+    small = [f"{name}={value}" for name, value in SMALL.items()]
+    return [word for assignment in (*small, *more) for word in ("--set", assignment)]
 
 
 def test_only_one_process_writes_and_speaks_and_another_number_of_them_goes_on(tmp_path: Path) -> None:
@@ -120,9 +115,8 @@ def test_only_one_process_writes_and_speaks_and_another_number_of_them_goes_on(t
     )
     assert json.loads(done.stdout)["state"] == "finished"
     assert done.stderr.count("network = ") == 1
-    assert len((run / "metrics.jsonl").read_text().splitlines()) == len(
-        set((run / "metrics.jsonl").read_text().splitlines())
-    )
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    assert len(lines) == len(set(lines))
     resumed = subprocess.run(
         [sys.executable, "-m", "sparring", "resume", run, "--images", "1920"], capture_output=True, text=True
     )
@@ -162,6 +156,63 @@ def test_a_launch_does_not_take_over_the_run_of_another(tmp_path: Path) -> None:
     train = ("-m", "sparring", "train", "digits", "--out", tmp_path / "run", "--images", 64, *assignments())
     torchrun(*train)
     assert "holds a run already" in torchrun(*train, status=1).stderr
+
+
+class Dying(QuietMonitor):
+    """Breaks off at the first measurement."""
+
+    def update(self, measurements: Any, fraction: float, seconds_left: float | None) -> None:
+        raise RuntimeError("died")
+
+
+def test_a_restarted_launch_goes_on_and_leaves_a_finished_run_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "a launch")
+    train = partial(sparring.train, "digits", out=tmp_path / "run", images=640, **SMALL)
+    with pytest.raises(RuntimeError, match="died"):
+        train(monitor=Dying())
+    run = train(monitor=QuietMonitor())
+    again = train(monitor=QuietMonitor())
+    assert again.summary() == run.summary()
+    events = [json.loads(line)["event"] for line in (run.folder / "events.jsonl").read_text().splitlines()]
+    assert events == ["started", "resumed", "finished"]
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "another launch")
+    with pytest.raises(RunError, match="holds a run already"):
+        train(monitor=QuietMonitor())
+
+
+@pytest.mark.parametrize(
+    ("ranks", "saved", "expected"),
+    [(4, 8, 32), (4, 4, 4), (1, 16, 16), (1, 32, 32)],
+    ids=["small because shared", "small because memory ran out", "the same alone", "whole"],
+)
+def test_fewer_ranks_take_more_at_once_unless_memory_ran_out(ranks: int, saved: int, expected: int) -> None:
+    settings = config.complete(VALUES | {"batch": 32, "micro_batch": 32})
+    pictures = data.load("digits", resolution=settings.resolution)
+    match = Match(settings, pictures, Generate(settings, pictures))
+    match.play()
+    match.restore(match.tensors(), match.snapshot() | {"ranks": ranks, "micro_batch": saved})
+    assert match.micro_batch.size == expected
+
+
+def test_what_must_be_the_same_everywhere_is_compared() -> None:
+    ALONE.agree("here", "the pictures")
+
+    class Apart(Ranks):
+        def gathered(self, mine: Any) -> list[Any]:
+            return [mine, "elsewhere"]
+
+    with pytest.raises(RunError, match="different things in the pictures"):
+        Apart(0, 2).agree("here", "the pictures")
+
+
+def test_processes_of_a_host_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available", lambda: 4000)
+    assert memory.fits(1000)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert memory.fits(250)
+    assert not memory.fits(251)
 
 
 def test_batches_are_shared_out_evenly_or_not_at_all() -> None:

@@ -20,8 +20,11 @@ def available() -> int:
 
 
 def fits(size: int) -> bool:
-    """Whether `size` bytes of pictures may be held in main memory: a quarter of it, for training needs the rest."""
-    return size <= available() // 4
+    """Whether `size` bytes of pictures may be held in main memory: a quarter of it, for training needs the rest.
+
+    Processes that `torchrun` started on this host share it.
+    """
+    return size <= available() // 4 // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def fits_device(size: int, device: torch.device) -> bool:

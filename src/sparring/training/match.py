@@ -180,7 +180,9 @@ class Match:
         load_optimizer_tensors(self.generator, groups["generator-optimizer"])
         load_optimizer_tensors(self.discriminator, groups["discriminator-optimizer"])
         self.state = State(**{name: value for name, value in state.items() if name in State.__dataclass_fields__})
-        self.micro_batch.size = min(self.state.micro_batch, self.part)
+        # A smaller one than there was memory for stays; what is small because many ranks shared the batch does not.
+        if self.state.micro_batch < min(self.settings.micro_batch, self.settings.batch // self.state.ranks):
+            self.micro_batch.size = min(self.state.micro_batch, self.part)
         self.controller.restore(self.state.augment)
 
     def start_from(self, groups: Groups) -> None:
