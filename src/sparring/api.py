@@ -20,6 +20,7 @@ from sparring.networks.features import anchored
 from sparring.ranks import Ranks, joined, launch
 from sparring.tasks import Task
 from sparring.tasks.generate import Generate
+from sparring.training.allocation import keep_freed_memory
 from sparring.training.match import Match
 from sparring.training.monitor import Monitor, open_monitor
 from sparring.training.run import Run
@@ -281,6 +282,7 @@ def prepared(settings: Settings, ranks: Ranks, monitor: Monitor) -> tuple[Match,
     ranks.agree((pictures.fingerprint, pictures.classes), f"the pictures of {settings.data}")
     task = TASKS[settings.task](settings, pictures, ranks)
     torch.set_num_threads(settings.threads)
+    keep_freed_memory()
     return Match(settings, pictures, task, ranks), task, pictures
 
 

@@ -32,6 +32,20 @@ def test_resizing_keeps_constants_and_hits_odd_sizes():
         torch.testing.assert_close(resize(torch.ones(1, 2, 7, 7), size), torch.ones(1, 2, *size))
 
 
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("size", [(3, 12), (14, 5), (7, 9)], ids=str)
+def test_resizing_and_its_gradient_are_the_librarys(size: tuple[int, int], channels_last: bool) -> None:
+    torch.manual_seed(0)
+    shrinks = size[0] < 7 or size[1] < 9
+    x = torch.randn(2, 3, 7, 9, requires_grad=True)
+    given = x.contiguous(memory_format=torch.channels_last) if channels_last else x
+    found, expected = resize(given, size), F.interpolate(x, size, mode="bilinear", antialias=shrinks)
+    torch.testing.assert_close(found, expected)
+    weights = torch.randn_like(expected)
+    slopes = [torch.autograd.grad((y * weights).sum(), x)[0] for y in (found, expected)]
+    torch.testing.assert_close(slopes[0], slopes[1])
+
+
 def test_a_class_of_given_loudness_cannot_drown_the_noise() -> None:
     latent = Latent(8, 3, loudness=0.2)
     with torch.no_grad():

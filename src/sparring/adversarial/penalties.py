@@ -5,8 +5,10 @@ give the squared norm of the slope:
 
 - exact: the gradient by automatic differentiation, differentiated once more for the update (double backward);
 - finite differences: ((D(x + s e) - D(x)) / s)^2 with e ~ N(0, 1) in every pixel. Its mean over e is |grad D(x)|^2 plus
-  terms of the order of s^2. One more forward pass takes the place of the second derivative, and it compiles. The
-  difference of two nearly equal logits drowns in the rounding of bf16, so the discriminator runs in float32 for it.
+  terms of the order of s^2 where D is smooth. One more forward pass takes the place of the second derivative, and it
+  compiles. The difference of two nearly equal logits drowns in the rounding of bf16, so the discriminator runs in
+  float32 for it; and a D of leaky ReLUs that has learned has kinks so close by that its gradients are mostly noise
+  (`benchmarks/penalty_gradient.py`). It is for networks without a second derivative.
 """
 
 from collections.abc import Callable
@@ -71,8 +73,8 @@ class ExactSlope:
 class SlopeByDifference:
     """R1 and R2 by finite differences along random directions; see the head of this file.
 
-    `step` is s, in units of the samples, whose range is [-1, 1]: at .01 the second-order terms stay well below the
-    noise of the estimate, and float32 keeps four digits of the difference.
+    `step` is s, in units of the samples, whose range is [-1, 1]: at .01 float32 keeps four digits of the difference,
+    and larger steps meet more kinks of D.
     """
 
     terms: tuple[str, ...] = ("r1", "r2")

@@ -10,6 +10,7 @@ normalisation has no other, as in Miyato et al. 2018.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sparring.networks.convolution import Convolution, TransposedConvolution
 from sparring.networks.layers import Head, Latent, Shape, activate, at_least_float32, check, full_precision, halvings
 from sparring.networks.spectral import normalise
 
@@ -85,7 +86,7 @@ class Enlarge(nn.Module):
         super().__init__()
         self.height, self.width = fine
         taps, strides = geometry(coarse, fine)
-        self.convolution = nn.ConvTranspose2d(before, after, taps, strides, padding=1, bias=False)
+        self.convolution = TransposedConvolution(before, after, taps, strides, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, before, *coarse) to (N, after, *fine); where the finer side is odd, one row too many is cut off."""
@@ -100,7 +101,7 @@ class Shrink(nn.Module):
         super().__init__()
         taps, strides = geometry(coarse, fine)
         self.odd = tuple(stride * short - long for stride, short, long in zip(strides, coarse, fine, strict=True))
-        self.convolution = nn.Conv2d(before, after, taps, strides, padding=1, bias=False)
+        self.convolution = Convolution(before, after, taps, strides, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, before, *fine) to (N, after, *coarse); where the finer side is odd, a row of zeros is added."""
@@ -122,9 +123,9 @@ def geometry(coarse: Size, fine: Size) -> tuple[Size, Size]:
     return (3 + changes[0], 3 + changes[1]), (1 + changes[0], 1 + changes[1])
 
 
-def same(channels: int) -> nn.Conv2d:
+def same(channels: int) -> Convolution:
     """A 3x3 convolution that keeps the shape."""
-    return nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+    return Convolution(channels, channels, 3, padding=1, bias=False)
 
 
 def normalised(channels: int, spectral_norm: bool = False) -> nn.Module:

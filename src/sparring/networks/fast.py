@@ -15,6 +15,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sparring.networks.convolution import Convolution
 from sparring.networks.layers import (
     GAIN,
     Head,
@@ -121,8 +122,8 @@ class Block(nn.Module):
             self.first: nn.Linear | nn.Conv2d = Dense(grid.channels, 2 * grid.channels)
             self.second: nn.Linear | nn.Conv2d = Dense(2 * grid.channels, grid.channels)
         else:
-            self.first = nn.Conv2d(grid.channels, grid.channels, 3, padding=1)
-            self.second = nn.Conv2d(grid.channels, grid.channels, 3, padding=1)
+            self.first = Convolution(grid.channels, grid.channels, 3, padding=1)
+            self.second = Convolution(grid.channels, grid.channels, 3, padding=1)
         draw_weights(self.first, GAIN * branches**-0.25)
         draw_weights(self.second, 0)
 
@@ -176,7 +177,7 @@ class Dense(nn.Linear):
 
 def linear(before: int, after: int, grid: Grid, taps: int) -> nn.Linear | nn.Conv2d:
     """A convolution over the places of a grid, or a dense layer where there is one place, that keeps the variance."""
-    layer = Dense(before, after) if grid.is_vector else nn.Conv2d(before, after, taps, padding=taps // 2)
+    layer = Dense(before, after) if grid.is_vector else Convolution(before, after, taps, padding=taps // 2)
     draw_weights(layer, gain=1)
     return layer
 

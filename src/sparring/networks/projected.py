@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparring.errors import MetricError, SettingError
+from sparring.networks.convolution import Convolution
 from sparring.networks.features import FeatureNetwork
 from sparring.networks.layers import (
     GAIN,
@@ -198,13 +199,13 @@ class Head(nn.Module):
         layers = []
         while max(size) > PLACES:
             stride = (1 + (size[0] > PLACES), 1 + (size[1] > PLACES))
-            layers.append(nn.Conv2d(before, HEAD, (stride[0] + 2, stride[1] + 2), stride, 1))
+            layers.append(Convolution(before, HEAD, (stride[0] + 2, stride[1] + 2), stride, 1))
             before, size = HEAD, (size[0] // stride[0], size[1] // stride[1])
-        layers = layers or [nn.Conv2d(before, HEAD, 3, padding=1)]
+        layers = layers or [Convolution(before, HEAD, 3, padding=1)]
         for layer in layers:
             draw_weights(layer, GAIN)
         self.layers = nn.ModuleList(layers)
-        self.verdict = nn.Conv2d(HEAD, 1, 3, padding=1)
+        self.verdict = Convolution(HEAD, 1, 3, padding=1)
         draw_weights(self.verdict, gain=1)
         self.embedding = nn.Linear(classes, HEAD, bias=False) if classes else None
         if self.embedding is not None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sparring.errors import SettingError
+from sparring.networks.convolution import Convolution
 from sparring.networks.layers import (
     GAIN,
     Head,
@@ -43,9 +44,9 @@ class Block(nn.Module):
     def __init__(self, channels: int, blocks: int) -> None:
         super().__init__()
         wide = EXPANSION * channels
-        self.expand = nn.Conv2d(channels, wide, 1)
-        self.mix = nn.Conv2d(wide, wide, 3, padding=1, groups=wide // GROUP)
-        self.project = nn.Conv2d(wide, channels, 1, bias=False)
+        self.expand = Convolution(channels, wide, 1)
+        self.mix = Convolution(wide, wide, 3, padding=1, groups=wide // GROUP)
+        self.project = Convolution(wide, channels, 1, bias=False)
         draw_weights(self.expand, GAIN * blocks**-0.25)
         draw_weights(self.mix, GAIN * blocks**-0.25)
         draw_weights(self.project, 0)
@@ -97,11 +98,13 @@ class Generator(nn.Module):
             layers.extend(Block(channels[stage], blocks) for _ in range(depth))
         self.layers = nn.Sequential(*layers)
         self.picture = linear(channels[0], shape[0])
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """See the class. `y` is float (N, classes), one-hot or a mixture."""
         strengths = self.modulation(self.latent(z, y))
-        x = self.layers(strengths[:, :, None, None] * self.basis)
+        start = strengths[:, :, None, None] * self.basis
+        x = self.layers(start.contiguous(memory_format=torch.channels_last))
         with full_precision(x):
             pictures: Tensor = self.picture(at_least_float32(x))
         return pictures
@@ -124,6 +127,7 @@ class Discriminator(nn.Module):
         self.basis = nn.Conv2d(channels[-1], channels[-1], grids[-1], groups=channels[-1], bias=False)
         draw_weights(self.basis, gain=1)
         self.judge = Head(channels[-1], classes)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if spectral_norm:
             normalise(self)
 
@@ -131,14 +135,14 @@ class Discriminator(nn.Module):
         """See the class. `y` is float (N, classes), one-hot or a mixture."""
         x = self.layers(x)
         with full_precision(x):
-            features = self.basis(at_least_float32(x)).flatten(1)
+            features = (at_least_float32(x) * self.basis.weight.squeeze(1)).sum((2, 3))
         logits: Tensor = self.judge(features, y)
         return logits
 
 
-def linear(before: int, after: int) -> nn.Conv2d:
+def linear(before: int, after: int) -> Convolution:
     """A 1x1 convolution that keeps the variance."""
-    layer = nn.Conv2d(before, after, 1, bias=False)
+    layer = Convolution(before, after, 1, bias=False)
     draw_weights(layer, gain=1)
     return layer
 

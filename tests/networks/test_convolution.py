@@ -1,0 +1,86 @@
+"""Convolutions with quick second derivatives."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sparring.networks.convolution import Convolution, Geometry, TransposedConvolution, convolve
+from sparring.networks.layers import activate
+
+KINDS: dict[str, tuple[type[nn.Module], type[nn.Module], dict[str, int]]] = {
+    "3x3": (Convolution, nn.Conv2d, {"kernel_size": 3, "padding": 1}),
+    "grouped": (Convolution, nn.Conv2d, {"kernel_size": 3, "padding": 1, "groups": 2}),
+    "1x1": (Convolution, nn.Conv2d, {"kernel_size": 1}),
+    "strided": (Convolution, nn.Conv2d, {"kernel_size": 4, "stride": 2, "padding": 1}),
+    "1x1, strided": (Convolution, nn.Conv2d, {"kernel_size": 1, "stride": 2}),
+    "whole": (Convolution, nn.Conv2d, {"kernel_size": 6}),
+    "transposed": (TransposedConvolution, nn.ConvTranspose2d, {"kernel_size": 4, "stride": 2, "padding": 1}),
+}
+
+
+def pair(kind: str, *, bias: bool = True) -> tuple[nn.Module, nn.Module]:
+    """Ours and the library's, with the same weights, in float64."""
+    ours, theirs, how = KINDS[kind]
+    torch.manual_seed(0)
+    layers = ours(4, 6, bias=bias, **how).double(), theirs(4, 6, bias=bias, **how).double()
+    layers[1].load_state_dict(layers[0].state_dict())
+    return layers
+
+
+def slope_penalty(layer: nn.Module, x: Tensor) -> list[Tensor]:
+    """The gradients of a squared gradient, by the input and by the weights."""
+    x = x.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(layer(x).square().sum(), x, create_graph=True)
+    return list(torch.autograd.grad(slope.square().sum(), [x, *layer.parameters()]))
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_output_gradients_and_their_gradients_are_the_librarys(kind: str, channels_last: bool) -> None:
+    ours, theirs = pair(kind)
+    x = torch.randn(3, 4, 6, 6, dtype=torch.float64)
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(ours(x), theirs(x))
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x), theirs(x))
+    for found, expected in zip(slope_penalty(ours, x), slope_penalty(theirs, x), strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_the_derivatives_of_the_derivatives_have_derivatives(transposed: bool) -> None:
+    torch.manual_seed(0)
+    x, weight = (torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in ((1, 2, 4, 4), (2, 1, 2, 2)))
+    geometry = Geometry((2, 2), (1, 1), 2, transposed)
+
+    def slopes(x: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+        return torch.autograd.grad(convolve(x, weight, None, geometry).pow(3).sum(), (x, weight), create_graph=True)
+
+    assert torch.autograd.gradgradcheck(slopes, (x, weight))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_autocast_computes_as_the_library_does(kind: str) -> None:
+    ours, theirs = (layer.float() for layer in pair(kind))
+    x = torch.randn(3, 4, 6, 6)
+    with torch.autocast("cpu", torch.bfloat16):
+        found, expected = ours(x), theirs(x)
+    assert found.dtype == expected.dtype == torch.bfloat16
+    torch.testing.assert_close(found, expected, atol=0.02, rtol=0.02)
+
+
+def test_a_weight_that_is_frozen_takes_no_gradient() -> None:
+    layer, _ = pair("3x3")
+    layer.requires_grad_(False)
+    x = torch.randn(1, 4, 6, 6, dtype=torch.float64, requires_grad=True)
+    layer(x).square().sum().backward()
+    assert x.grad is not None and all(parameter.grad is None for parameter in layer.parameters())
+
+
+def test_the_activation_is_the_librarys_with_all_its_gradients() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(activate(x), nn.functional.leaky_relu(x, 0.2))
+    assert torch.autograd.gradcheck(activate, x)
+    assert torch.autograd.gradgradcheck(lambda x: activate(x.square() - 0.3), x)
