@@ -8,6 +8,9 @@ otherwise. Pictures are noise: the content does not change the time.
 
     python benchmarks/step.py --threads 2
     python benchmarks/step.py --device cuda --networks r3 --width 128 --depth 2 --batch 256 --json step.json
+    python benchmarks/step.py --networks dcgan --keras .venv-keras/bin/python
+
+The last adds the same step in Keras 3, by the Python of an environment that `keras_dcgan.py` says how to make.
 
 Peak memory is that of a process of its own for each arm, less what it had before its first step.
 """
@@ -20,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,14 +34,13 @@ from unittest import mock
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
-from torch.utils.data import DataLoader, TensorDataset
 
+from plain import Plain
 from sparring import data
 from sparring.adversarial.game import Bout, Bouts
 from sparring.chooser import choose
 from sparring.data.order import indices
-from sparring.networks import FAMILIES, parameters
+from sparring.networks import parameters
 from sparring.tasks.generate import Generate
 from sparring.tasks.sample import Sample
 from sparring.training.match import Match
@@ -118,52 +120,34 @@ ARMS = [
 COMPILED = Arm("torch.compile, finite differences", {"penalty_method": "finite-difference"}, change=compiled)
 
 
-class Plain:
-    """The loop of a tutorial."""
+KERAS = {
+    "Keras 3, TensorFlow": (),
+    "Keras 3, TensorFlow, XLA": ("--xla",),
+    "Keras 3, TensorFlow, bf16": ("--bf16",),
+}
+"""Arms in another environment, and how `keras_dcgan.py` is started for them."""
 
-    def __init__(self, network: str, given: dict[str, Any], images: Tensor, device: torch.device) -> None:
-        family, sizes = FAMILIES[network], {"width": given["width"], "depth": given["depth"]}
-        shape = (images.shape[1], images.shape[2], images.shape[3])
-        self.device = device
-        self.generator = family.generator(shape, z_dim=64, **sizes).to(device)
-        self.discriminator = family.discriminator(shape, **sizes).to(device)
-        rates: dict[str, Any] = {"lr": 2e-4, "betas": (given.get("beta1", 0.0), 0.99)}
-        self.of_generator = torch.optim.Adam(self.generator.parameters(), **rates)
-        self.of_discriminator = torch.optim.Adam(self.discriminator.parameters(), **rates)
-        self.penalised = given["penalty"] != "none"
-        self.batch = given["batch"]
-        loader = DataLoader(TensorDataset(data.to_floats(images)), self.batch, shuffle=True, drop_last=True)
-        self.batches = self.endless(loader)
 
-    def endless(self, loader: DataLoader[tuple[Tensor, ...]]) -> Iterator[Tensor]:
-        while True:
-            for (real,) in loader:
-                yield real.to(self.device)
+class Keras:
+    """A step of `dcgan` in a child process, which takes one for each line that it gets."""
 
-    def play(self) -> None:
-        real = next(self.batches)
-        fake = self.generator(torch.randn(self.batch, 64, device=self.device)).detach()
-        if self.penalised:
-            real, fake = real.requires_grad_(), fake.requires_grad_()
-            on_real, on_fake = self.discriminator(real), self.discriminator(fake)
-            loss = softplus(on_fake - on_real).mean()
-            for logits, pictures in ((on_real, real), (on_fake, fake)):
-                (slope,) = torch.autograd.grad(logits.sum(), pictures, create_graph=True)
-                loss = loss + 0.5 * slope.square().sum((1, 2, 3)).mean()
-        else:
-            loss = softplus(-self.discriminator(real)).mean() + softplus(self.discriminator(fake)).mean()
-        self.of_discriminator.zero_grad()
-        loss.backward()
-        self.of_discriminator.step()
+    def __init__(self, python: str, options: Iterable[str]) -> None:
+        command = [python, str(Path(__file__).with_name("keras_dcgan.py")), *options]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        self.parameters: dict[str, int] = json.loads(self.answer())
 
-        fake = self.generator(torch.randn(self.batch, 64, device=self.device))
-        if self.penalised:
-            loss = softplus(self.discriminator(real.detach()) - self.discriminator(fake)).mean()
-        else:
-            loss = softplus(-self.discriminator(fake)).mean()
-        self.of_generator.zero_grad()
-        loss.backward()
-        self.of_generator.step()
+    def answer(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    def seconds(self) -> float:
+        """Of one step."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        return float(self.answer())
+
+    def close(self) -> None:
+        self.process.communicate()
 
 
 def resident(name: str) -> int:
@@ -204,6 +188,20 @@ class Bench:
         arm.change(match)
         return match
 
+    def keras(self, plain: Plain) -> dict[str, Keras]:
+        """The arms in Keras, with as many parameters as the plain loop has."""
+        python, sizes = self.arguments.keras, self.given("dcgan")
+        if python is None:
+            return {}
+        shape = {"threads": self.arguments.threads, "side": self.arguments.side}
+        shape |= {name: sizes[name] for name in ("width", "batch")}
+        given = [f"--{name}={value}" for name, value in shape.items()]
+        arms = {name: Keras(python, [*given, *options]) for name, options in KERAS.items()}
+        ours = {name: parameters(getattr(plain, name)) for name in ("generator", "discriminator")}
+        for name, arm in arms.items():
+            assert arm.parameters == ours, f"{name} has {arm.parameters} parameters, the plain loop {ours}"
+        return arms
+
     def seconds(self, play: Callable[[], Any], steps: int) -> float:
         """Of one step, on average of some."""
         before = time.perf_counter()
@@ -227,19 +225,28 @@ class Bench:
         return (after - before) / 2**20
 
     def rows(self, network: str) -> list[dict[str, Any]]:
-        """A row for each arm: name, parameters, images per second, ratio to the plain loop, MiB."""
+        """A row for each arm: name, parameters, images per second, ratio to the plain loop, MiB (None for Keras)."""
         arms = [arm for arm in ARMS if network in arm.networks] + [COMPILED] * self.arguments.compile
         matches = {arm.name: (self.ours(network, arm), arm) for arm in arms}
         plain = self.plain(network)
-        times: dict[str, list[float]] = {"plain": [], **{name: [] for name in matches}}
+        keras = self.keras(plain) if network == "dcgan" else {}
+        times: dict[str, list[float]] = {name: [] for name in ("plain", *keras, *matches)}
         for _ in range(self.arguments.rounds + 1):
             times["plain"].append(self.seconds(plain.play, 1))
+            for name, child in keras.items():
+                times[name].append(child.seconds())
             for name, (match, arm) in matches.items():
                 with arm.around():
                     times[name].append(self.seconds(match.play, match.settings.penalty_interval))
-        batches = {"plain": plain.batch} | {name: match.settings.batch for name, (match, _) in matches.items()}
+        for child in keras.values():
+            child.close()
+        batches = dict.fromkeys(("plain", *keras), plain.batch) | {
+            name: match.settings.batch for name, (match, _) in matches.items()
+        }
         speeds = {name: batches[name] / statistics.median(taken[1:]) for name, taken in times.items()}
-        sizes = {"plain": plain.generator} | {name: match.average for name, (match, _) in matches.items()}
+        sizes = dict.fromkeys(("plain", *keras), plain.generator) | {
+            name: match.average for name, (match, _) in matches.items()
+        }
         return [
             {
                 "network": network,
@@ -247,7 +254,7 @@ class Bench:
                 "parameters": parameters(sizes[name]),
                 "images_per_second": round(speed, 1),
                 "ratio": round(speed / speeds["plain"], 2),
-                "mib": self.memory_of(network, name),
+                "mib": None if name in keras else self.memory_of(network, name),
             }
             for name, speed in speeds.items()
         ]
@@ -279,9 +286,12 @@ def main() -> None:
     parser.add_argument(
         "--compile", action="store_true", help="an arm with torch.compile, which takes minutes at first"
     )
+    parser.add_argument("--keras", metavar="PYTHON", help="arms in Keras 3 for dcgan, by the Python that has it")
     parser.add_argument("--json", metavar="PATH|-", help="also write the rows as JSON")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.keras and (arguments.device != "cpu" or arguments.depth not in (None, 1)):
+        parser.error("--keras is for a CPU and networks of depth 1")
     torch.set_num_threads(arguments.threads)
     bench = Bench(arguments)
     if arguments.memory_of:
@@ -298,9 +308,10 @@ def main() -> None:
     if arguments.json != "-":
         print(f"{'network':8} {'arm':36} {'parameters':>10} {'images/s':>9} {'ratio':>6} {'MiB':>6}")
         for row in rows:
+            memory = "-" if row["mib"] is None else f"{row['mib']:.0f}"
             print(
                 f"{row['network']:8} {row['arm']:36} {row['parameters']:10} {row['images_per_second']:9} "
-                f"{row['ratio']:6} {row['mib']:6.0f}"
+                f"{row['ratio']:6} {memory:>6}"
             )
         for network in arguments.networks:
             print(f"{network}: {bench.share_of_data(network):.2%} of a step of ours is waiting for data")
