@@ -5,7 +5,6 @@ even where others use the machine too; prints images per second and quality, at 
 the engine itself that plays, without the run folder.
 
     python benchmarks/families.py digits --arm network=fast --arm network=r3,width=32,depth=1 --seconds 60
-    python benchmarks/families.py PICTURES.zip --resolution 64 --arm seed=0 --arm separable
     python benchmarks/families.py PICTURES.zip --resolution 64 --arm seed=0 --arm network=r3 --seconds 600 --every 120
 
 Quality is that of 2,000 samples against at most 5,000 pictures, in a space that no discriminator looks through unless
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sparring import config, data, mosaic
 from sparring.chooser import choose
@@ -32,42 +31,15 @@ from sparring.metrics.frechet import frechet_distance, moments
 from sparring.metrics.manifold import precision_recall_density_coverage
 from sparring.networks import parameters
 from sparring.networks.features import open_features
-from sparring.networks.layers import draw_weights
 from sparring.tasks.generate import Generate, sample
 from sparring.training.match import Match
 
 SAMPLES, REAL = 2000, 5000
 
 
-SEPARABLE = "separable"
-"""An arm of this name has the generator's 3x3 convolutions in two: one for each channel, then one for each place."""
-
-
 def parse_arm(text: str) -> dict[str, Any]:
     """Checked settings from `width=32,depth=1`."""
-    return dict(config.parse_assignment(assignment) for assignment in text.split(",") if assignment != SEPARABLE)
-
-
-class Separable(Generate):
-    """The task with a generator of separable convolutions."""
-
-    def players(self) -> tuple[nn.Module, nn.Module]:
-        """See `Generate`."""
-        generator, discriminator = super().players()
-        for part in list(generator.modules()):
-            for name, layer in part.named_children():
-                if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
-                    setattr(part, name, separable(layer))
-        return generator.to(memory_format=torch.channels_last), discriminator
-
-
-def separable(layer: nn.Conv2d) -> nn.Module:
-    """What has the same input and output as a 3x3 convolution."""
-    each = nn.Conv2d(layer.in_channels, layer.in_channels, 3, padding=1, groups=layer.in_channels, bias=False)
-    mix = nn.Conv2d(layer.in_channels, layer.out_channels, 1)
-    for part in (each, mix):
-        draw_weights(part, gain=1)
-    return nn.Sequential(each, mix)
+    return dict(config.parse_assignment(assignment) for assignment in text.split(","))
 
 
 class Clock:
@@ -100,7 +72,7 @@ class Bench:
         self.network = open_features(features)
         self.real: Tensor | None = None
 
-    def match(self, given: dict[str, Any], seconds: float, kind: type[Generate]) -> tuple[Match, Generate]:
+    def match(self, given: dict[str, Any], seconds: float) -> tuple[Match, Generate]:
         """A match whose schedules follow the time."""
         settings, _ = choose(self.place, self.common | given | {"minutes": seconds / 60}, self.survey, 1.0)
         pictures = data.load(
@@ -113,7 +85,7 @@ class Bench:
             kept = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(0))[: self.most]
             labels = None if pictures.labels is None else pictures.labels[kept]
             pictures = replace(pictures, images=pictures.images[kept], labels=labels)
-        task = kind(settings, pictures)
+        task = Generate(settings, pictures)
         return Match(settings, pictures, task), task
 
     def judge(self, match: Match, task: Generate, grid: Path | None) -> str:
@@ -151,8 +123,7 @@ def main() -> None:
     print(f"{'arm':32} seed  seconds  parameters   images  images/s  Frechet  precision  recall  coverage")
     for seed in range(arguments.repeat):
         for arm in arguments.arms:
-            kind = Separable if SEPARABLE in arm.split(",") else Generate
-            match, task = bench.match({"device": "cpu", "seed": seed, **parse_arm(arm)}, arguments.seconds, kind)
+            match, task = bench.match({"device": "cpu", "seed": seed, **parse_arm(arm)}, arguments.seconds)
             clock, due = Clock(arguments.threads), looks
             while match.progress < 1:
                 match.play()

@@ -1,20 +1,44 @@
 """The training loop that a tutorial would write, which ours is measured against.
 
-The very same networks and losses in float32: DataLoader, Adam as PyTorch makes it, one pass of the discriminator for
-the real and one for the generated pictures, a new batch of these for the generator's update, exact penalties by double
-backward, no averaged generator.
+The very same networks and losses in float32, of the layers that PyTorch comes with: DataLoader, Adam as PyTorch makes
+it, one pass of the discriminator for the real and one for the generated pictures, a new batch of these for the
+generator's update, exact penalties by double backward, no averaged generator.
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
+from unittest import mock
 
 import torch
-from torch import Tensor
-from torch.nn.functional import softplus
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, leaky_relu, softplus
 from torch.utils.data import DataLoader, TensorDataset
 
 from sparring import data
-from sparring.networks import FAMILIES
+from sparring.networks import FAMILIES, dcgan, r3
+from sparring.networks.convolution import Convolution, TransposedConvolution
+from sparring.networks.layers import SLOPE
+
+
+def activate(x: Tensor) -> Tensor:
+    return leaky_relu(x, SLOPE)
+
+
+def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    return interpolate(x.float(), size, mode="bilinear", antialias=size[0] < x.shape[2] or size[1] < x.shape[3])
+
+
+@contextmanager
+def layers_of_the_library() -> Iterator[None]:
+    """While networks run on PyTorch's own convolutions, activation and resampling, which give the same numbers."""
+    with ExitStack() as stack:
+        for ours, theirs in ((Convolution, nn.Conv2d), (TransposedConvolution, nn.ConvTranspose2d)):
+            stack.enter_context(mock.patch.object(ours, "forward", theirs.forward))
+        for family in (dcgan, r3):
+            stack.enter_context(mock.patch.object(family, "activate", activate))
+        stack.enter_context(mock.patch.object(r3, "resize", resize))
+        yield
 
 
 class Plain:
@@ -28,8 +52,8 @@ class Plain:
         family, sizes = FAMILIES[network], {"width": given["width"], "depth": given["depth"]}
         shape = (images.shape[1], images.shape[2], images.shape[3])
         self.device = device
-        self.generator = family.generator(shape, z_dim=64, **sizes).to(device)
-        self.discriminator = family.discriminator(shape, **sizes).to(device)
+        self.generator = family.generator(shape, z_dim=64, **sizes).to(device, memory_format=torch.contiguous_format)
+        self.discriminator = family.discriminator(shape, **sizes).to(device, memory_format=torch.contiguous_format)
         betas = given.get("beta1", 0.0), given.get("beta2", 0.99)
         rates: dict[str, Any] = {"lr": given.get("learning_rate", 2e-4), "betas": betas}
         self.of_generator = torch.optim.Adam(self.generator.parameters(), **rates)
@@ -45,6 +69,7 @@ class Plain:
             for (real,) in loader:
                 yield real.to(self.device)
 
+    @layers_of_the_library()
     def play(self) -> None:
         real = next(self.batches)
         fake = self.generator(torch.randn(self.batch, 64, device=self.device)).detach()

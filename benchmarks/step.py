@@ -17,14 +17,16 @@ Peak memory is that of a process of its own for each arm, less what it had befor
 
 import argparse
 import copy
+import ctypes
 import json
+import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -35,7 +37,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from plain import Plain
+from plain import Plain, layers_of_the_library
 from sparring import data
 from sparring.adversarial.game import Bout, Bouts
 from sparring.chooser import choose
@@ -43,9 +45,12 @@ from sparring.data.order import indices
 from sparring.networks import parameters
 from sparring.tasks.generate import Generate
 from sparring.tasks.sample import Sample
+from sparring.training.allocation import M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, keep_freed_memory
 from sparring.training.match import Match
 
 PICTURES = 1024
+GLIBC_THRESHOLD = 2**25
+"""Bytes: the largest block that glibc comes to take from memory it keeps, of which it keeps twice as much at most."""
 GAMES: dict[str, dict[str, Any]] = {
     "dcgan": {"objective": "non-saturating", "penalty": "none", "width": 64, "depth": 1, "beta1": 0.5},
     "r3": {"objective": "relativistic", "penalty": "r1+r2", "width": 24, "depth": 1},
@@ -69,9 +74,23 @@ def optimised(match: Match, **how: bool) -> None:
         player.optimizer = torch.optim.Adam(learning, lr=match.settings.learning_rate, **how)
 
 
-def channels_last(match: Match) -> None:
+def contiguous(match: Match) -> None:
     for player in (match.generator, match.discriminator):
-        player.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        player.module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+
+
+@contextmanager
+def memory_given_back() -> Iterator[None]:
+    """While glibc gives freed memory back to the system, as it does unless told otherwise."""
+    if platform.libc_ver()[0] != "glibc":
+        yield
+        return
+    libc = ctypes.CDLL(None)
+    libc.mallopt(M_MMAP_THRESHOLD, GLIBC_THRESHOLD)
+    libc.mallopt(M_TRIM_THRESHOLD, 2 * GLIBC_THRESHOLD)
+    libc.malloc_trim(0)
+    yield
+    keep_freed_memory()
 
 
 def ungrouped(match: Match) -> None:
@@ -104,7 +123,9 @@ R3 = ("r3",)
 ARMS = [
     Arm("ours"),
     Arm("in float32", {"precision": "fp32"}),
-    Arm("channels last", change=channels_last),
+    Arm("layers of the library", around=layers_of_the_library, networks=R3),
+    Arm("freed memory given back", around=memory_given_back),
+    Arm("contiguous", change=contiguous),
     Arm("Adam by tensors", change=partial(optimised, foreach=False)),
     Arm("Adam by foreach", change=partial(optimised, foreach=True)),
     Arm("D on real and generated apart", around=lambda: mock.patch.object(Bout, "judge_seen", one_at_a_time)),
@@ -232,7 +253,8 @@ class Bench:
         keras = self.keras(plain) if network == "dcgan" else {}
         times: dict[str, list[float]] = {name: [] for name in ("plain", *keras, *matches)}
         for _ in range(self.arguments.rounds + 1):
-            times["plain"].append(self.seconds(plain.play, 1))
+            with memory_given_back():
+                times["plain"].append(self.seconds(plain.play, 1))
             for name, child in keras.items():
                 times[name].append(child.seconds())
             for name, (match, arm) in matches.items():
@@ -293,6 +315,7 @@ def main() -> None:
     if arguments.keras and (arguments.device != "cpu" or arguments.depth not in (None, 1)):
         parser.error("--keras is for a CPU and networks of depth 1")
     torch.set_num_threads(arguments.threads)
+    keep_freed_memory()
     bench = Bench(arguments)
     if arguments.memory_of:
         network, _, name = arguments.memory_of.partition("/")

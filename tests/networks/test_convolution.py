@@ -1,10 +1,13 @@
 """Convolutions with quick second derivatives."""
 
+from unittest import mock
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from sparring.networks.convolution import Convolution, Geometry, TransposedConvolution, convolve
+from sparring.networks import convolution
+from sparring.networks.convolution import Convolution, Geometry, TransposedConvolution, convolve, input_gradients
 from sparring.networks.layers import activate
 
 KINDS: dict[str, tuple[type[nn.Module], type[nn.Module], dict[str, int]]] = {
@@ -30,7 +33,7 @@ def pair(kind: str, *, bias: bool = True) -> tuple[nn.Module, nn.Module]:
 def slope_penalty(layer: nn.Module, x: Tensor) -> list[Tensor]:
     """The gradients of a squared gradient, by the input and by the weights."""
     x = x.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(layer(x).square().sum(), x, create_graph=True)
+    (slope,) = input_gradients(layer(x).square().sum(), [x])
     return list(torch.autograd.grad(slope.square().sum(), [x, *layer.parameters()]))
 
 
@@ -84,3 +87,24 @@ def test_the_activation_is_the_librarys_with_all_its_gradients() -> None:
     torch.testing.assert_close(activate(x), nn.functional.leaky_relu(x, 0.2))
     assert torch.autograd.gradcheck(activate, x)
     assert torch.autograd.gradgradcheck(lambda x: activate(x.square() - 0.3), x)
+
+
+def test_a_shape_on_which_the_librarys_second_derivative_ends_the_process() -> None:
+    """Where there is AMX, with PyTorch 2.13: 1x1, from 24 to 48 channels, of 64 pictures of 32x32, in bf16."""
+    layer = Convolution(24, 48, 1, bias=False).bfloat16()
+    x = torch.ones(64, 24, 32, 32, dtype=torch.bfloat16, requires_grad=True)
+    (slope,) = input_gradients(layer(x).float().square().sum(), [x])
+    slope.float().square().sum().backward()
+    assert layer.weight.grad is not None and layer.weight.grad.isfinite().all()
+
+
+def test_slopes_by_inputs_leave_the_weights_alone() -> None:
+    layer, _ = pair("3x3")
+    x = torch.randn(2, 4, 6, 6, dtype=torch.float64, requires_grad=True)
+    calls: list[tuple[bool, bool]] = []
+    with mock.patch.object(
+        convolution, "library_gradients", side_effect=lambda *given: calls.append(given[-1]) or (x, None)
+    ):
+        input_gradients(layer(x).sum(), [x])
+        layer(x).sum().backward()
+    assert calls == [(True, False), (True, True)]

@@ -7,6 +7,8 @@ form <g, conv(x, w)> has three derivatives, the output, the gradient of the inpu
 each has the other two as derivatives, however often one differentiates.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -23,12 +25,17 @@ class Geometry(NamedTuple):
     transposed: bool = False
 
 
+Wanted = tuple[bool, bool]
+"""Which derivatives are: by the input, by the weight."""
+
+
 class Convolution(nn.Conv2d):
-    """`nn.Conv2d` with padding by zeros and no dilation; 1x1 is a product of matrices, quickest in channels last."""
+    """`nn.Conv2d` with padding by zeros and no dilation; of channels last, 1x1 is a product of matrices."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, out_channels, h, w)."""
-        if self.kernel_size == self.stride == (1, 1) and self.groups == 1 and self.padding == (0, 0):
+        pointwise = self.kernel_size == self.stride == (1, 1) and self.groups == 1 and self.padding == (0, 0)
+        if pointwise and x.is_contiguous(memory_format=torch.channels_last):
             return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
         stride, padding = (self.stride[0], self.stride[1]), (int(self.padding[0]), int(self.padding[1]))
         return convolve(x, self.weight, self.bias, Geometry(stride, padding, self.groups))
@@ -43,12 +50,36 @@ class TransposedConvolution(nn.ConvTranspose2d):
         return convolve(x, self.weight, self.bias, Geometry(stride, padding, self.groups, transposed=True))
 
 
+@dataclass
+class Pass:
+    """What the backward pass that is under way wants."""
+
+    weights: bool = True
+
+
+UNDER_WAY = Pass()
+"""Of the process: on GPUs, backward passes run in threads of their own, while the one that asked waits."""
+
+
+def input_gradients(total: Tensor, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The gradients of `total` by `inputs`, to be differentiated again.
+
+    As `torch.autograd.grad`, which leaves out what no input needs: the layers of this file would not know, and would
+    compute the derivatives by their weights too.
+    """
+    UNDER_WAY.weights = False
+    try:
+        return torch.autograd.grad(total, inputs, create_graph=True)
+    finally:
+        UNDER_WAY.weights = True
+
+
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
     """The convolution of x (N, C, H, W), in the precision of autocast where that is on."""
     if not torch.is_grad_enabled():
         return library_output(x, weight, bias, geometry)
     x, weight = lowered(x), lowered(weight)
-    return differentiable(Output, x, weight, None if bias is None else lowered(bias), geometry)
+    return output(x, weight, None if bias is None else lowered(bias), geometry)
 
 
 def lowered(x: Tensor) -> Tensor:
@@ -72,65 +103,60 @@ class Output(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         """Of input, weight and bias."""
-        x, weight = ctx.saved_tensors
         of_x, of_weight, of_bias, _ = ctx.needs_input_grad
-        return (
-            differentiable(InputGradient, gradient, x, weight, ctx.geometry) if of_x else None,
-            differentiable(WeightGradient, gradient, x, weight, ctx.geometry) if of_weight else None,
-            gradient.sum((0, 2, 3)) if of_bias else None,
-            None,
-        )
+        x, weight = ctx.saved_tensors
+        wanted = of_x, of_weight and UNDER_WAY.weights
+        by_x, by_weight = gradients(gradient, x, weight, ctx.geometry, wanted)
+        return by_x, by_weight, gradient.sum((0, 2, 3)) if of_bias and UNDER_WAY.weights else None, None
 
 
-class InputGradient(torch.autograd.Function):
-    """The derivative of <g, conv(x, w)> by x; of x it takes the shape only."""
+class Gradients(torch.autograd.Function):
+    """The derivatives of <g, conv(x, w)> by x and by w, or one of them."""
 
     @staticmethod
-    def forward(ctx: Any, gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
-        """Has the shape of x."""
-        ctx.save_for_backward(gradient, weight)
+    def forward(
+        ctx: Any, gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, wanted: Wanted
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """They have the shapes of x and of w."""
+        ctx.save_for_backward(gradient, x, weight)
         ctx.geometry = geometry
-        return library_gradient(gradient, x, weight, geometry, of_x=True)
+        ctx.set_materialize_grads(False)
+        return library_gradients(gradient, x, weight, geometry, wanted)
 
     @staticmethod
-    def backward(ctx: Any, change: Tensor) -> tuple[Tensor | None, None, Tensor | None, None]:
-        """Of the gradient that came in and of the weight."""
-        gradient, weight = ctx.saved_tensors
-        of_gradient, _, of_weight, _ = ctx.needs_input_grad
-        return (
-            differentiable(Output, change, weight, None, ctx.geometry) if of_gradient else None,
-            None,
-            differentiable(WeightGradient, gradient, change, weight, ctx.geometry) if of_weight else None,
-            None,
-        )
+    def backward(
+        ctx: Any, change_by_x: Tensor | None, change_by_weight: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
+        """Of the gradient that came in, of the input and of the weight."""
+        gradient, x, weight = ctx.saved_tensors
+        geometry: Geometry = ctx.geometry
+        of_gradient, of_x, of_weight, _, _ = ctx.needs_input_grad
+        by_gradient = by_x = by_weight = None
+        if change_by_x is not None:
+            if of_gradient:
+                by_gradient = output(change_by_x, weight, None, geometry)
+            if of_weight:
+                _, by_weight = gradients(gradient, change_by_x, weight, geometry, (False, True))
+        if change_by_weight is not None:
+            if of_gradient:
+                along = output(x, change_by_weight, None, geometry)
+                by_gradient = along if by_gradient is None else by_gradient + along
+            if of_x:
+                by_x, _ = gradients(gradient, x, change_by_weight, geometry, (True, False))
+        return by_gradient, by_x, by_weight, None, None
 
 
-class WeightGradient(torch.autograd.Function):
-    """The derivative of <g, conv(x, w)> by w; of w it takes the shape only."""
-
-    @staticmethod
-    def forward(ctx: Any, gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
-        """Has the shape of w."""
-        ctx.save_for_backward(gradient, x)
-        ctx.geometry = geometry
-        return library_gradient(gradient, x, weight, geometry, of_x=False)
-
-    @staticmethod
-    def backward(ctx: Any, change: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        """Of the gradient that came in and of the input."""
-        gradient, x = ctx.saved_tensors
-        of_gradient, of_x, _, _ = ctx.needs_input_grad
-        return (
-            differentiable(Output, x, change, None, ctx.geometry) if of_gradient else None,
-            differentiable(InputGradient, gradient, x, change, ctx.geometry) if of_x else None,
-            None,
-            None,
-        )
+def output(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+    """conv(x, w) + b."""
+    convolved: Tensor = Output.apply(x, weight, bias, geometry)  # type: ignore[no-untyped-call]
+    return convolved
 
 
-def differentiable(derivative: type[torch.autograd.Function], *arguments: Any) -> Tensor:
-    """One of the three, with a gradient of its own."""
-    found: Tensor = derivative.apply(*arguments)  # type: ignore[no-untyped-call]
+def gradients(
+    gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, wanted: Wanted
+) -> tuple[Tensor | None, Tensor | None]:
+    """See `Gradients`."""
+    found: tuple[Tensor | None, Tensor | None] = Gradients.apply(gradient, x, weight, geometry, wanted)  # type: ignore[no-untyped-call]
     return found
 
 
@@ -142,17 +168,31 @@ def library_output(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geo
     return F.conv2d(x, weight, bias, stride, padding, 1, groups)
 
 
-def library_gradient(gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, *, of_x: bool) -> Tensor:
-    """The derivative of <g, conv(x, w)> by x or by w."""
+def library_gradients(
+    gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, wanted: Wanted
+) -> tuple[Tensor | None, Tensor | None]:
+    """The derivatives of <g, conv(x, w)> by x and by w."""
     stride, padding, groups, transposed = geometry
     same = stride == (1, 1) and tuple(2 * side + 1 for side in padding) == weight.shape[2:] and not transposed
-    if of_x and same:
-        # A convolution with the turned kernel; for groups in bf16 the library's own gradient can be far slower.
+    by_x, turns = None, wanted[0] and same and groups > 1
+    if turns:
+        # A convolution with the turned kernel; in bf16 the library's own gradient can be far slower.
         out, into, height, width = weight.shape
         turned = weight.view(groups, out // groups, into, height, width).transpose(1, 2).flatten(0, 1).flip((2, 3))
-        return F.conv2d(gradient, turned, None, stride, padding, 1, groups)
-    gradients = torch.ops.aten.convolution_backward(
-        gradient, x, weight, None, stride, padding, (1, 1), transposed, (0, 0), groups, (of_x, not of_x, False)
+        by_x = F.conv2d(gradient, turned, None, stride, padding, 1, groups)
+    if not wanted[1] and (turns or not wanted[0]):
+        return by_x, None
+    found = torch.ops.aten.convolution_backward(
+        gradient,
+        x,
+        weight,
+        None,
+        stride,
+        padding,
+        (1, 1),
+        transposed,
+        (0, 0),
+        groups,
+        (wanted[0] and not turns, wanted[1], False),
     )
-    wanted: Tensor = gradients[0] if of_x else gradients[1]
-    return wanted
+    return found[0] if by_x is None else by_x, found[1]

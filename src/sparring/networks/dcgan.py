@@ -7,6 +7,7 @@ recommend in this place), with the paper's learned scale and shift for each chan
 normalisation has no other, as in Miyato et al. 2018.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -44,6 +45,7 @@ class Generator(nn.Module):
         last = min(1, len(grids) - 1)
         self.picture = Enlarge(channels[last], shape[0], grids[last], grids[0])
         draw_weights(self.start, self.layers, self.picture)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """See the class. `y` is float (N, classes), one-hot or a mixture."""
@@ -70,6 +72,7 @@ class Discriminator(nn.Module):
         self.layers = nn.Sequential(*layers)
         draw_weights(self.layers)
         self.judge = Head(channels[-1] * grids[-1][0] * grids[-1][1], classes)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if spectral_norm:
             normalise(self)
 

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sparring.networks.convolution import Convolution
 from sparring.networks.layers import (
     Latent,
     Shape,
@@ -62,8 +63,7 @@ class Generator(nn.Module):
             for level in reversed(range(len(grids) - 1))
         )
         self.excite = Excitation(channels_at[-1], channels_at[0])
-        self.picture = nn.Conv2d(channels_at[0], channels * PATCH**2, 3, padding=1)
-        draw_weights(self.picture, gain=1)
+        self.picture = separable(channels_at[0], channels * PATCH**2, gain=1)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
@@ -112,11 +112,18 @@ class Excitation(nn.Module):
         return fine * torch.sigmoid(self.strength(squeezed))[:, :, None, None]
 
 
-def gated(before: int, after: int) -> nn.Conv2d:
+def gated(before: int, after: int) -> nn.Sequential:
     """A convolution that gives values and gates of `after` channels."""
-    layer = nn.Conv2d(before, 2 * after, 3, padding=1)
-    draw_weights(layer, GATED)
-    return layer
+    return separable(before, 2 * after, GATED)
+
+
+def separable(before: int, after: int, gain: float) -> nn.Sequential:
+    """A 3x3 convolution in two: one of each channel over the places around, then one of all channels at each place."""
+    around = Convolution(before, before, 3, padding=1, groups=before, bias=False)
+    across = Convolution(before, after, 1)
+    draw_weights(around, gain=1)
+    draw_weights(across, gain)
+    return nn.Sequential(around, across)
 
 
 def gate(x: Tensor) -> Tensor:
