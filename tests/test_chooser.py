@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from sparring import config, data
-from sparring.chooser import SIZES, choose
+from sparring.chooser import SIZES, choose, pick_device
 from sparring.errors import SettingError
 
 
@@ -121,3 +121,17 @@ def test_presets_and_networks_override_what_the_pictures_suggest(tmp_path: Path)
         assert choose("a", given, survey, 1.0)[0].penalty == "r1+r2"
     settings, _ = choose("b", {"device": "cpu"} | config.preset("photographs"), drawings, 1.0)
     assert (settings.network, settings.discriminator_features, settings.penalty) == ("skip", "lite0", "none")
+
+
+def test_a_gpu_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    found = {"cuda": False, "mps": False}
+    monkeypatch.setattr("torch.cuda.is_available", lambda: found["cuda"])
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: found["mps"])
+    assert pick_device(None) == "cpu"
+    found["mps"] = True
+    assert pick_device(None) == "mps" and pick_device("cpu") == "cpu"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert pick_device(None) == "cpu", "processes cannot share an MPS"
+    found["cuda"] = True
+    assert pick_device(None) == "cuda"

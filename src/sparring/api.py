@@ -273,6 +273,8 @@ def prepared(settings: Settings, ranks: Ranks, monitor: Monitor) -> tuple[Match,
 
     Raises: SettingError if the settings do not go with so many processes.
     """
+    if ranks.count > 1 and settings.device == "mps":
+        raise SettingError("device=mps: several processes cannot share it; train with one, or with --device cpu")
     if ranks.count > 1 and ":" in settings.device:
         raise SettingError(
             f"device={settings.device}: with several processes each takes a GPU of its own; give --device cuda"

@@ -5,6 +5,7 @@ command makes the same run on the same kind of machine.
 """
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -264,14 +265,15 @@ def augmentation(side: int, through_features: bool) -> tuple[str, str]:
 
 
 def pick_device(wanted: str | None) -> str:
-    """The device to train on: the one asked for, else CUDA where it is there, else the CPU.
+    """The device to train on: the one asked for, else CUDA or Apple's MPS where it is there, else the CPU.
 
-    Apple's MPS lacks the derivatives of some resampling that the `r3` networks need, so it is not taken unasked.
+    Several processes cannot share an MPS.
     Raises: SettingError if the one asked for is not there.
     """
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if wanted is None:
-        return "cuda" if cuda else "cpu"
+        alone = os.environ.get("WORLD_SIZE", "1") == "1"
+        return "cuda" if cuda else "mps" if mps and alone else "cpu"
     kind, _, number = wanted.partition(":")
     there = {"cpu": True, "mps": mps, "cuda": cuda and int(number or 0) < torch.cuda.device_count()}
     if not there[kind]:

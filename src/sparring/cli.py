@@ -425,4 +425,6 @@ def show(content: Any) -> None:
 
 def main() -> None:
     """The entry point."""
+    # What Apple's MPS lacks runs on the CPU then; torch reads it when it is loaded.
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
     app()

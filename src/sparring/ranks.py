@@ -143,12 +143,19 @@ def launch() -> str:
 def joined() -> Iterator[Ranks]:
     """The ranks that `torchrun` started, connected; or this process alone.
 
-    On a machine with GPUs each rank has the one of its number. Raises: SettingError if there are too few of them.
+    On a machine with GPUs each rank has the one of its number. Raises: SettingError if there are too few of them, or if
+    the variables of `torchrun` are there in part.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1 or dist.is_initialized():
         yield ALONE
         return
+    missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+    if missing:
+        raise SettingError(
+            f"the variable WORLD_SIZE says that {count} processes train together, but there is no "
+            f"{' and no '.join(missing)}: start them by torchrun, or unset WORLD_SIZE"
+        )
     rank, local_rank = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
     cuda = torch.cuda.is_available()
     if cuda:

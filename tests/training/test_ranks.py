@@ -19,7 +19,7 @@ import sparring
 from sparring import config, data
 from sparring.data import memory
 from sparring.errors import RunError, SettingError
-from sparring.ranks import ALONE, Ranks, lost_ranks
+from sparring.ranks import ALONE, Ranks, joined, lost_ranks
 from sparring.tasks.generate import Generate
 from sparring.training.match import Match
 from sparring.training.monitor import QuietMonitor
@@ -224,3 +224,12 @@ def test_batches_are_shared_out_evenly_or_not_at_all() -> None:
 def test_a_lost_rank_is_told_in_a_sentence() -> None:
     with pytest.raises(RunError, match=r"another process of this run is gone.*Connection closed by peer"), lost_ranks():
         raise RuntimeError("[gloo/pair.cc:547] Connection closed by peer\nmore of it")
+
+
+def test_half_of_torchruns_variables_are_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    for name in ("RANK", "MASTER_ADDR"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(SettingError, match="no RANK and no MASTER_ADDR: start them by torchrun"), joined():
+        pass

@@ -179,7 +179,7 @@ class Comparison:
         assert self.network is not None and self.fake.features is not None
         order = torch.randperm(len(self.fake.features), generator=torch.Generator().manual_seed(self.seed))
         logits = self.network.logits(self.fake.features[order].float().to(self.device))
-        return Result(inception_score(logits.double().softmax(1).cpu(), self.parts))
+        return Result(inception_score(logits.cpu().double().softmax(1), self.parts))
 
     def prc(self) -> Result:
         """With the means of the ends of the three intervals, which are all at once an end rarely."""
