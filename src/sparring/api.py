@@ -115,7 +115,9 @@ def start(
         raise RunError(f"{run} lies inside the pictures' folder, and its grids would count as pictures: choose another")
 
     with monitor_of(ranks, monitor, run) as monitor, explaining_memory(), ExitStack() as cleanup:
-        chosen, choices = ranks.told(choose(place, given, data.survey(place), factor) if ranks.first else None)
+        with ranks.one_a_host_first():  # shards that nobody looked through yet take a while
+            survey = data.survey(place, monitor.progress) if ranks.first else None
+        chosen, choices = ranks.told(choose(place, given, survey, factor) if survey else None)
         if origin:
             refuse_other_networks(origin, chosen)
         if chosen.tensorboard:

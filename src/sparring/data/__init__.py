@@ -5,7 +5,7 @@ from sparring.data.loading import fingerprint, load
 from sparring.data.packing import pack
 from sparring.data.pictures import Batch, Data, Pictures, to_floats
 from sparring.data.sources import Skipped
-from sparring.data.stream import Stream, buffer_for, stream
+from sparring.data.streaming import Stream, buffer_for, stream
 from sparring.data.surveys import Survey, check, survey
 
 __all__ = [

@@ -21,7 +21,7 @@ from sparring.data.opening import open_source
 from sparring.data.parallel import each
 from sparring.data.shards import INDEX, MOST_SHARDS, Shard, Shards, library, look_at, write_index
 from sparring.data.sources import Progress, Skipped
-from sparring.data.stream import permutation
+from sparring.data.streaming import permutation
 from sparring.data.surveys import class_names
 from sparring.errors import DataError, SettingError
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sparring import data
 from sparring.data.decode import Form, channels_of
+from sparring.data.shards import is_command
 from sparring.data.sources import Progress
 from sparring.errors import MetricError, RunError
 from sparring.evaluation.evidence import Evidence
@@ -51,6 +52,8 @@ def look(place: Place, role: Role, count: int, seed: int, device: str = "cpu") -
     file is samples as either.
     Raises: MetricError, DataError or RunError that says what was found there instead.
     """
+    if is_command(str(place)):
+        return _pictures(place, count if role == "generated" else MOST_REAL)
     path = Path(place)
     if path.is_dir() and ((path / "config.toml").is_file() or (path / FILE).is_file()):
         return _training_data(path) if role == "real" else _run(path, count, seed, device)
