@@ -62,7 +62,8 @@ def train(
 ) -> Run:
     """Trains a generator on pictures, and returns the run folder when the budget is used.
 
-    source: a folder, archive or array of pictures, or the name of an embedded set such as `digits`.
+    source: a folder, archive or array of pictures, shards as in `a-{000..099}.tar` or `pipe:COMMAND`, which is run, or
+    the name of an embedded set such as `digits`.
     out: a folder that does not exist yet. preset: a name of `sparring presets`, or a TOML file.
     size: XS, S, M, L or XL, the one dial of capacity; auto is M. start_from: a run whose weights to start with; its
     architecture is taken over. monitor: what is told on the way; None shows progress on standard error.

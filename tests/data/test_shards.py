@@ -178,6 +178,8 @@ def test_patterns_that_stand_for_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("sparring.data.shards.MOST_SHARDS", 10)
     with pytest.raises(DataError, match="more than 10 shards"):
         shards.find("a-{000..010}.tar")
+    with pytest.raises(DataError, match=r"no such shard; .* is given as 'pipe:curl -sfL URL'"):
+        shards.find("https://example.org/{0..1}.tar")
     with pytest.raises(DataError, match="braces do not match"):
         shards.find("a-{000..010.tar")
     write(tmp_path / "0.tar", {"a.txt": b"nothing", "b.png": b"nothing"})

@@ -7,6 +7,7 @@ A sample is what shares a key, that is the path up to the first dot of the name:
 import hashlib
 import io
 import json
+import re
 import subprocess
 import tarfile
 from collections import Counter
@@ -241,7 +242,9 @@ def _opened(place: str) -> Iterator[IO[bytes]]:
         return
     # In a session of its own, Ctrl-C does not reach it: the run is saved first.
     command = place.removeprefix(COMMAND)
-    with subprocess.Popen(command, shell=True, stdout=subprocess.PIPE, start_new_session=True) as process:
+    with subprocess.Popen(
+        command, shell=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
+    ) as process:
         assert process.stdout is not None
         try:
             yield process.stdout
@@ -393,7 +396,8 @@ def _packed(folder: Path) -> Shards | None:
 
 def _unreadable(place: str, error: Exception) -> DataError:
     if isinstance(error, FileNotFoundError):
-        return DataError(f"{place}: there is no such shard")
+        hint = "; what is not on a disk is given as 'pipe:curl -sfL URL'" if re.search("https?:/", place) else ""
+        return DataError(f"{place}: there is no such shard{hint}")
     if isinstance(error, OSError) and error.strerror:
         return DataError(f"{place}: cannot be read: {error.strerror}")
     what = printable(" ".join(str(error.args[0] if error.args else error).split())[:80])

@@ -125,7 +125,9 @@ class Filled:
 class Stream:
     """The pictures of shards, read as they are drawn; memory holds two shuffle buffers and the sample."""
 
-    def __init__(self, shards: Shards, form: Form, *, buffer: int, labels: bool) -> None:
+    def __init__(
+        self, shards: Shards, form: Form, *, buffer: int, labels: bool, progress: Progress | None = None
+    ) -> None:
         self.shards = shards
         self.form = form
         self.buffer = buffer
@@ -139,15 +141,17 @@ class Stream:
         self.tell: Callable[[Sequence[Skipped]], None] = lambda damaged: None
         """Told of pictures that turn out damaged on the way; others of their block are shown in their place."""
         self._counts = tuple(shard.pictures for shard in shards.shards)
+        self._pictures = sum(self._counts)
         self._labels = {name: label for label, name in enumerate(self.classes)}
         self._current: tuple[object, Filled] | None = None
         self._ahead: tuple[object, Future[Filled]] | None = None
         self._open: dict[tuple[int, int], Generator[Sample]] = {}
         self._closed = False
         self._filler, self._readers, self._decoders = map(ThreadPoolExecutor, (1, READERS, cores()))
+        self._sample = self._taken(progress)
 
     def __len__(self) -> int:
-        return sum(self._counts)
+        return self._pictures
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -177,16 +181,8 @@ class Stream:
         return Batch(sent(torch.from_numpy(np.concatenate(images)), self.device), numbers)
 
     def sample(self) -> Pictures:
-        """At most 5,000 pictures or 1 GiB of them, the same in every run; classes are those of the whole set.
-
-        Raises: DataError if nothing in it can be decoded.
-        """
-        most = min(SAMPLE, max(64, SAMPLE_MEMORY // math.prod(self.shape)))
-        found = decoded(self.shards.source(most), self.form, labels=bool(self.classes))
-        labels: Tensor | None = None
-        if found.labels is not None:
-            labels = torch.tensor([self._labels[name] for name in found.classes])[found.labels]
-        return replace(found, labels=labels, classes=self.classes).to(self.device)
+        """At most 5,000 pictures or 1 GiB of them, the same in every run; classes are those of the whole set."""
+        return self._sample.to(self.device)
 
     def close(self) -> None:
         """Ends what reads ahead. Nothing can be drawn any more."""
@@ -194,6 +190,14 @@ class Stream:
         for threads in (self._filler, self._readers, self._decoders):
             threads.shutdown(cancel_futures=True)
         self._leave_open(set())
+
+    def _taken(self, progress: Progress | None) -> Pictures:
+        most = min(SAMPLE, max(64, SAMPLE_MEMORY // math.prod(self.shape)))
+        found = decoded(self.shards.source(most), self.form, labels=bool(self.classes), progress=progress)
+        labels: Tensor | None = None
+        if found.labels is not None:
+            labels = torch.tensor([self._labels[name] for name in found.classes])[found.labels]
+        return replace(found, labels=labels, classes=self.classes)
 
     def _filled(self, seed: int, block: Block, rank: int, ranks: int) -> Filled:
         """A block, after which the next one is begun."""
@@ -277,8 +281,8 @@ def stream(
     """The pictures of shards as a stream, whatever their number.
 
     buffer: pictures that are mixed with each other.
-    Raises: DataError if the shards cannot be read, or labels are wanted and not every picture has one; SettingError if
-    the data are no shards.
+    Raises: DataError if the shards cannot be read, none of a sample of their pictures can be decoded, or labels are
+    wanted and not every picture has one; SettingError if the data are no shards.
     """
     shards = find(data, progress)
     if shards is None:
@@ -291,4 +295,4 @@ def stream(
             f"{shards.name}: labels are wanted, but {without:,} of {shards.pictures:,} pictures have no class; give "
             "each one, as .cls or as `label` in .json, or train without labels"
         )
-    return Stream(shards, form, buffer=buffer, labels=labels)
+    return Stream(shards, form, buffer=buffer, labels=labels, progress=progress)
