@@ -169,16 +169,13 @@ class Stream:
         Raises: DataError if a shard cannot be read any more, or nothing in a whole block can be decoded.
         """
         own, count = position // ranks, batch // ranks
-        images, labels = [], []
+        parts: list[Batch] = []
         while count:
-            block = block_at(own, len(self), self.buffer, rank, ranks)
-            filled = self._filled(seed, block, rank, ranks)
-            taken = slice(own - block.position, own - block.position + count)
-            images.append(filled.images[taken])
-            labels.append(filled.labels[taken])
-            own, count = own + len(images[-1]), count - len(images[-1])
-        numbers = torch.from_numpy(np.concatenate(labels)).to(self.device) if self.classes else None
-        return Batch(sent(torch.from_numpy(np.concatenate(images)), self.device), numbers)
+            parts.append(self._part(seed, own, count, rank, ranks))
+            own, count = own + len(parts[-1]), count - len(parts[-1])
+        labels = [part.labels for part in parts if part.labels is not None]
+        images = sent(torch.cat([part.images for part in parts]), self.device)
+        return Batch(images, torch.cat(labels).to(self.device) if labels else None)
 
     def sample(self) -> Pictures:
         """At most 5,000 pictures or 1 GiB of them, the same in every run; classes are those of the whole set."""
@@ -198,6 +195,15 @@ class Stream:
         if found.labels is not None:
             labels = torch.tensor([self._labels[name] for name in found.classes])[found.labels]
         return replace(found, labels=labels, classes=self.classes)
+
+    def _part(self, seed: int, own: int, most: int, rank: int, ranks: int) -> Batch:
+        """A rank's samples from number `own` on, as many as are wanted and the block has, on the CPU."""
+        block = block_at(own, len(self), self.buffer, rank, ranks)
+        filled = self._filled(seed, block, rank, ranks)
+        taken = slice(own - block.position, own - block.position + most)
+        # Copies: a view would hold the block when the one after the next is already being filled.
+        labels = torch.from_numpy(filled.labels[taken].copy()) if self.classes else None
+        return Batch(torch.from_numpy(filled.images[taken].copy()), labels)
 
     def _filled(self, seed: int, block: Block, rank: int, ranks: int) -> Filled:
         """A block, after which the next one is begun."""
