@@ -192,13 +192,28 @@ def test_an_index_names_no_other_places(pattern: str, tmp_path: Path) -> None:
     data.pack(pattern, tmp_path / "packed", per_shard=6)
     index = tmp_path / "packed/index.json"
     values = json.loads(index.read_text())
-    values["shards"][0]["name"] = f"pipe:touch {tmp_path}/harm"
+    values["shards"][0]["place"] = f"pipe:touch {tmp_path}/harm"
     index.write_text(json.dumps(values))
     with pytest.raises(DataError, match="there is no such shard"):
         shards.find(tmp_path / "packed")
     assert not (tmp_path / "harm").exists()
     index.write_text(index.read_text()[:-20].replace('"classes"', '"klasses"') + "]}")
     assert shards.find(tmp_path / "packed") is None  # not JSON: a folder as any other
+
+
+def test_a_packed_shard_that_was_not_copied_whole_is_known_before_it_is_read(pattern: str, tmp_path: Path) -> None:
+    data.pack(pattern, tmp_path / "packed", per_shard=6)
+    index, shard = tmp_path / "packed/index.json", tmp_path / "packed/00001.tar"
+    values = json.loads(index.read_text())
+    values["shards"][0]["pictures"] = 10**12
+    index.write_text(json.dumps(values))
+    with pytest.raises(DataError, match=r"00000.tar: is of [0-9,]+ bytes, and .*index.json says otherwise"):
+        shards.find(tmp_path / "packed")
+    values["shards"][0]["pictures"] = 6
+    index.write_text(json.dumps(values))
+    cut(shard)
+    with pytest.raises(DataError, match=r"00001.tar: is of 1,700 bytes"):
+        shards.find(tmp_path / "packed")
 
 
 def test_classes_that_an_index_lacks(pattern: str, tmp_path: Path) -> None:

@@ -45,6 +45,9 @@ NOT_ITS_FAULT = (0, -13, 128 + 13)
 READERS = 4
 """Shards read at a time."""
 
+LEAST_SAMPLE = 1024
+"""Bytes of a picture in a tar file at least: its header and a block."""
+
 MOST_SHARDS = 1_000_000
 MOST_SAMPLED = 64
 """Shards that a sample of them all is taken from, at most."""
@@ -58,6 +61,8 @@ class Shard:
     """A path, or `pipe:` and a command."""
     pictures: int
     digest: str
+    size: int
+    """Bytes of the file; 0 for what comes out of a command."""
 
 
 @dataclass(frozen=True)
@@ -328,7 +333,8 @@ def look_at(place: str) -> tuple[Shard, Counter[str], list[Skipped]]:
         whole.update(sample.content)
         if sample.label is not None:
             classes[sample.label] += 1
-    return Shard(place, count, whole.hexdigest()), classes, skipped
+    size = 0 if is_command(place) else Path(place).stat().st_size
+    return Shard(place, count, whole.hexdigest(), size), classes, skipped
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -345,10 +351,7 @@ def write_index(shards: Shards, path: Path) -> None:
         "format": FORMAT,
         "pictures": shards.pictures,
         "classes": dict(shards.classes),
-        "shards": [
-            {"name": Path(shard.place).name, "pictures": shard.pictures, "digest": shard.digest}
-            for shard in shards.shards
-        ],
+        "shards": [{**asdict(shard), "place": Path(shard.place).name} for shard in shards.shards],
         "skipped": [asdict(entry) for entry in shards.skipped],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -364,7 +367,7 @@ def _from_json(name: str, values: Any, places: Sequence[str]) -> Shards:
     if values["format"] != FORMAT:
         raise ValueError(values["format"])
     shards = [
-        Shard(place, int(entry["pictures"]), str(entry["digest"]))
+        Shard(place, int(entry["pictures"]), str(entry["digest"]), int(entry["size"]))
         for place, entry in zip(places, values["shards"], strict=True)
     ]
     skipped = [Skipped(str(entry["path"]), str(entry["reason"])) for entry in values["skipped"]]
@@ -384,13 +387,16 @@ def _packed(folder: Path) -> Shards | None:
         return None
     try:
         # Plain names: an index that came with a download must not make anything else be read.
-        places = [str(folder.absolute() / Path(entry["name"]).name) for entry in values["shards"]]
+        places = [str(folder.absolute() / Path(entry["place"]).name) for entry in values["shards"]]
         shards = _from_json(str(folder), values, places)
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder / INDEX}: damaged; pack the set anew") from error
-    for place in places:
-        if not Path(place).is_file():
+    for shard in shards.shards:
+        place = Path(shard.place)
+        if not place.is_file():
             raise DataError(f"{place}: there is no such shard, and {folder / INDEX} lists it; copy it here again")
+        if (size := place.stat().st_size) != shard.size or not 0 <= shard.pictures <= size // LEAST_SAMPLE:
+            raise DataError(f"{place}: is of {size:,} bytes, and {folder / INDEX} says otherwise; copy it here again")
     return replace(shards, skipped=(), numbered=True)
 
 
