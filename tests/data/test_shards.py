@@ -68,6 +68,7 @@ def test_a_pattern_stands_for_shards_with_the_classes_that_cls_names(pattern: st
 def test_the_output_of_commands_is_the_same_set(pattern: str, tmp_path: Path) -> None:
     commands = f"pipe:cat {shlex.quote(str(tmp_path))}/{{0..2}}.tar"
     assert found(commands).digest() == found(pattern).digest()
+    assert found(f"{commands} | sed 's/\\(x\\)/\\1/'").digest() == found(pattern).digest()  # a backslash is the shell's
     piped = data.stream(commands, FORM, buffer=5)
     filed = data.stream(pattern, FORM, buffer=5)
     for position in range(0, 36, 4):

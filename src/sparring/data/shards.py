@@ -284,7 +284,7 @@ def _expanded(pattern: str) -> list[str]:
     from braceexpand import braceexpand
 
     try:
-        places = list(islice(braceexpand(pattern), MOST_SHARDS + 1))
+        places = list(islice(braceexpand(pattern, escape=False), MOST_SHARDS + 1))
     except ValueError:
         raise DataError(f"{pattern}: its braces do not match; shards are written a-{{000..099}}.tar") from None
     if len(places) > MOST_SHARDS:
