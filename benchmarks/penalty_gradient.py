@@ -19,7 +19,6 @@ from sparring import config, data
 from sparring.adversarial.game import Bouts
 from sparring.adversarial.penalties import ExactSlope, Penalty, SlopeByDifference
 from sparring.chooser import choose
-from sparring.data.order import indices
 from sparring.randomness import Random
 from sparring.tasks.generate import Generate
 from sparring.tasks.sample import View
@@ -51,7 +50,7 @@ def measured(match: Match, way: Penalty, precision: str, draws: int) -> tuple[fl
     """Value of R1 + R2, and its gradient by the discriminator's weights in one vector."""
     settings, batch = match.settings, match.settings.batch
     game = match.game if precision == "bf16" else replace(match.game, low_precision=nullcontext)
-    pictures = match.data.batch(indices(len(match.data), settings.seed, 0, batch))
+    pictures = match.data.draw(settings.seed, 0, batch)
     with torch.no_grad():
         bouts = Bouts(game, match.generator.module, match.discriminator.module, batch)
         bout = bouts.make(pictures, Random(settings.seed, 0, batch))

@@ -41,7 +41,6 @@ from plain import Plain, layers_of_the_library
 from sparring import data
 from sparring.adversarial.game import Bout, Bouts
 from sparring.chooser import choose
-from sparring.data.order import indices
 from sparring.networks import parameters
 from sparring.tasks.generate import Generate
 from sparring.tasks.sample import Sample
@@ -284,8 +283,8 @@ class Bench:
     def share_of_data(self, network: str) -> float:
         """Which share of one of our steps goes by until its batch is there."""
         match = self.ours(network, ARMS[0])
-        draw = partial(indices, len(self.pictures), 0, count=match.settings.batch)
-        drawn = [self.seconds(lambda i=i: self.pictures.batch(draw(i * match.settings.batch)), 1) for i in range(50)]
+        batch = match.settings.batch
+        drawn = [self.seconds(partial(self.pictures.draw, 0, i * batch, batch), 1) for i in range(50)]
         steps = [self.seconds(match.play, 1) for _ in range(4)]
         return statistics.median(drawn) / statistics.median(steps)
 

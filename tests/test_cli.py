@@ -112,6 +112,38 @@ def test_evaluate_says_what_is_wrong(run: Path, tmp_path: Path) -> None:
         assert done.stdout == ""
 
 
+def test_data_pack_makes_shards_that_train_from_disk_and_from_a_pipe(tmp_path: Path) -> None:
+    pytest.importorskip("webdataset")
+    pack = ("data", "pack", "digits")
+    answer = json.loads(sparring(*pack, tmp_path / "a", "--size-per-shard", 900, "--json", "-").stdout)
+    assert (answer["pictures"], answer["shards"], answer["skipped"]) == (1797, 2, [])
+    words = sparring(*pack, tmp_path / "a", status=2).stderr
+    assert f"{tmp_path / 'a'}: is there already and not an empty folder" in words
+    assert "1,797 pictures in 2 shards" in sparring(*pack, tmp_path / "b").stderr
+    command = f"pipe:cat {tmp_path}/a/{{00000..00001}}.tar"
+    train = ("--images", 320, *SMALL, "--set", "shuffle_buffer=100", "--json", "-")
+    for number, place in enumerate((tmp_path / "a", tmp_path / "a/{00000..00001}.tar", command)):
+        done = sparring("train", place, "--out", tmp_path / f"run{number}", *train)
+        assert json.loads(done.stdout)["state"] == "finished"
+    more = ("resume", tmp_path / "run2", "--images", 640)
+    assert "--shards-from 'pipe:...'" in sparring(*more, status=2).stderr
+    assert "finished" in sparring(*more, "--shards-from", command).stderr
+
+
+def test_what_is_wrong_with_shards_is_said_before_a_run_is_made(tmp_path: Path) -> None:
+    pytest.importorskip("webdataset")
+    (tmp_path / "1.tar").write_bytes(b"<html>404</html>")
+    for place, words in {
+        tmp_path / "{0..0}.tar": "0.tar: there is no such shard",
+        tmp_path / "{1..1}.tar": "1.tar: not a whole tar archive",
+        "pipe:exit 7": "the command ended with status 7",
+    }.items():
+        assert words in sparring("train", place, "--out", tmp_path / "run", status=2).stderr
+    done = sparring("train", "digits", "--out", tmp_path / "run", "--set", "shuffle_buffer=9", status=2)
+    assert "shuffle_buffer=9: digits is no set of shards" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_data_check_lists_what_would_be_skipped(tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "good.png")
     (tmp_path / "bad.png").write_bytes(b"nothing")

@@ -17,6 +17,7 @@ VALUES = {
     "fit": "crop",
     "channels": 1,
     "labels": False,
+    "shuffle_buffer": None,
     "mirror": False,
     "task": "generate",
     "network": "fast",

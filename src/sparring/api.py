@@ -1,8 +1,8 @@
 """What the command line, notebooks and programs call: train, resume, load. (`evaluate` is in `evaluation/`.)"""
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
@@ -14,6 +14,8 @@ from sparring import config, data
 from sparring.adversarial.player import out_of_memory
 from sparring.chooser import SIZES, Choice, choose, every, pick_device, shown
 from sparring.config import Settings
+from sparring.data.decode import Form
+from sparring.data.shards import is_command
 from sparring.errors import MetricError, RunError, SettingError
 from sparring.model import Model
 from sparring.networks.features import anchored
@@ -61,7 +63,8 @@ def train(
 ) -> Run:
     """Trains a generator on pictures, and returns the run folder when the budget is used.
 
-    source: a folder, archive or array of pictures, or the name of an embedded set such as `digits`.
+    source: a folder, archive or array of pictures, shards as in `a-{000..099}.tar` or `pipe:COMMAND`, which is run, or
+    the name of an embedded set such as `digits`.
     out: a folder that does not exist yet. preset: a name of `sparring presets`, or a TOML file.
     size: XS, S, M, L or XL, the one dial of capacity; auto is M. start_from: a run whose weights to start with; its
     architecture is taken over. monitor: what is told on the way; None shows progress on standard error.
@@ -85,7 +88,7 @@ def train(
         if begun is None:
             start(run, source, given, ranks, monitor, factor=SIZES.get(size.upper(), 1.0), start_from=start_from)
         elif begun != "finished":
-            go_on(run, ranks, monitor)
+            go_on(run, ranks, monitor, shards_from=str(source) if is_command(str(source)) else None)
     return run
 
 
@@ -109,18 +112,20 @@ def start(
     given.pop("data", None)
     for name in {"quality_features", "discriminator_features"} & given.keys():
         given[name] = anchored(given[name])
-    embedded = isinstance(source, str) and source in data.EMBEDDED
-    place = str(source) if embedded else str(Path(source).expanduser().absolute())
-    if not embedded and run.folder.absolute().is_relative_to(place):
+    place = placed(source)
+    if run.folder.absolute().is_relative_to(place):
         raise RunError(f"{run} lies inside the pictures' folder, and its grids would count as pictures: choose another")
 
-    with monitor_of(ranks, monitor, run) as monitor, explaining_memory():
-        chosen, choices = ranks.told(choose(place, given, data.survey(place), factor) if ranks.first else None)
+    with monitor_of(ranks, monitor, run) as monitor, explaining_memory(), ExitStack() as cleanup:
+        with ranks.one_a_host_first():  # shards that nobody looked through yet take a while
+            survey = data.survey(place, monitor.progress) if ranks.first else None
+        chosen, choices = ranks.told(choose(place, given, survey, factor) if survey else None)
         if origin:
             refuse_other_networks(origin, chosen)
         if chosen.tensorboard:
             need_tensorboard()
         match, task, pictures = prepared(chosen, ranks, monitor)
+        cleanup.callback(pictures.close)
         match.micro_batch.on_shrink = lambda count: monitor.note(shrunk(count), urgent=True)
         if origin:
             groups, state = origin.load_checkpoint(chosen.device)
@@ -136,6 +141,7 @@ def start(
             monitor.plan([asdict(choice) for choice in choices], estimate)
             if ranks.first:
                 run.event("started", 0, f"{len(pictures):,} pictures, about {duration(estimate)}{among(ranks)}")
+            tell_damaged(match, run, monitor)
             Trainer(match, task, chosen, run, monitor).train()
         finally:
             run.lock.release()
@@ -154,19 +160,21 @@ def resume(
     images: int | None = None,
     minutes: float | None = None,
     device: str | None = None,
+    shards_from: str | PathLike[str] | None = None,
     monitor: Monitor | None = None,
 ) -> Run:
     """Goes on with a run where it stopped; `images` or `minutes` give it a new budget, counted from its beginning.
 
     With a new budget the schedules stretch over it: the learning rate rises again to what it is at that point. device:
-    another one than before, for a run that moved; the outcome is the same up to rounding then.
+    another one than before, for a run that moved; the outcome is the same up to rounding then. shards_from: where the
+    same pictures lie now; needed where they come out of a command (`pipe:...`), which is run only when it is given.
 
     Raises: RunError if there is no run, if it is being trained, finished without a new budget, or its pictures have
     changed; DataError if they are gone; SettingError if its device is not there.
     """
     run = Run(folder).existing()
     with joined() as ranks:
-        go_on(run, ranks, monitor, images=images, minutes=minutes, device=device)
+        go_on(run, ranks, monitor, images=images, minutes=minutes, device=device, shards_from=shards_from)
     return run
 
 
@@ -178,15 +186,18 @@ def go_on(
     images: int | None = None,
     minutes: float | None = None,
     device: str | None = None,
+    shards_from: str | PathLike[str] | None = None,
 ) -> None:
     """Trains on from the newest checkpoint, which must be the same for all ranks."""
     with (
         monitor_of(ranks, monitor, run) as monitor,
         explaining_memory(),
         run.locked() if ranks.first else nullcontext(),
+        ExitStack() as cleanup,
     ):
         settings, summary = ranks.told((run.settings(), run.summary()) if ranks.first else None)
-        settings = settings.model_copy(update={"device": pick_device(device or settings.device)})
+        place = placed(shards_from) if shards_from else run.place_of_pictures(settings)
+        settings = settings.model_copy(update={"device": pick_device(device or settings.device), "data": place})
         if images is not None or minutes is not None:
             budget = {"images": images, "minutes": minutes, "patience": None}
             settings = config.complete(settings.model_dump() | budget)
@@ -197,6 +208,7 @@ def go_on(
                 f"`sparring resume {run} {larger}`"
             )
         match, task, pictures = prepared(settings, ranks, monitor)
+        cleanup.callback(pictures.close)
         known = run.data()
         if (known.get("fingerprint"), known.get("pictures")) != (pictures.fingerprint, len(pictures)):
             raise RunError(
@@ -214,6 +226,7 @@ def go_on(
         ranks.wait()  # from here on the first writes what the others have just read
         if ranks.first:
             take_up(run, match, settings, monitor)
+        tell_damaged(match, run, monitor)
         Trainer(match, task, settings, run, monitor).train()
 
 
@@ -226,6 +239,33 @@ def take_up(run: Run, match: Match, settings: Settings, monitor: Monitor) -> Non
     monitor.note(f"{run}: going on from {match.state.images:,} images{among(match.ranks)}")
     if match.ranks.count != match.state.ranks:
         monitor.note(f"trained by {processes(match.state.ranks)} before: the outcome is the same up to rounding")
+        if settings.shuffle_buffer is not None and match.state.images % len(match.data):
+            other = (
+                "the shards are shared out otherwise than before: in this epoch pictures may be missed or come twice"
+            )
+            run.event("shared out anew", match.state.images, other)
+            monitor.note(other)
+
+
+def tell_damaged(match: Match, run: Run, monitor: Monitor) -> None:
+    """Lets people know of pictures that turn out damaged while they stream."""
+
+    def tell(damaged: Sequence[data.Skipped]) -> None:
+        first = f"{damaged[0].path}: {damaged[0].reason}"
+        message = f"{len(damaged)} pictures cannot be decoded ({first}); others are shown in their place"
+        monitor.note(message)
+        if match.ranks.first:
+            run.event("skipped", match.state.images, message)
+
+    if isinstance(match.data, data.Stream):
+        match.data.tell = tell
+
+
+def placed(source: str | PathLike[str]) -> str:
+    """Where pictures lie, from anywhere; an embedded set and a command as they are."""
+    if (str(source) in data.EMBEDDED and isinstance(source, str)) or is_command(str(source)):
+        return str(source)
+    return str(Path(source).expanduser().absolute())
 
 
 def load(place: str | PathLike[str], device: str = "cpu") -> Model:
@@ -248,16 +288,22 @@ def refuse_other_networks(origin: Run, settings: Settings) -> None:
             )
 
 
-def load_pictures(settings: Settings, monitor: Monitor) -> data.Pictures:
+def load_pictures(settings: Settings, monitor: Monitor) -> data.Data:
     """The pictures of a run in the form that its settings ask for, on its device."""
-    pictures = data.load(
-        settings.data,
-        resolution=settings.resolution,
-        fit=settings.fit,
-        channels=settings.channels,
-        labels=settings.labels,
-        progress=monitor.progress,
-    )
+    (height, width), fit, channels, labels = settings.resolution, settings.fit, settings.channels, settings.labels
+    pictures: data.Data
+    if settings.shuffle_buffer is None:
+        pictures = data.load(
+            settings.data,
+            resolution=(height, width),
+            fit=fit,
+            channels=channels,
+            labels=labels,
+            progress=monitor.progress,
+        )
+    else:
+        form, buffer = Form(height, width, channels, fit), settings.shuffle_buffer
+        pictures = data.stream(settings.data, form, buffer=buffer, labels=labels, progress=monitor.progress)
     for notice in pictures.notices:
         monitor.note(notice)
     if pictures.skipped:
@@ -268,7 +314,7 @@ def load_pictures(settings: Settings, monitor: Monitor) -> data.Pictures:
     return pictures.to(settings.device)
 
 
-def prepared(settings: Settings, ranks: Ranks, monitor: Monitor) -> tuple[Match, Task, data.Pictures]:
+def prepared(settings: Settings, ranks: Ranks, monitor: Monitor) -> tuple[Match, Task, data.Data]:
     """The match, its task and the pictures, on the device and with the threads of the settings.
 
     Raises: SettingError if the settings do not go with so many processes.
@@ -341,7 +387,7 @@ def plan(choices: list[Choice], estimate: float) -> dict[str, Any]:
     }
 
 
-def about(place: str, pictures: data.Pictures) -> dict[str, Any]:
+def about(place: str, pictures: data.Data) -> dict[str, Any]:
     """What the report, and later runs, want to know of the pictures, for `data.json`."""
     return {
         "name": Path(pictures.name).name,

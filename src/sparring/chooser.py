@@ -15,7 +15,8 @@ import torch
 from sparring import config
 from sparring.adversarial.augment import RELATIVISTIC_TARGET
 from sparring.config import Settings
-from sparring.data import Survey
+from sparring.data import Survey, buffer_for
+from sparring.data.decode import Form
 from sparring.errors import SettingError
 from sparring.evaluation.extraction import default_space
 
@@ -138,6 +139,7 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, factor: float) -
     pick("fit", "crop")
     pick("labels", False)
     pick("mirror", False)
+    pick("shuffle_buffer", *shuffle_buffer(settings.values, survey))
 
     features = pick("discriminator_features", *pretrained(settings.values, survey))
     through = features != "none"
@@ -233,7 +235,7 @@ def resolution(survey: Survey, longest: int, where: str) -> tuple[tuple[int, int
     """
     height, width = common = survey.common_size()
     why = f"most pictures are {shown(common)}"
-    if 2 * survey.sizes.get(common, 0) < survey.pictures:
+    if 2 * survey.sizes.get(common, 0) < len(survey.items):
         height = width = min(common)
         why = f"pictures of many shapes, about {shown(common)}"
     shrink = min(1.0, longest / max(height, width))
@@ -241,6 +243,15 @@ def resolution(survey: Survey, longest: int, where: str) -> tuple[tuple[int, int
     if chosen == common:
         return chosen, "as most pictures are"
     return chosen, f"{why}; the longer side is at most {longest} on {where}"
+
+
+def shuffle_buffer(settings: Mapping[str, Any], survey: Survey) -> tuple[int | None, str]:
+    """How many pictures are mixed while they stream from shards, None where all are held in memory; and why."""
+    if survey.in_shards is None:
+        return None, ""
+    height, width = settings["resolution"]
+    buffer = buffer_for(survey.in_shards, Form(height, width, settings["channels"], settings["fit"]))
+    return buffer, "" if buffer is None else f"{survey.in_shards:,} pictures do not fit into memory: they stream"
 
 
 def pretrained(settings: Mapping[str, Any], survey: Survey) -> tuple[str, str]:

@@ -73,6 +73,7 @@ def options(
         "sparring train photos/ --out runs/photos --minutes 30",
         "sparring train photos.zip --out runs/faces --resolution 64x48 --set labels=true --set mirror=true",
         "sparring train photos/ --out runs/classic --preset classic-dcgan --images 500000 --seed 1",
+        "sparring train 'pipe:curl -sf https://example.org/{000..099}.tar' --out runs/large",
     )
 )
 def train(
@@ -80,7 +81,8 @@ def train(
         str,
         typer.Argument(
             metavar="DATA",
-            help="Folder, zip, tar, .npy or .npz of pictures, or an embedded set: digits.",
+            help="Folder, zip, tar, .npy or .npz of pictures, shards as in 'a-{000..099}.tar' or 'pipe:COMMAND', or an "
+            "embedded set: digits.",
             show_default=False,
         ),
     ],
@@ -149,6 +151,10 @@ def resume(
     images: Images = None,
     minutes: Minutes = None,
     device: Annotated[str | None, typer.Option(metavar="D", help="Another device than before.")] = None,
+    shards_from: Annotated[
+        str | None,
+        typer.Option(metavar="DATA", help="Where the same pictures lie now; needed for those of 'pipe:COMMAND'."),
+    ] = None,
     output: Json = None,
 ) -> None:
     """Go on with RUN where it stopped, with the same settings.
@@ -166,6 +172,7 @@ def resume(
             images=None if images is None else config.check("images", images),
             minutes=None if minutes is None else config.check("minutes", minutes),
             device=None if device is None else config.check("device", device),
+            shards_from=shards_from,
             monitor=open_monitor(f"sparring resume {folder}"),
         )
         conclude(run, output)
@@ -351,6 +358,32 @@ def check(
             found = data.check(source, progress=monitor.progress)
         emit(found, output)
         show(describe_data(found))
+
+
+@data_app.command(
+    epilog=examples("sparring data pack photos/ shards/", "sparring data pack photos.zip shards/ --size-per-shard 5000")
+)
+def pack(
+    source: Annotated[
+        str, typer.Argument(metavar="DATA", help="Whatever can be trained on: folder, archive, ...", show_default=False)
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make for the shards.", show_default=False)],
+    size_per_shard: Annotated[int, typer.Option(metavar="N", help="Pictures in a shard, about.")] = 1000,
+    output: Json = None,
+) -> None:
+    """Pack DATA into WebDataset shards, which can be trained on however many they are.
+
+    Files keep their bytes, arrays become PNG, broken pictures are left out and listed. All shards are alike.
+    """
+    with reporting(output):
+        from sparring import data
+        from sparring.listing import describe_packed
+        from sparring.training.monitor import open_monitor
+
+        with open_monitor(f"sparring data pack {source}") as monitor:
+            packed = data.pack(source, out, per_shard=size_per_shard, progress=monitor.progress)
+        emit(packed, output)
+        show(describe_packed(packed))
 
 
 def conclude(run: Any, output: str | None) -> None:

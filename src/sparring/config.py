@@ -78,6 +78,9 @@ class Settings(BaseModel):
     fit: Literal["crop", "pad", "stretch"] = setting("data", "how a picture of another shape is brought to it")
     channels: Channels = setting("data", "1 grey, 3 colour, 4 colour with transparency")
     labels: bool = setting("data", "learn the classes (one sub-folder each), so that samples of one can be asked for")
+    shuffle_buffer: MaybeCount = setting(
+        "data", "shards: pictures that are mixed while they stream, twice as many in memory; none: all are held"
+    )
     mirror: bool = setting("data", "show every picture mirrored left to right half of the time")
 
     task: Literal["generate"] = setting("players", "the application")
@@ -232,7 +235,7 @@ def load(path: Path) -> Settings:
     Raises: SettingError with the file and the key.
     """
     try:
-        return complete({"images": None, "minutes": None, "patience": None} | read(path))
+        return complete(dict.fromkeys(("images", "minutes", "patience", "shuffle_buffer")) | read(path))
     except SettingError as error:
         raise SettingError(f"{path}: {error}") from None
 

@@ -1,6 +1,6 @@
 """What commands show people at the end: tables of runs, what is in a data set, how a run ended."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -91,14 +91,26 @@ def describe_data(found: Mapping[str, Any]) -> RenderableType:
         if counts:
             listed = ", ".join(f"{printable(name)} ({count:,})" for name, count in counts[:8])
             lines.append(Text(f"{title}: {listed}{f' and {len(counts) - 8:,} more' if len(counts) > 8 else ''}"))
-    if found["skipped"]:
-        skipped = Table("skipped", "why", box=None, header_style="bold")
-        for entry in found["skipped"][:SHOWN]:
-            skipped.add_row(printable(entry["path"]), printable(entry["reason"]))
-        lines.append(skipped)
-    if len(found["skipped"]) > SHOWN:
-        lines.append(Text(f"and {len(found['skipped']) - SHOWN:,} more: --json FILE lists all"))
-    return Group(*lines)
+    return Group(*lines, *list_skipped(found["skipped"]))
+
+
+def describe_packed(packed: Mapping[str, Any]) -> RenderableType:
+    """What `data pack` made, for people."""
+    counted = f"{packed['pictures']:,} pictures in {packed['shards']:,} shards, {packed['bytes'] / 2**20:,.1f} MiB"
+    left_out = f", {len(packed['skipped']):,} left out" if packed["skipped"] else ""
+    whole = Text(f"{counted}{left_out}: sparring train {quote(packed['path'])} --out RUN", style="bold")
+    return Group(whole, *list_skipped(packed["skipped"]))
+
+
+def list_skipped(skipped: Sequence[Mapping[str, str]]) -> Iterator[RenderableType]:
+    """What is not used and why, as a table of the first."""
+    if skipped:
+        listed = Table("skipped", "why", box=None, header_style="bold")
+        for entry in skipped[:SHOWN]:
+            listed.add_row(printable(entry["path"]), printable(entry["reason"]))
+        yield listed
+    if len(skipped) > SHOWN:
+        yield Text(f"and {len(skipped) - SHOWN:,} more: --json FILE lists all")
 
 
 def ending(run: Run, summary: Mapping[str, Any]) -> RenderableType:

@@ -2,8 +2,26 @@
 
 from sparring.data.embedded import EMBEDDED
 from sparring.data.loading import fingerprint, load
-from sparring.data.pictures import Batch, Pictures, to_floats
+from sparring.data.packing import pack
+from sparring.data.pictures import Batch, Data, Pictures, to_floats
 from sparring.data.sources import Skipped
+from sparring.data.streaming import Stream, buffer_for, stream
 from sparring.data.surveys import Survey, check, survey
 
-__all__ = ["EMBEDDED", "Batch", "Pictures", "Skipped", "Survey", "check", "fingerprint", "load", "survey", "to_floats"]
+__all__ = [
+    "EMBEDDED",
+    "Batch",
+    "Data",
+    "Pictures",
+    "Skipped",
+    "Stream",
+    "Survey",
+    "buffer_for",
+    "check",
+    "fingerprint",
+    "load",
+    "pack",
+    "stream",
+    "survey",
+    "to_floats",
+]

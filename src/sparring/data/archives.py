@@ -110,7 +110,7 @@ def tar_archive(path: Path) -> Source:
                         content = stream.read()
                     except (*DAMAGE, OSError) as error:
                         raise _damaged(path, error) from error
-                    yield partial(_open_bytes, content)
+                    yield partial(open_bytes, content)
 
             yield each()
 
@@ -150,7 +150,8 @@ class _Members:
 
 
 @contextmanager
-def _open_bytes(content: bytes) -> Iterator[Image.Image]:
+def open_bytes(content: bytes) -> Iterator[Image.Image]:
+    """The picture that a file of these bytes would hold. Raises: as `identify`."""
     yield identify(io.BytesIO(content))
 
 

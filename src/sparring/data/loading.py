@@ -56,21 +56,28 @@ def load(
         raise source.refuse(source.skipped)
     if channels is None:
         channels = survey_source(source).channels()
-    form = Form(height, width, channels, fit)
-    known = _fingerprint(source.digest(progress), form)
+    return decoded(source, Form(height, width, channels, fit), labels=labels, progress=progress)
+
+
+def decoded(source: Source, form: Form, *, labels: bool = False, progress: Progress | None = None) -> Pictures:
+    """All usable pictures of a source in one form; `load` says more.
+
+    Raises: DataError.
+    """
+    known = fingerprint_of(source.digest(progress), form)
     notices: list[str] = []
-    decoded = cache.find(known) if source.cached else None
-    if decoded is None:
-        decoded = _decode(source, form, known, notices, progress)
-    used = [index for index in range(len(source.items)) if index not in decoded.skipped]
+    kept = cache.find(known) if source.cached else None
+    if kept is None:
+        kept = _decode(source, form, known, notices, progress)
+    used = [index for index in range(len(source.items)) if index not in kept.skipped]
     names, found = _labels(source, used) if labels else ((), None)
     return Pictures(
-        images=torch.from_numpy(decoded.images),
+        images=torch.from_numpy(kept.images),
         labels=found,
         classes=names,
         name=source.name,
         fingerprint=known,
-        skipped=_all_skipped(source, decoded.skipped),
+        skipped=_all_skipped(source, kept.skipped),
         names=tuple(source.items[index] for index in used),
         notices=tuple(notices),
     )
@@ -81,10 +88,11 @@ def fingerprint(data: str | Path, form: Form) -> str:
 
     Raises: DataError if there is nothing usable.
     """
-    return _fingerprint(open_source(data).digest(None), form)
+    return fingerprint_of(open_source(data).digest(None), form)
 
 
-def _fingerprint(content: str, form: Form) -> str:
+def fingerprint_of(content: str, form: Form) -> str:
+    """The fingerprint of pictures with that digest of their content, in that form."""
     return hashlib.blake2b(f"{content} {form} {VERSION}".encode(), digest_size=16).hexdigest()
 
 
@@ -166,7 +174,7 @@ def _labels(source: Source, used: list[int]) -> tuple[tuple[str, ...], Tensor]:
     if not names:
         raise DataError(
             f"{source.name}: labels are wanted, but the pictures are not sorted into folders; make one folder for each "
-            "class (or give an .npz file with `labels`), or train without labels"
+            "class (or give an .npz file with `labels`, or shards with .cls), or train without labels"
         )
     strays = [source.items[index] for index, label in zip(used, labels, strict=True) if label is None]
     if strays:

@@ -7,6 +7,7 @@ from sparring.data.archives import tar_archive, zip_archive
 from sparring.data.arrays import npy, npz
 from sparring.data.embedded import EMBEDDED, embedded
 from sparring.data.folders import folder
+from sparring.data.shards import find
 from sparring.data.sources import SUFFIXES, Source, printable
 from sparring.errors import DataError
 
@@ -30,6 +31,8 @@ def open_source(data: str | Path) -> Source:
         return embedded(data)
     if data == "":  # which would be the current folder
         raise DataError("the name of the data is empty; give a path or the name of an embedded set")
+    if (shards := find(data)) is not None:
+        return shards.source()
     path = Path(data)
     try:
         path = path.expanduser()
@@ -53,7 +56,7 @@ def _file(path: Path) -> Source:
         raise DataError(f"{path}: a single picture is no set; give the folder it is in")
     raise DataError(
         f"{path}: not a set of pictures; sets are folders, .zip, .tar (.gz, .bz2, .xz), .npy, .npz, "
-        f"and the embedded {', '.join(EMBEDDED)}"
+        f"shards as in a-{{000..099}}.tar, and the embedded {', '.join(EMBEDDED)}"
     )
 
 

@@ -1,12 +1,14 @@
-"""The pictures of a set as one tensor, and batches of them by index."""
+"""What training needs to know of its data, and the pictures of a set as one tensor."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from sparring.data import memory
+from sparring.data.order import indices
 from sparring.data.sources import Skipped
 
 CPU = torch.device("cpu")
@@ -31,9 +33,59 @@ class Batch:
         return Batch(self.images[samples], None if self.labels is None else self.labels[samples])
 
 
+class Data(Protocol):
+    """What a run is trained on: `Pictures` that are all at hand, or a `Stream` of them."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hexadecimal, of the content of the data and of the way it is decoded; the path plays no part."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes in the order of their labels."""
+
+    @property
+    def class_shares(self) -> tuple[float, ...]:
+        """How much of the set each class is; empty for a set without labels."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
+
+    @property
+    def skipped(self) -> Sequence[Skipped]:
+        """What is not used, as far as it is known."""
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """Sentences for the person: what went otherwise than usual while loading."""
+
+    def __len__(self) -> int: ...
+
+    def to(self, device: torch.device | str) -> "Data":
+        """The same set with batches on `device`."""
+
+    def draw(self, seed: int, position: int, batch: int, rank: int = 0, ranks: int = 1) -> Batch:
+        """Part `rank` of `ranks` of the batch that begins at sample `position` of an endless stream of epochs.
+
+        A pure function of its arguments. In every epoch each picture comes once. `batch` and `position` are multiples
+        of `ranks`.
+        """
+
+    def sample(self) -> "Pictures":
+        """A part that stands for the whole, always the same: all of it where it is at hand."""
+
+    def close(self) -> None:
+        """Lets go of what reads ahead."""
+
+
 @dataclass(frozen=True)
 class Pictures:
-    """A decoded set: everything training needs to know of its data."""
+    """A decoded set, all at hand."""
 
     images: Tensor
     """uint8 (N, C, H, W), in main memory, memory-mapped, or on `device`."""
@@ -60,6 +112,13 @@ class Pictures:
         _, channels, height, width = self.images.shape
         return channels, height, width
 
+    @property
+    def class_shares(self) -> tuple[float, ...]:
+        """How much of the set each class is; empty for a set without labels."""
+        if self.labels is None:
+            return ()
+        return tuple((torch.bincount(self.labels, minlength=len(self.classes)) / len(self)).tolist())
+
     def to(self, device: torch.device | str) -> "Pictures":
         """The same set with batches on `device`; the images move there too when they fit into a third of its memory."""
         device = torch.empty(0, device=device).device  # "cuda" becomes "cuda:0", as tensors there call it
@@ -71,16 +130,33 @@ class Pictures:
         labels = None if self.labels is None else self.labels.to(device)
         return replace(self, images=images, labels=labels, device=device)
 
-    def batch(self, indices: Tensor) -> Batch:
-        """The pictures `indices`, int64 (n,) with values in [0, len(self)), on the device.
+    def batch(self, numbers: Tensor) -> Batch:
+        """The pictures `numbers`, int64 (n,) with values in [0, len(self)), on the device.
 
         Gathers where the images are. If that is main memory and the device is a GPU, the copy goes through page-locked
         memory and does not wait.
         """
-        images = self.images.index_select(0, indices.to(self.images.device))
-        if images.device != self.device:
-            if self.device.type == "cuda":
-                images = images.pin_memory()
-            images = images.to(self.device, non_blocking=True)
-        labels = None if self.labels is None else self.labels.index_select(0, indices.to(self.labels.device))
+        images = sent(self.images.index_select(0, numbers.to(self.images.device)), self.device)
+        labels = None if self.labels is None else self.labels.index_select(0, numbers.to(self.labels.device))
         return Batch(images, labels)
+
+    def draw(self, seed: int, position: int, batch: int, rank: int = 0, ranks: int = 1) -> Batch:
+        """Part `rank` of `ranks` of the batch that begins at sample `position` of the stream of `order.indices`."""
+        part = batch // ranks
+        return self.batch(indices(len(self), seed, position + rank * part, part))
+
+    def sample(self) -> "Pictures":
+        """All of it."""
+        return self
+
+    def close(self) -> None:
+        """Nothing reads ahead."""
+
+
+def sent(images: Tensor, device: torch.device) -> Tensor:
+    """Pictures on the device, on the way there if it is a GPU: through page-locked memory, without waiting."""
+    if images.device == device:
+        return images
+    if device.type == "cuda":
+        images = images.pin_memory()
+    return images.to(device, non_blocking=True)

@@ -45,15 +45,17 @@ class Source:
     skipped: Sequence[Skipped] = ()
     others: int = 0
     """How many files have nothing to do with pictures."""
-    labels: Sequence[str] | None = None
-    """The class of each item, where the source itself says; otherwise classes are folders, see `classes_by_folder`."""
+    labels: Sequence[str] | Callable[[], Sequence[str | None]] | None = None
+    """The class of each item, where the source itself says, or what reads them; otherwise classes are folders, see
+    `classes_by_folder`."""
     cached: bool = True
     """Whether keeping the decoded pictures for the next time is worth it."""
 
     def classes(self, used: Sequence[int]) -> list[str | None]:
         """The class of each of the items `used`, None for an item that has none."""
         if self.labels is not None:
-            return [self.labels[index] for index in used]
+            labels = self.labels() if callable(self.labels) else self.labels
+            return [labels[index] for index in used]
         return classes_by_folder([self.items[index] for index in used])
 
     def refuse(self, skipped: Sequence[Skipped]) -> DataError:

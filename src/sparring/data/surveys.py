@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Literal, TypedDict
@@ -13,10 +13,14 @@ from PIL import Image
 from sparring.data.decode import UnusableError, eight_bit, photographic, see_through, size_as_shown
 from sparring.data.opening import open_source
 from sparring.data.parallel import each
+from sparring.data.shards import find
 from sparring.data.sources import Progress, Skipped, Source, natural
 
 LOOKED_AT = 64
 """How many pictures at most, spread evenly over the set, a survey decodes to see what they are like."""
+
+GLANCED = 1024
+"""How many pictures of shards, which may be too many to go through, a survey looks at at most."""
 
 Header = tuple[int, int, str, bool | None, bool | None]
 """What `Entry` holds of a picture besides its name and label."""
@@ -48,11 +52,13 @@ class Survey:
     skipped: Sequence[Skipped]
     others: int
     """How many files have nothing to do with pictures."""
+    in_shards: int | None = None
+    """How many pictures there are in shards, of which the items are a sample; None if there are no others."""
 
     @property
     def pictures(self) -> int:
         """How many there are."""
-        return len(self.items)
+        return len(self.items) if self.in_shards is None else self.in_shards
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -67,7 +73,7 @@ class Survey:
     def common_size(self) -> tuple[int, int]:
         """Height and width of at least half of the pictures, or else the median of each."""
         (size, count), *_ = self.sizes.items()
-        if 2 * count >= self.pictures:
+        if 2 * count >= len(self.items):
             return size
         return int(median(entry.height for entry in self.items)), int(median(entry.width for entry in self.items))
 
@@ -105,7 +111,10 @@ def survey(data: str | Path, progress: Progress | None = None) -> Survey:
 
     Raises: DataError if there is nothing usable.
     """
-    return survey_source(open_source(data), progress)
+    shards = find(data, progress)
+    if shards is None:
+        return survey_source(open_source(data), progress)
+    return replace(survey_source(shards.source(GLANCED), progress), in_shards=shards.pictures)
 
 
 def survey_source(source: Source, progress: Progress | None = None) -> Survey:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sparring import data
 from sparring.data.decode import Form, channels_of
+from sparring.data.shards import is_command
 from sparring.data.sources import Progress
 from sparring.errors import MetricError, RunError
 from sparring.evaluation.evidence import Evidence
@@ -51,6 +52,8 @@ def look(place: Place, role: Role, count: int, seed: int, device: str = "cpu") -
     file is samples as either.
     Raises: MetricError, DataError or RunError that says what was found there instead.
     """
+    if is_command(str(place)):
+        return _pictures(place, count if role == "generated" else MOST_REAL)
     path = Path(place)
     if path.is_dir() and ((path / "config.toml").is_file() or (path / FILE).is_file()):
         return _training_data(path) if role == "real" else _run(path, count, seed, device)
@@ -95,16 +98,17 @@ def _run(path: Path, count: int, seed: int, device: str) -> Found:
 def _training_data(path: Path) -> Found:
     run = Run(path).existing()
     settings = run.settings()
+    place = run.place_of_pictures(settings)
     height, width = settings.resolution
     form = Form(height, width, settings.channels, settings.fit)
 
     def open_side(wanted: Form | None, progress: Progress | None) -> Evidence:
-        survey = data.survey(settings.data)
-        side = _open_pictures(settings.data, survey, str(path), wanted or form, MOST_REAL, progress)
+        survey = data.survey(place)
+        side = _open_pictures(place, survey, str(path), wanted or form, MOST_REAL, progress)
         known = run.data().get("fingerprint")
-        # At another size the pictures have another fingerprint: then they are read again for that of the run.
-        if known != side.fingerprint and (wanted == form or known != data.fingerprint(settings.data, form)):
-            raise RunError(f"{settings.data} is not what {run} was trained on: its pictures have changed")
+        # At another size, or as a sample, the pictures have another fingerprint: then it is taken for that of the run.
+        if known != side.fingerprint and known != data.fingerprint(place, form):
+            raise RunError(f"{place} is not what {run} was trained on: its pictures have changed")
         side.about |= {"kind": "training data of a run", "split": "training"}
         return side
 
@@ -143,7 +147,13 @@ def _open_pictures(
 ) -> Evidence:
     size, fit = (form.height, form.width), form.fit
     labelled = bool(survey.classes) and all(entry.label is not None for entry in survey.items)
-    pictures = data.load(source, resolution=size, fit=fit, channels=form.channels, labels=labelled, progress=progress)
+    buffer = None if survey.in_shards is None else data.buffer_for(survey.in_shards, form)
+    whole: data.Data
+    if buffer is None:
+        whole = data.load(source, resolution=size, fit=fit, channels=form.channels, labels=labelled, progress=progress)
+    else:
+        whole = data.stream(source, form, buffer=buffer, labels=labelled, progress=progress)
+    pictures = whole.sample()
     gallery = Decoded(pictures, min(len(pictures), most))
     about: dict[str, Any] = {
         "kind": "pictures",
@@ -152,8 +162,8 @@ def _open_pictures(
         "split": "all that is there",
         "fingerprint": pictures.fingerprint,
     }
-    if len(gallery) < len(pictures):
-        about["of"] = len(pictures)
+    if len(gallery) < len(whole):
+        about["of"] = len(whole)
     if pictures.skipped:
         about["skipped"] = len(pictures.skipped)
     labels = None

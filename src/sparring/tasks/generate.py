@@ -12,7 +12,7 @@ from torch.nn.functional import one_hot
 
 from sparring.adversarial.augment import Transformation, mirror
 from sparring.config import Settings
-from sparring.data import Batch, Pictures, to_floats
+from sparring.data import Batch, Data, Pictures, to_floats
 from sparring.data.decode import Form, channels_of
 from sparring.errors import MetricError, SettingError
 from sparring.evaluation.evidence import Evidence
@@ -173,10 +173,7 @@ def to_bytes(images: Tensor) -> Tensor:
 class Generate:
     """The task of making pictures like those of a set."""
 
-    def __init__(self, settings: Settings, data: Pictures, ranks: Ranks = ALONE) -> None:
-        shares: tuple[float, ...] = ()
-        if data.labels is not None:
-            shares = tuple((torch.bincount(data.labels, minlength=len(data.classes)) / len(data)).tolist())
+    def __init__(self, settings: Settings, data: Data, ranks: Ranks = ALONE) -> None:
         self.settings = settings
         self.data = data
         self.ranks = ranks
@@ -188,8 +185,8 @@ class Generate:
             settings.z_dim,
             settings.width,
             settings.depth,
-            data.classes if data.labels is not None else (),
-            shares,
+            data.classes,
+            data.class_shares,
             {} if self.seen_through is None else known_as(self.seen_through.card),
         )
 
@@ -199,7 +196,7 @@ class Generate:
         generator = blueprint.generator()
         classes = len(blueprint.classes)
         if self.seen_through is not None:
-            shown = self.data.batch(spread(len(self.data), LOOKED_AT))
+            shown = self.known.batch(spread(len(self.known), LOOKED_AT))
             return generator, projected.Discriminator(
                 blueprint.shape,
                 features=self.seen_through,
@@ -246,10 +243,10 @@ class Generate:
 
     def illustrations(self, generator: nn.Module) -> Mapping[str, Image]:
         """`nearest`: samples, each beside the training pictures it is nearest to."""
-        if len(self.data) < NEIGHBOURS:
+        if len(self.known) < NEIGHBOURS:
             return {}
         made = sample(generator, self.blueprint, FORWARD, seed=0)
-        return {"nearest": nearest_grid(made, self.data.images, count=NEIGHBOURS)}
+        return {"nearest": nearest_grid(made, self.known.images, count=NEIGHBOURS)}
 
     def judge(self, generator: nn.Module) -> Evaluation:
         """Against the same part of the training set each time, and from the same latents."""
@@ -270,21 +267,26 @@ class Generate:
         return measure(comparison, list(names), Form(height, width, channels_of(channels), self.settings.fit))
 
     @cached_property
+    def known(self) -> Pictures:
+        """The training pictures that are at hand at any time: all, or of a stream a sample."""
+        return self.data.sample()
+
+    @cached_property
     def training_set(self) -> Evidence:
         """The training pictures that samples are compared with, and their features."""
-        gallery = Decoded(self.data, min(len(self.data), MOST_REAL))
+        gallery = Decoded(self.known, min(len(self.known), MOST_REAL))
         about = {
             "kind": "training data of a run",
             "name": self.data.name,
             "count": len(gallery),
             "split": "training",
-            "fingerprint": self.data.fingerprint,
+            "fingerprint": self.known.fingerprint,
         }
         if len(gallery) < len(self.data):
             about["of"] = len(self.data)
         with self.ranks.one_a_host_first():
-            features = remembered_features(gallery, self.data.fingerprint, self.features, self.settings.device)
-        return Evidence("real", about, gallery, self.data.fingerprint, features)
+            features = remembered_features(gallery, self.known.fingerprint, self.features, self.settings.device)
+        return Evidence("real", about, gallery, self.known.fingerprint, features)
 
     def describe(self) -> dict[str, Any]:
         """The blueprint, as JSON values."""

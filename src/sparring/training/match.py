@@ -19,8 +19,7 @@ from sparring.adversarial.penalties import penalty
 from sparring.adversarial.player import MicroBatch, Player
 from sparring.adversarial.step import step
 from sparring.config import Settings
-from sparring.data import Pictures
-from sparring.data.order import indices
+from sparring.data import Data
 from sparring.errors import RunError
 from sparring.randomness import Random, key
 from sparring.ranks import ALONE, Ranks
@@ -57,7 +56,7 @@ class Match:
     Raises: SettingError if the batch cannot be shared out evenly.
     """
 
-    def __init__(self, settings: Settings, data: Pictures, task: Task, ranks: Ranks = ALONE) -> None:
+    def __init__(self, settings: Settings, data: Data, task: Task, ranks: Ranks = ALONE) -> None:
         self.settings = settings
         self.data = data
         self.ranks = ranks
@@ -118,7 +117,7 @@ class Match:
             augment_p=now["augment_p"],
         )
         start = self.ranks.rank * self.part
-        batch = self.data.batch(indices(len(self.data), settings.seed, state.images + start, self.part))
+        batch = self.data.draw(settings.seed, state.images, settings.batch, self.ranks.rank, self.ranks.count)
         random = Random(settings.seed, state.step, self.part, start, state.attempt, device=self.device)
         terms = step(game, self.generator, self.discriminator, batch, random)
         state.step += 1

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from sparring import config
 from sparring.config import Settings
+from sparring.data.shards import COMMAND, is_command
 from sparring.errors import RunError
 from sparring.model import FILE, save_generator, write_tensors
 from sparring.training.files import checksum, flush, read_json, read_lines, reading, write_json, write_text, writing
@@ -127,6 +128,18 @@ class Run:
         Raises: SettingError.
         """
         return config.load(self.config)
+
+    def place_of_pictures(self, settings: Settings) -> str:
+        """Where its pictures lie.
+
+        Raises: RunError if they come out of a command: none is run because a file says so.
+        """
+        if is_command(settings.data):
+            raise RunError(
+                f"{self} was trained on the output of a command, which is not run again unless you give it: "
+                f"sparring resume {self} --shards-from '{COMMAND}...'"
+            )
+        return settings.data
 
     def plan(self) -> dict[str, Any]:
         """What `plan.json` holds: choices, estimate_seconds, launch.

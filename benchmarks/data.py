@@ -1,0 +1,112 @@
+"""How many pictures a second come out of shards, read and decoded as they stream, and out of the decoded cache?
+
+Packs a set once, then takes turns: batches from all pictures decoded in memory, from shards on disk, from the same
+shards as the output of commands, and, to compare with, decoding the set once into memory. Each turn opens the shards
+anew and draws whole shuffle buffers, so that it lives on nothing read before; medians, and the ratio to memory. With
+--step the drawing waits that long after each batch, as for a training step that leaves the CPU alone, and the last
+column is the share of the time that went into waiting for data.
+
+    python benchmarks/data.py --data photos.zip --resolution 64
+    python benchmarks/data.py --pictures 20000 --step 30 --json data.json
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sparring import data
+from sparring.data.decode import Form
+from sparring.data.loading import decoded
+from sparring.data.opening import open_source
+from sparring.data.parallel import cores
+
+SIDE = 96
+"""Pixels of a side of the pictures that are made if none are given."""
+
+
+def make(folder: Path, count: int) -> Path:
+    """JPEG files with about as much detail as photographs have."""
+    random = np.random.default_rng(0)
+    folder.mkdir()
+    for number in range(count):
+        coarse, fine = (Image.fromarray(random.integers(0, 256, (n, n, 3), np.uint8)) for n in (6, SIDE))
+        smooth = coarse.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+        Image.blend(smooth, fine, 0.1).save(folder / f"{number:06d}.jpg", quality=90)
+    return folder
+
+
+def drawing(pictures: data.Data, arguments: argparse.Namespace) -> tuple[float, float]:
+    """Pictures a second over some batches, and the share of the time that drawing took."""
+    waited, begun = 0.0, time.perf_counter()
+    for batch in range(arguments.batches):
+        before = time.perf_counter()
+        pictures.draw(0, batch * arguments.batch, arguments.batch)
+        waited += time.perf_counter() - before
+        time.sleep(arguments.step / 1000)
+    took = time.perf_counter() - begun
+    pictures.close()
+    return arguments.batches * arguments.batch / took, waited / took
+
+
+def main() -> None:
+    """Reads the arguments, measures, and prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", help="pictures; made if not given")
+    parser.add_argument("--pictures", type=int, default=4000, help="how many are made")
+    parser.add_argument("--resolution", type=int, default=64)
+    parser.add_argument("--per-shard", type=int, default=500)
+    parser.add_argument("--buffer", type=int, default=500)
+    parser.add_argument("--batch", type=int, default=50)
+    parser.add_argument("--batches", type=int, default=40, help="in a turn")
+    parser.add_argument("--step", type=float, default=0.0, help="milliseconds between batches")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    form = Form(arguments.resolution, arguments.resolution, 3)
+    with tempfile.TemporaryDirectory() as made:
+        source = arguments.data or make(Path(made) / "pictures", arguments.pictures)
+        packed = Path(made) / "packed"
+        begun = time.perf_counter()
+        about = data.pack(source, packed, per_shard=arguments.per_shard)
+        packing = about["pictures"] / (time.perf_counter() - begun)
+        commands = f"pipe:cat {packed}/{{00000..{about['shards'] - 1:05d}}}.tar"
+        held = data.load(packed, resolution=(form.height, form.width), channels=3)
+
+        def decoding() -> tuple[float, float]:
+            begun = time.perf_counter()
+            count = len(decoded(replace(open_source(packed), cached=False), form))
+            return count / (time.perf_counter() - begun), 1.0
+
+        arms: dict[str, Callable[[], tuple[float, float]]] = {
+            "decoded, in memory": lambda: drawing(held, arguments),
+            "decoding once": decoding,
+            "shards on disk": lambda: drawing(data.stream(packed, form, buffer=arguments.buffer), arguments),
+            "shards from commands": lambda: drawing(data.stream(commands, form, buffer=arguments.buffer), arguments),
+        }
+        turns = [{name: arm() for name, arm in arms.items()} for _ in range(arguments.rounds + 1)]
+    rows = []
+    for name in arms:
+        speeds, waits = zip(*(turn[name] for turn in turns[1:]), strict=True)  # the first warms up
+        rows.append(
+            {"arm": name, "pictures_per_second": statistics.median(speeds), "waiting": statistics.median(waits)}
+        )
+    print(f"{about['pictures']:,} pictures to {form.height} pixels, {cores()} cores; packing {packing:,.0f} pictures/s")
+    print("| | pictures/s | ratio | waiting |\n| --- | --- | --- | --- |")
+    for row in rows:
+        ratio = row["pictures_per_second"] / rows[0]["pictures_per_second"]
+        print(f"| {row['arm']} | {row['pictures_per_second']:,.0f} | {ratio:.3g} | {row['waiting']:.1%} |")
+    if arguments.json:
+        outcome = {"settings": vars(arguments), "cores": cores(), "packing": packing, "rows": rows}
+        arguments.json.write_text(json.dumps(outcome, indent=2, default=str))
+
+
+if __name__ == "__main__":
+    main()
