@@ -39,6 +39,7 @@ from torch import Tensor, nn
 
 from plain import Plain, layers_of_the_library
 from sparring import data
+from sparring.adversarial import ema
 from sparring.adversarial.game import Bout, Bouts
 from sparring.chooser import choose
 from sparring.networks import parameters
@@ -108,6 +109,12 @@ def compiled(match: Match) -> None:
         player.module.compile()
 
 
+def averaged_by_tensors(average: nn.Module, current: nn.Module, keep: float) -> None:
+    with torch.no_grad():
+        for ours, theirs in zip(average.parameters(), current.parameters(), strict=True):
+            ours.lerp_(theirs, 1 - keep)
+
+
 def one_at_a_time(bout: Bout, *views: Sample) -> tuple[Tensor, ...]:
     return tuple(logits for view in views for logits in JUDGE_SEEN(bout, view))
 
@@ -127,6 +134,7 @@ ARMS = [
     Arm("contiguous", change=contiguous),
     Arm("Adam by tensors", change=partial(optimised, foreach=False)),
     Arm("Adam by foreach", change=partial(optimised, foreach=True)),
+    Arm("averaged generator by tensors", around=lambda: mock.patch.object(ema, "update", averaged_by_tensors)),
     Arm("D on real and generated apart", around=lambda: mock.patch.object(Bout, "judge_seen", one_at_a_time)),
     Arm("pictures anew for G", around=lambda: mock.patch.object(Bouts, "__call__", anew)),
     Arm("finite differences", {"penalty_method": "finite-difference"}, networks=R3),
@@ -320,7 +328,7 @@ def main() -> None:
         network, _, name = arguments.memory_of.partition("/")
         arm = next((arm for arm in [*ARMS, COMPILED] if arm.name == name), None)
         player = bench.plain(network) if arm is None else bench.ours(network, arm)
-        with arm.around() if arm else nullcontext():
+        with arm.around() if arm else memory_given_back():
             sys.stdout.write(f"{bench.memory(player.play):.0f}\n")
         return
     rows = [row for network in arguments.networks for row in bench.rows(network)]

@@ -3,10 +3,11 @@
 Each stage doubles the sides by repeating places, and has one convolution and a gated linear unit; the coarsest stage
 also says, channel by channel, how strongly the finest is to speak (skip-layer excitation), which shortens the way of
 gradients. FastGAN normalises over the batch; here each place is normalised over its channels (Karras et al. 2018,
-section 4.2), so that a sample depends on its own numbers alone. The finest stage has half the picture's sides, and
-deals its channels out into patches of 2x2 pixels: a stage at full resolution would cost a CPU as much as all others
-together. Dealing leaves a chequerboard, which a fixed filter takes away. Sources: Liu et al. 2021 (FastGAN, arXiv
-2101.04775), section 3; Dauphin et al. 2017 (gated linear units).
+section 4.2), so that a sample depends on its own numbers alone. Convolutions come in two, of each channel and of all
+channels, which learn more in the same time. The finest stage has half the picture's sides, and deals its channels out
+into patches of 2x2 pixels: a stage at full resolution would cost a CPU as much as all others together. Dealing leaves a
+chequerboard, which a fixed filter takes away. Sources: Liu et al. 2021 (FastGAN, arXiv 2101.04775), section 3; Dauphin
+et al. 2017 (gated linear units); Chollet 2017 (separable convolutions, arXiv 1610.02357).
 """
 
 import torch
