@@ -32,6 +32,7 @@ from sparring.metrics.manifold import precision_recall_density_coverage
 from sparring.networks import parameters
 from sparring.networks.features import open_features
 from sparring.tasks.generate import Generate, sample
+from sparring.training.allocation import keep_freed_memory
 from sparring.training.match import Match
 
 SAMPLES, REAL = 2000, 5000
@@ -117,6 +118,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     torch.set_num_threads(arguments.threads)
+    keep_freed_memory()
     resolution = None if arguments.resolution is None else config.check("resolution", arguments.resolution)
     bench = Bench(arguments.data, arguments.features, resolution, arguments.most)
     looks = arguments.every or arguments.seconds

@@ -44,6 +44,7 @@ from sparring.metrics.manifold import precision_recall_density_coverage
 from sparring.networks import parameters
 from sparring.networks.features import open_features
 from sparring.tasks.generate import Blueprint, Generate, sample
+from sparring.training.allocation import keep_freed_memory
 from sparring.training.match import Match
 
 REAL = 5000
@@ -329,6 +330,7 @@ def main() -> None:
         parser.error("--seeds: an interval needs 2 at least")
 
     torch.set_num_threads(arguments.threads)
+    keep_freed_memory()
     bench = Bench(arguments)
     protocol = bench.protocol()
     print("; ".join(f"{name} {value}" for name, value in protocol.items()), file=sys.stderr, flush=True)

@@ -65,6 +65,8 @@ class Arm:
     settings: dict[str, Any] = field(default_factory=dict)
     change: Callable[[Match], None] = lambda match: None
     around: Callable[[], Any] = nullcontext
+    settles: bool = False
+    """Whether a step goes by before one is timed."""
     networks: tuple[str, ...] = ("dcgan", "r3")
 
 
@@ -130,7 +132,7 @@ ARMS = [
     Arm("ours"),
     Arm("in float32", {"precision": "fp32"}),
     Arm("layers of the library", around=layers_of_the_library, networks=R3),
-    Arm("freed memory given back", around=memory_given_back),
+    Arm("freed memory given back", around=memory_given_back, settles=True),
     Arm("contiguous", change=contiguous),
     Arm("Adam by tensors", change=partial(optimised, foreach=False)),
     Arm("Adam by foreach", change=partial(optimised, foreach=True)),
@@ -261,11 +263,14 @@ class Bench:
         times: dict[str, list[float]] = {name: [] for name in ("plain", *keras, *matches)}
         for _ in range(self.arguments.rounds + 1):
             with memory_given_back():
+                plain.play()
                 times["plain"].append(self.seconds(plain.play, 1))
             for name, child in keras.items():
                 times[name].append(child.seconds())
             for name, (match, arm) in matches.items():
                 with arm.around():
+                    if arm.settles:
+                        match.play()
                     times[name].append(self.seconds(match.play, match.settings.penalty_interval))
         for child in keras.values():
             child.close()
