@@ -12,7 +12,8 @@ otherwise. Pictures are noise: the content does not change the time.
 
 The last adds the same step in Keras 3, by the Python of an environment that `keras_dcgan.py` says how to make.
 
-Peak memory is that of a process of its own for each arm, less what it had before its first step.
+Peak memory is that of a process of its own for each arm, less what it had before its first step; the arm that gives
+memory back is timed there too.
 """
 
 import argparse
@@ -57,6 +58,9 @@ GAMES: dict[str, dict[str, Any]] = {
 }
 
 
+GIVEN_BACK = "freed memory given back"
+
+
 @dataclass
 class Arm:
     """One way to do it: settings that differ, or something that is done to the match, or around each step."""
@@ -65,8 +69,8 @@ class Arm:
     settings: dict[str, Any] = field(default_factory=dict)
     change: Callable[[Match], None] = lambda match: None
     around: Callable[[], Any] = nullcontext
-    settles: bool = False
-    """Whether a step goes by before one is timed."""
+    alone: bool = False
+    """Whether it is timed in a process of its own."""
     networks: tuple[str, ...] = ("dcgan", "r3")
 
 
@@ -83,7 +87,10 @@ def contiguous(match: Match) -> None:
 
 @contextmanager
 def memory_given_back() -> Iterator[None]:
-    """While glibc gives freed memory back to the system, as it does unless told otherwise."""
+    """While glibc gives freed memory back to the system, as it does unless told otherwise.
+
+    The first step in here may be slower than others: it finds no memory that was freed before.
+    """
     if platform.libc_ver()[0] != "glibc":
         yield
         return
@@ -132,7 +139,7 @@ ARMS = [
     Arm("ours"),
     Arm("in float32", {"precision": "fp32"}),
     Arm("layers of the library", around=layers_of_the_library, networks=R3),
-    Arm("freed memory given back", around=memory_given_back, settles=True),
+    Arm(GIVEN_BACK, alone=True),
     Arm("contiguous", change=contiguous),
     Arm("Adam by tensors", change=partial(optimised, foreach=False)),
     Arm("Adam by foreach", change=partial(optimised, foreach=True)),
@@ -269,14 +276,14 @@ class Bench:
                 times[name].append(child.seconds())
             for name, (match, arm) in matches.items():
                 with arm.around():
-                    if arm.settles:
-                        match.play()
                     times[name].append(self.seconds(match.play, match.settings.penalty_interval))
         for child in keras.values():
             child.close()
         batches = dict.fromkeys(("plain", *keras), plain.batch) | {
             name: match.settings.batch for name, (match, _) in matches.items()
         }
+        children = {name: self.child(network, name) for name in times if name not in keras}
+        times |= {name: [children[name]["seconds"]] * 2 for name, (_, arm) in matches.items() if arm.alone}
         speeds = {name: batches[name] / statistics.median(taken[1:]) for name, taken in times.items()}
         sizes = dict.fromkeys(("plain", *keras), plain.generator) | {
             name: match.average for name, (match, _) in matches.items()
@@ -288,7 +295,7 @@ class Bench:
                 "parameters": parameters(sizes[name]),
                 "images_per_second": round(speed, 1),
                 "ratio": round(speed / speeds["plain"], 2),
-                "mib": None if name in keras else self.memory_of(network, name),
+                "mib": None if name in keras else round(children[name]["mib"]),
             }
             for name, speed in speeds.items()
         ]
@@ -301,9 +308,21 @@ class Bench:
         steps = [self.seconds(match.play, 1) for _ in range(4)]
         return statistics.median(drawn) / statistics.median(steps)
 
-    def memory_of(self, network: str, arm: str) -> float:
-        command = [sys.executable, __file__, *sys.argv[1:], "--memory-of", f"{network}/{arm}"]
-        return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    def child(self, network: str, arm: str) -> dict[str, float]:
+        """What a process of its own measures of an arm."""
+        command = [sys.executable, __file__, *sys.argv[1:], "--alone", f"{network}/{arm}"]
+        measured: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+        return measured
+
+    def alone(self, network: str, name: str) -> dict[str, float]:
+        """MiB and seconds of an arm, by its name, in this process."""
+        arm = next((arm for arm in [*ARMS, COMPILED] if arm.name == name), None)
+        player = self.plain(network) if arm is None else self.ours(network, arm)
+        with arm.around() if arm else memory_given_back():
+            mib = self.memory(player.play)
+            rounds = self.arguments.rounds if arm and arm.alone else 0
+            times = [self.seconds(player.play, 1) for _ in range(rounds)]
+        return {"mib": mib, "seconds": statistics.median(times) if times else 0.0}
 
 
 def main() -> None:
@@ -322,19 +341,17 @@ def main() -> None:
     )
     parser.add_argument("--keras", metavar="PYTHON", help="arms in Keras 3 for dcgan, by the Python that has it")
     parser.add_argument("--json", metavar="PATH|-", help="also write the rows as JSON")
-    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
+    parser.add_argument("--alone", default="", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.keras and (arguments.device != "cpu" or arguments.depth not in (None, 1)):
         parser.error("--keras is for a CPU and networks of depth 1")
     torch.set_num_threads(arguments.threads)
-    keep_freed_memory()
+    if not arguments.alone.endswith(GIVEN_BACK):
+        keep_freed_memory()
     bench = Bench(arguments)
-    if arguments.memory_of:
-        network, _, name = arguments.memory_of.partition("/")
-        arm = next((arm for arm in [*ARMS, COMPILED] if arm.name == name), None)
-        player = bench.plain(network) if arm is None else bench.ours(network, arm)
-        with arm.around() if arm else memory_given_back():
-            sys.stdout.write(f"{bench.memory(player.play):.0f}\n")
+    if arguments.alone:
+        network, _, name = arguments.alone.partition("/")
+        sys.stdout.write(json.dumps(bench.alone(network, name)))
         return
     rows = [row for network in arguments.networks for row in bench.rows(network)]
     if arguments.json:
