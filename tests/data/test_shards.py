@@ -199,7 +199,8 @@ def test_an_index_names_no_other_places(pattern: str, tmp_path: Path) -> None:
         shards.find(tmp_path / "packed")
     assert not (tmp_path / "harm").exists()
     index.write_text(index.read_text()[:-20].replace('"classes"', '"klasses"') + "]}")
-    assert shards.find(tmp_path / "packed") is None  # not JSON: a folder as any other
+    with pytest.raises(DataError, match="damaged"):
+        shards.find(tmp_path / "packed")
 
 
 def test_a_packed_shard_that_was_not_copied_whole_is_known_before_it_is_read(pattern: str, tmp_path: Path) -> None:
@@ -223,3 +224,65 @@ def test_classes_that_an_index_lacks(pattern: str, tmp_path: Path) -> None:
     index.write_text(index.read_text().replace('"odd": 6', '"even": 6'))
     with pytest.raises(DataError, match=r"is of class 1, which index.json lacks"):
         data.load(tmp_path / "packed", resolution=(5, 5))
+
+
+def test_no_pattern_expands_to_a_command(pattern: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pattern may come out of a config.toml of somebody's, and none is run because a file says so."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="no such shard"):
+        shards.find("{pipe:touch done;cat ,}{0..2}.tar")
+    assert not (tmp_path / "done").exists()
+
+
+@pytest.mark.parametrize("harm", ["flip", "cut", "end"])
+def test_a_shard_that_is_damaged_between_two_files_is_not_taken_for_a_short_one(tmp_path: Path, harm: str) -> None:
+    place = write(tmp_path / "0.tar", {f"{number}.png": picture(number) for number in range(4)})
+    content = bytearray(place.read_bytes())
+    header = 2 * 1024  # of the third file: each takes a block of 512 bytes besides its own
+    assert content[header : header + 5] == b"2.png"
+    if harm == "flip":
+        content[header] ^= 1
+    place.write_bytes(content[: {"flip": len(content), "cut": header + 100, "end": header}[harm]])
+    with pytest.raises(DataError, match="not a whole tar archive"):
+        shards.find(str(tmp_path / "{0..0}.tar"))
+
+
+def test_a_command_gives_one_shard(tmp_path: Path) -> None:
+    place = shlex.quote(str(write(tmp_path / "0.tar", {"0.png": picture()})))
+    with pytest.raises(DataError, match="more follows after the end of the archive"):
+        shards.find(f"pipe:cat {place} {place}")
+
+
+def test_of_a_sample_one_file_of_a_kind_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sparring.data.shards.MAX_ABOUT", 10)
+    members = {"0.png": picture(1), "0.b.png": picture(2), "0.cls": bytes(11), "0.json": b'{"label":3}'[:10]}
+    write(tmp_path / "0.tar", members)
+    read = list(shards.read(str(tmp_path / "0.tar")))
+    assert [(sample.name, sample.content) for sample in read if isinstance(sample, shards.Sample)] == [
+        ("0.tar/0.png", picture(1))
+    ]
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda text: text[:60],
+        lambda text: text.replace('"pictures": 4', '"pictures": Infinity'),
+        lambda text: text.replace('"even": 6', '"even": Infinity'),
+        lambda text: text.replace('"even": 6', '"even": 100000'),
+        lambda text: text.replace('"classes": {', '"classes": [], "others": {'),
+        lambda text: "[" * 10**5,
+    ],
+)
+def test_a_damaged_index_is_said_in_a_sentence(pattern: str, tmp_path: Path, harm: Callable[[str], str]) -> None:
+    index = tmp_path / "index.json"
+    shards.write_index(found(pattern), index)
+    assert found(tmp_path).pictures == 12
+    index.write_text(harm(index.read_text()))
+    with pytest.raises(DataError, match=r"index\.json: damaged; copy it again"):
+        shards.find(tmp_path)
+
+
+def test_a_pattern_of_too_many_is_refused_at_once() -> None:
+    with pytest.raises(DataError, match="stands for more than 1,000,000 shards"):
+        shards.find("{1..99999999999}.tar")

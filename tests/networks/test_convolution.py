@@ -1,5 +1,6 @@
 """Convolutions with quick second derivatives."""
 
+import threading
 from unittest import mock
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sparring.networks import convolution
-from sparring.networks.convolution import Convolution, Geometry, TransposedConvolution, convolve, input_gradients
+from sparring.networks.convolution import Convolution, Geometry, TransposedConvolution, convolve
 from sparring.networks.layers import activate
 
 KINDS: dict[str, tuple[type[nn.Module], type[nn.Module], dict[str, int]]] = {
@@ -33,7 +34,7 @@ def pair(kind: str, *, bias: bool = True) -> tuple[nn.Module, nn.Module]:
 def slope_penalty(layer: nn.Module, x: Tensor) -> list[Tensor]:
     """The gradients of a squared gradient, by the input and by the weights."""
     x = x.clone().requires_grad_()
-    (slope,) = input_gradients(layer(x).square().sum(), [x])
+    (slope,) = torch.autograd.grad(layer(x).square().sum(), x, create_graph=True)
     return list(torch.autograd.grad(slope.square().sum(), [x, *layer.parameters()]))
 
 
@@ -49,6 +50,31 @@ def test_output_gradients_and_their_gradients_are_the_librarys(kind: str, channe
         torch.testing.assert_close(ours(x), theirs(x))
     for found, expected in zip(slope_penalty(ours, x), slope_penalty(theirs, x), strict=True):
         torch.testing.assert_close(found, expected)
+    for layer in (ours, theirs):
+        layer(x).pow(3).sum().backward()
+    for mine, library in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, library.grad)
+
+
+def test_layers_in_other_threads_keep_their_gradients() -> None:
+    slopes, weights = Convolution(1, 1, 3, padding=1), Convolution(1, 1, 3, padding=1)
+    x = torch.randn(1, 1, 4, 4, requires_grad=True)
+    done = threading.Event()
+
+    def slopes_by_pictures() -> None:
+        while not done.is_set():
+            torch.autograd.grad(slopes(x).square().sum(), x, create_graph=True)
+
+    other = threading.Thread(target=slopes_by_pictures)
+    other.start()
+    try:
+        for _ in range(200):
+            weights.zero_grad()
+            weights(torch.ones(1, 1, 4, 4)).sum().backward()
+            assert weights.weight.grad is not None and weights.bias.grad is not None
+    finally:
+        done.set()
+        other.join()
 
 
 @pytest.mark.parametrize("transposed", [False, True])
@@ -93,7 +119,7 @@ def test_a_shape_on_which_the_librarys_second_derivative_ends_the_process() -> N
     """Where there is AMX, with PyTorch 2.13: 1x1, from 24 to 48 channels, of 64 pictures of 32x32, in bf16."""
     layer = Convolution(24, 48, 1, bias=False).bfloat16()
     x = torch.ones(64, 24, 32, 32, dtype=torch.bfloat16, requires_grad=True)
-    (slope,) = input_gradients(layer(x).float().square().sum(), [x])
+    (slope,) = torch.autograd.grad(layer(x).float().square().sum(), x, create_graph=True)
     slope.float().square().sum().backward()
     assert layer.weight.grad is not None and layer.weight.grad.isfinite().all()
 
@@ -105,6 +131,6 @@ def test_slopes_by_inputs_leave_the_weights_alone() -> None:
     with mock.patch.object(
         convolution, "library_gradients", side_effect=lambda *given: calls.append(given[-1]) or (x, None)
     ):
-        input_gradients(layer(x).sum(), [x])
+        torch.autograd.grad(layer(x).sum(), x, create_graph=True)
         layer(x).sum().backward()
     assert calls == [(True, False), (True, True)]

@@ -46,6 +46,14 @@ def test_resizing_and_its_gradient_are_the_librarys(size: tuple[int, int], chann
     torch.testing.assert_close(slopes[0], slopes[1])
 
 
+def test_what_was_resized_for_sampling_can_be_trained_next() -> None:
+    with torch.inference_mode():
+        resize(torch.randn(1, 1, 10, 10), (5, 5))
+    x = torch.randn(1, 1, 10, 10, requires_grad=True)
+    resize(x, (5, 5)).square().sum().backward()
+    assert x.grad is not None
+
+
 def test_a_class_of_given_loudness_cannot_drown_the_noise() -> None:
     latent = Latent(8, 3, loudness=0.2)
     with torch.no_grad():

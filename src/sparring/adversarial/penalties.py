@@ -18,7 +18,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from sparring.networks.convolution import input_gradients
 from sparring.randomness import Random
 from sparring.tasks.sample import Sample, View
 
@@ -63,7 +62,7 @@ class ExactSlope:
         chosen = where(self.terms, view)
         total = torch.stack([total_logit(logits).sum() for _, logits in chosen]).sum()
         inputs = [part for sample, _ in chosen for part in sample.differentiable]
-        gradients = iter(input_gradients(total, inputs))
+        gradients = iter(torch.autograd.grad(total, inputs, create_graph=True))
         return {
             term: torch.stack([squared_norm(next(gradients)) for _ in sample.smooth]).sum(0).mean()
             for term, (sample, _) in zip(self.terms, chosen, strict=True)
@@ -123,7 +122,7 @@ class UnitSlope:
             ]
         ).requires_gradient()
         (logits,) = judge(between)
-        gradients = input_gradients(total_logit(logits).sum(), between.differentiable)
+        gradients = torch.autograd.grad(total_logit(logits).sum(), between.differentiable, create_graph=True)
         # The root has no derivative at 0; a slope of 1e-6 is far below anything that matters.
         slope = torch.stack([squared_norm(gradient) for gradient in gradients]).sum(0).add(1e-12).sqrt()
         return {"wgan-gp": 2 * (slope - 1).square().mean()}

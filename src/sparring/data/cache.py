@@ -106,11 +106,17 @@ def keeping(fingerprint: str, shape: tuple[int, int, int], skipped: dict[int, st
         stream.write(json.dumps({**about, "skipped": skipped}).encode())
 
 
+UMASK = os.umask(0o022)
+os.umask(UMASK)
+"""Of the process when this was loaded; there is no other way to read it than to set it."""
+
+
 @contextmanager
 def aside(path: Path) -> Iterator[BinaryIO]:
     """A file that takes its name when it is whole, and is removed if anything goes wrong before."""
     descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     try:
+        Path(part).chmod(0o666 & ~UMASK)  # as any other new file; a temporary one is for its owner alone
         with os.fdopen(descriptor, "wb") as stream:
             yield stream
         Path(part).replace(path)

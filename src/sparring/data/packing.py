@@ -55,6 +55,7 @@ def pack(data: str | Path, out: Path, *, per_shard: int = 1000, progress: Progre
     if per_shard < 1:
         raise SettingError(f"size-per-shard {per_shard}: it is at least 1 picture")
     library()
+    out = out.absolute()  # else a folder called pipe:... would be taken for a command
     source = open_source(data)
     if not source.items:
         raise source.refuse(source.skipped)

@@ -7,7 +7,9 @@ A sample is what shares a key, that is the path up to the first dot of the name:
 import hashlib
 import io
 import json
+import os
 import re
+import signal
 import subprocess
 import tarfile
 from collections import Counter
@@ -15,10 +17,10 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import torch
 from PIL import Image
@@ -41,6 +43,15 @@ COMMAND = "pipe:"
 
 NOT_ITS_FAULT = (0, -13, 128 + 13)
 """How a command ends that did its work, or was told by SIGPIPE that nobody reads on."""
+
+RUNNING: set["subprocess.Popen[bytes]"] = set()
+"""Commands that run."""
+
+ABOUT = (".cls", ".json")
+"""How files end that say something of a picture."""
+
+MAX_ABOUT = 2**20
+"""Bytes of such a file at most."""
 
 READERS = 4
 """Shards read at a time."""
@@ -92,9 +103,13 @@ class Shards:
         """How many there are."""
         return sum(shard.pictures for shard in self.shards)
 
+    @cached_property
+    def _numbers(self) -> dict[str, str]:
+        return {str(number): name for number, name in enumerate(self.classes)}
+
     def digest(self) -> str:
         """Hexadecimal hash of the content; where it lies plays no part."""
-        content = "\0".join([*(shard.digest for shard in self.shards), *self.classes])
+        content = "\0".join(shard.digest for shard in self.shards)
         return hashlib.blake2b(content.encode(), digest_size=20).hexdigest()
 
     def samples(self, number: int, start: int = 0) -> Generator[Sample]:
@@ -119,8 +134,8 @@ class Shards:
         if sample.label is None:
             return None
         try:
-            return list(self.classes)[int(sample.label)]
-        except (ValueError, IndexError):
+            return self._numbers[sample.label]
+        except KeyError:
             raise DataError(f"{self.name}: {sample.name} is of class {sample.label}, which {INDEX} lacks") from None
 
     def source(self, most: int | None = None) -> Source:
@@ -129,13 +144,18 @@ class Shards:
         if most is not None and most < self.pictures:
             parts = self._sampled(most)
         digest = self.digest() if most is None else f"{most} of {self.digest()}"
+        known: list[str | None] = []
 
         def each() -> Generator[Sample]:
+            noted = []
             for number, count in parts:
                 with closing(self.samples(number)) as samples:
-                    yield from islice(samples, count)
+                    for sample in islice(samples, count):
+                        noted.append(sample.label)
+                        yield sample
                     if count == self.shards[number].pictures:
                         yield from samples  # none, or the error of a shard that is not whole
+            known[:] = noted
 
         @contextmanager
         def pictures() -> Iterator[Iterable[Open]]:
@@ -143,7 +163,10 @@ class Shards:
                 yield (partial(open_bytes, sample.content) for sample in samples)
 
         def labels() -> list[str | None]:
-            return [sample.label for sample in each()]
+            if not known:  # else they were seen with the pictures
+                for _ in each():
+                    pass
+            return known
 
         names = [f"{Path(self.shards[number].place).name}/{place}" for number, count in parts for place in range(count)]
         return Source(self.name, names, pictures, lambda _: digest, self.skipped, labels=labels)
@@ -177,13 +200,15 @@ def find(data: str | Path, progress: Progress | None = None) -> Shards | None:
         return None
     if is_command(text):
         return _look_through(text, _expanded(text), progress)
-    with suppress(OSError, ValueError, RuntimeError):  # whoever opens it as something else says what is wrong
-        path = Path(text).expanduser()
-        if (path / INDEX).is_file():
-            return _packed(path)
-        if "{" in text and not path.exists():
-            return _look_through(text, _expanded(str(path)), progress)
-    return None
+    try:
+        # Absolute, so that no place which a pattern stands for is taken for a command.
+        path = Path(text).expanduser().absolute()
+        is_packed, is_pattern = (path / INDEX).is_file(), "{" in text and not path.exists()
+    except (OSError, ValueError, RuntimeError):  # whoever opens it as something else says what is wrong
+        return None
+    if is_packed:
+        return _packed(path)
+    return _look_through(text, _expanded(str(path)), progress) if is_pattern else None
 
 
 def read(place: str) -> Iterator[Sample | Skipped]:
@@ -219,23 +244,48 @@ def library() -> Any:
     return webdataset
 
 
+class Strict(tarfile.TarInfo):
+    """A header of a tar; a damaged one or none is an error, where the library takes it for the end."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Self:
+        """Raises: tarfile.ReadError."""
+        try:
+            return super().fromtarfile(tarfile_)
+        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError, tarfile.EmptyHeaderError) as error:  # type: ignore[attr-defined]
+            if tarfile_.offset == 0:  # no tar at all, which the library says itself
+                raise
+            raise tarfile.ReadError(f"damaged or cut short: {error}") from None
+
+
 def _members(place: str) -> Iterator[dict[str, Any]]:
-    """Name and content of each file that may belong to a sample, as `group_by_keys` takes them."""
-    with _opened(place) as stream, tarfile.open(fileobj=stream, mode="r|*") as archive:
+    """Name and content of each file that may belong to a sample, as `group_by_keys` takes them.
+
+    Of a sample one file of a kind is read: however many there are, memory holds one picture.
+    """
+    last, kinds = "", set[str]()
+    with _opened(place) as stream, tarfile.open(fileobj=stream, mode="r|*", tarinfo=Strict) as archive:
         for member in archive:
             archive.members = []  # type: ignore[attr-defined]  # it would remember all of them
             path = PurePosixPath(member.name)
-            if not member.isreg() or path.suffix.lower() not in {*SUFFIXES, ".cls", ".json"}:
+            suffix = path.suffix.lower()
+            if not member.isreg() or suffix not in {*SUFFIXES, *ABOUT}:
                 continue
             if any(hidden(part) for part in path.parts):
                 continue
+            sample, kind = str(path.parent / path.name.partition(".")[0]), suffix if suffix in ABOUT else "picture"
+            if sample != last:
+                last, kinds = sample, set()
             content: bytes | UnusableError
-            if member.size > MAX_MEMBER:
+            if kind in kinds or (kind in ABOUT and member.size > MAX_ABOUT):
+                content = b""
+            elif member.size > MAX_MEMBER:
                 content = UnusableError(f"too large: {member.size:,} bytes, limit {MAX_MEMBER:,}")
             else:
                 file = archive.extractfile(member)
                 assert file is not None, "it is a regular file"
                 content = file.read()
+            kinds.add(kind)
             yield {"fname": member.name, "data": content, "__url__": place}
 
 
@@ -251,19 +301,34 @@ def _opened(place: str) -> Iterator[IO[bytes]]:
         command, shell=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
     ) as process:
         assert process.stdout is not None
+        RUNNING.add(process)
         try:
             yield process.stdout
-            while process.stdout.read(2**16):  # the padding, so that the command ends by itself
-                pass
-        except GeneratorExit:  # the reader has what it wants
-            process.terminate()
+            while block := process.stdout.read(2**16):  # the padding, so that the command ends by itself
+                if block.strip(b"\0"):
+                    raise DataError(f"{place}: more follows after the end of the archive; a command gives one shard")
+        except (GeneratorExit, KeyboardInterrupt):  # the reader has what it wants, or somebody has enough
+            _end(process)
             raise
         except Exception:
             process.stdout.close()
             if process.wait() in NOT_ITS_FAULT:
                 raise
+        finally:
+            RUNNING.discard(process)
     if process.returncode:
         raise DataError(f"{place}: the command ended with status {process.returncode}, and not with 0")
+
+
+def end_commands() -> None:
+    """Ends the commands that are running, for which threads may wait."""
+    for process in tuple(RUNNING):
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)  # the shell, and what it has started
 
 
 def _label(found: Mapping[str, Any]) -> str | None:
@@ -283,6 +348,9 @@ def _expanded(pattern: str) -> list[str]:
     library()
     from braceexpand import braceexpand
 
+    ranges = re.findall(r"\{(-?\d+)\.\.(-?\d+)(?:\.\.-?\d+)?\}", pattern)
+    if any(abs(int(last[:20]) - int(first[:20])) >= MOST_SHARDS for first, last in ranges):
+        raise DataError(f"{pattern}: stands for more than {MOST_SHARDS:,} shards")
     try:
         places = list(islice(braceexpand(pattern, escape=False), MOST_SHARDS + 1))
     except ValueError:
@@ -303,12 +371,17 @@ def _look_through(name: str, places: Sequence[str], progress: Progress | None) -
         return _from_json(name, json.loads(kept.read_text()), places)
     shards, classes, skipped = [], Counter[str](), []
     with ThreadPoolExecutor(READERS) as readers:
-        for shard, found, left_out in readers.map(look_at, places):
-            shards.append(shard)
-            classes += found
-            skipped += left_out
-            if progress is not None:
-                progress("looking through shards", len(shards), len(places))
+        try:
+            for shard, found, left_out in readers.map(look_at, places):
+                shards.append(shard)
+                classes += found
+                skipped += left_out
+                if progress is not None:
+                    progress("looking through shards", len(shards), len(places))
+        except BaseException:
+            readers.shutdown(wait=False, cancel_futures=True)
+            end_commands()
+            raise
     sorted_classes = {label: classes[label] for label in sorted(classes, key=natural)}
     looked = Shards(name, shards, sorted_classes, skipped)
     if not looked.pictures:
@@ -379,18 +452,25 @@ def _packed(folder: Path) -> Shards | None:
 
     Raises: DataError if the index is damaged or a shard is missing.
     """
+    damaged = DataError(f"{folder / INDEX}: damaged; copy it again, or pack the set anew")
     try:
         values = json.loads((folder / INDEX).read_text())
-        if values["format"] != FORMAT:
-            return None
-    except (ValueError, KeyError, TypeError):
+    except OSError as error:
+        raise _unreadable(str(folder / INDEX), error) from error
+    except (ValueError, RecursionError) as error:
+        if any(folder.glob("*.tar")):
+            raise damaged from error
+        return None
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
         return None
     try:
         # Plain names: an index that came with a download must not make anything else be read.
         places = [str(folder.absolute() / Path(entry["place"]).name) for entry in values["shards"]]
         shards = _from_json(str(folder), values, places)
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{folder / INDEX}: damaged; pack the set anew") from error
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise damaged from error
+    if not all(n >= 0 for n in shards.classes.values()) or sum(shards.classes.values()) > shards.pictures:
+        raise damaged
     for shard in shards.shards:
         place = Path(shard.place)
         if not place.is_file():

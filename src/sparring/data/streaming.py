@@ -19,12 +19,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sparring.data import memory
+from sparring.data import cache, memory
 from sparring.data.decode import Form, UnusableError, pixels, reason
 from sparring.data.loading import decoded, fingerprint_of
 from sparring.data.parallel import AHEAD, cores
 from sparring.data.pictures import CPU, Batch, Pictures, sent
-from sparring.data.shards import READERS, Sample, Shards, find
+from sparring.data.shards import READERS, Sample, Shards, end_commands, find
 from sparring.data.sources import Progress, Skipped
 from sparring.errors import DataError, SettingError
 from sparring.randomness import key
@@ -184,6 +184,7 @@ class Stream:
     def close(self) -> None:
         """Ends what reads ahead. Nothing can be drawn any more."""
         self._closed = True
+        end_commands()
         for threads in (self._filler, self._readers, self._decoders):
             threads.shutdown(cancel_futures=True)
         self._leave_open(set())
@@ -193,6 +194,12 @@ class Stream:
         found = decoded(self.shards.source(most), self.form, labels=bool(self.classes), progress=progress)
         labels: Tensor | None = None
         if found.labels is not None:
+            strange = [name for name in found.classes if name not in self._labels]
+            if strange:
+                raise DataError(
+                    f"{self.name}: class {strange[0]} was not there when the shards were looked through; delete "
+                    f"shards-*.json in {cache.folder()}, and they will be again"
+                )
             labels = torch.tensor([self._labels[name] for name in found.classes])[found.labels]
         return replace(found, labels=labels, classes=self.classes)
 
@@ -258,7 +265,8 @@ class Stream:
         if stop < self._counts[number]:
             self._open[number, stop] = samples  # the next block goes on there
         else:
-            list(samples)  # none, or the error of a shard that is not whole
+            for _ in samples:  # none, or the error of a shard that is not whole
+                pass
 
     def _put(self, filled: Filled, sample: Sample, place: np.int64) -> None:
         try:

@@ -7,8 +7,6 @@ form <g, conv(x, w)> has three derivatives, the output, the gradient of the inpu
 each has the other two as derivatives, however often one differentiates.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -30,7 +28,7 @@ Wanted = tuple[bool, bool]
 
 
 class Convolution(nn.Conv2d):
-    """`nn.Conv2d` with padding by zeros and no dilation; of channels last, 1x1 is a product of matrices."""
+    """`nn.Conv2d` without dilation, padded by so many zeros; of channels last, 1x1 is a product of matrices."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, out_channels, h, w)."""
@@ -48,30 +46,6 @@ class TransposedConvolution(nn.ConvTranspose2d):
         """(N, C, h, w) to (N, out_channels, H, W)."""
         stride, padding = (self.stride[0], self.stride[1]), (int(self.padding[0]), int(self.padding[1]))
         return convolve(x, self.weight, self.bias, Geometry(stride, padding, self.groups, transposed=True))
-
-
-@dataclass
-class Pass:
-    """What the backward pass that is under way wants."""
-
-    weights: bool = True
-
-
-UNDER_WAY = Pass()
-"""Of the process: on GPUs, backward passes run in threads of their own, while the one that asked waits."""
-
-
-def input_gradients(total: Tensor, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """The gradients of `total` by `inputs`, to be differentiated again.
-
-    As `torch.autograd.grad`, which leaves out what no input needs: the layers of this file would not know, and would
-    compute the derivatives by their weights too.
-    """
-    UNDER_WAY.weights = False
-    try:
-        return torch.autograd.grad(total, inputs, create_graph=True)
-    finally:
-        UNDER_WAY.weights = True
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
@@ -105,9 +79,11 @@ class Output(torch.autograd.Function):
         """Of input, weight and bias."""
         of_x, of_weight, of_bias, _ = ctx.needs_input_grad
         x, weight = ctx.saved_tensors
-        wanted = of_x, of_weight and UNDER_WAY.weights
+        _, *parameters = ctx.next_functions
+        wanted = of_x, of_weight and is_wanted(parameters[0][0])
         by_x, by_weight = gradients(gradient, x, weight, ctx.geometry, wanted)
-        return by_x, by_weight, gradient.sum((0, 2, 3)) if of_bias and UNDER_WAY.weights else None, None
+        by_bias = gradient.sum((0, 2, 3)) if of_bias and is_wanted(parameters[1][0]) else None
+        return by_x, by_weight, by_bias, None
 
 
 class Gradients(torch.autograd.Function):
@@ -144,6 +120,18 @@ class Gradients(torch.autograd.Function):
             if of_x:
                 by_x, _ = gradients(gradient, x, change_by_weight, geometry, (True, False))
         return by_gradient, by_x, by_weight, None, None
+
+
+def is_wanted(node: torch.autograd.graph.Node) -> bool:
+    """Whether the backward pass that is under way goes on to a node.
+
+    A penalty asks for slopes by the pictures alone. The library's own functions are told so by the engine; those in
+    Python have to ask, or would compute the derivatives by their weights for nothing.
+    """
+    try:
+        return bool(torch._C._will_engine_execute_node(node))
+    except RuntimeError:  # a leaf whose gradient `torch.autograd.grad` was asked for
+        return True
 
 
 def output(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:

@@ -145,9 +145,10 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 @lru_cache(maxsize=64)
 def filter_matrix(after: int, before: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The matrix (after, before) that resamples a line bilinearly, with antialiasing where it gets shorter."""
-    lines = torch.eye(before)[None, None]
-    resampled = F.interpolate(lines, (after, before), mode="bilinear", antialias=after < before)
-    return resampled[0, 0].to(device, dtype)
+    with torch.inference_mode(False), torch.no_grad():  # it is kept, and may be needed in training next
+        lines = torch.eye(before)[None, None]
+        resampled = F.interpolate(lines, (after, before), mode="bilinear", antialias=after < before)
+        return resampled[0, 0].to(device, dtype)
 
 
 class Latent(nn.Module):

@@ -109,7 +109,8 @@ class Discriminator(nn.Module):
         """
         network = self.frozen.network
         if pictures.shape[2:] != self.size:
-            pictures = resize(pictures, self.size)
+            with full_precision(pictures):  # as when the maps were measured
+                pictures = resize(pictures, self.size)
         colours = 1 if pictures.shape[1] < 3 else 3
         views = [pictures[:, :colours]]
         if pictures.shape[1] > colours:
