@@ -7,8 +7,8 @@ the system clears them anew, page by page: a tenth to a fifth of a step on a CPU
 import ctypes
 import platform
 
-LARGEST = 2**25
-"""Bytes, the most that older versions of glibc take; larger blocks, as of a decoded set, go back to the system."""
+LARGEST = (2**28, 2**25)
+"""Bytes; what is larger, as a decoded set may be, goes back to the system. Before glibc 2.35 the second is the most."""
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Parameters of mallopt(3)."""
@@ -18,5 +18,6 @@ def keep_freed_memory() -> None:
     """Tells glibc to keep what this process frees; elsewhere nothing happens."""
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
-        if libc.mallopt(M_MMAP_THRESHOLD, LARGEST):
+        # Where neither is taken, the other threshold alone would do harm.
+        if any(libc.mallopt(M_MMAP_THRESHOLD, largest) for largest in LARGEST):
             libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
