@@ -212,7 +212,7 @@ def go_on(
         known = run.data()
         if (known.get("fingerprint"), known.get("pictures")) != (pictures.fingerprint, len(pictures)):
             raise RunError(
-                f"{settings.data} is not what {run} was trained on: its pictures have changed "
+                f"{settings.data} is not what {run} was trained on: its pictures have changed, or are packed otherwise "
                 f"({known.get('pictures')} then, {len(pictures)} now); a new run with these weights: "
                 f"sparring train {settings.data} --out NEW --from {run}"
             )

@@ -1,7 +1,7 @@
 """Memory that is freed stays with the process.
 
 A step of training frees all it made and makes as much again. glibc gives large blocks back to the system each time, and
-the system clears them anew, page by page: a tenth to a fifth of a step on a CPU (`benchmarks/step.py`).
+the system clears them anew, page by page, which takes up to a sixth of a step on a busy CPU (`benchmarks/step.py`).
 """
 
 import ctypes
