@@ -35,8 +35,7 @@ class Convolution(nn.Conv2d):
         pointwise = self.kernel_size == self.stride == (1, 1) and self.groups == 1 and self.padding == (0, 0)
         if pointwise and x.is_contiguous(memory_format=torch.channels_last):
             return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
-        stride, padding = (self.stride[0], self.stride[1]), (int(self.padding[0]), int(self.padding[1]))
-        return convolve(x, self.weight, self.bias, Geometry(stride, padding, self.groups))
+        return convolve(x, self.weight, self.bias, geometry_of(self))
 
 
 class TransposedConvolution(nn.ConvTranspose2d):
@@ -44,8 +43,13 @@ class TransposedConvolution(nn.ConvTranspose2d):
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """(N, C, h, w) to (N, out_channels, H, W)."""
-        stride, padding = (self.stride[0], self.stride[1]), (int(self.padding[0]), int(self.padding[1]))
-        return convolve(x, self.weight, self.bias, Geometry(stride, padding, self.groups, transposed=True))
+        return convolve(x, self.weight, self.bias, geometry_of(self))
+
+
+def geometry_of(layer: nn.Conv2d | nn.ConvTranspose2d) -> Geometry:
+    """How a layer's convolution moves."""
+    stride, padding = (layer.stride[0], layer.stride[1]), (int(layer.padding[0]), int(layer.padding[1]))
+    return Geometry(stride, padding, layer.groups, isinstance(layer, nn.ConvTranspose2d))
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
@@ -149,7 +153,7 @@ def gradients(
 
 
 def library_output(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
-    """conv(x, w) + b by the library, with its gradient."""
+    """conv(x, w) + b by the library."""
     stride, padding, groups, transposed = geometry
     if transposed:
         return F.conv_transpose2d(x, weight, bias, stride, padding, 0, groups)
