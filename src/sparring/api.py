@@ -12,7 +12,7 @@ import torch
 
 from sparring import config, data
 from sparring.adversarial.player import out_of_memory
-from sparring.chooser import SIZES, Choice, choose, every, pick_device, shown
+from sparring.chooser import LEAST_BETWEEN_WATCHES, SIZES, WATCHES, Choice, choose, every, pick_device, shown
 from sparring.config import Settings
 from sparring.data.decode import Form
 from sparring.data.shards import is_command
@@ -331,7 +331,8 @@ def prepared(settings: Settings, ranks: Ranks, monitor: Monitor) -> tuple[Match,
     task = TASKS[settings.task](settings, pictures, ranks)
     torch.set_num_threads(settings.threads)
     keep_freed_memory()
-    return Match(settings, pictures, task, ranks), task, pictures
+    shown, held_out = pictures.hold_out(settings.held_out)
+    return Match(settings, shown, task, ranks, held_out), task, pictures
 
 
 def monitor_of(ranks: Ranks, monitor: Monitor | None, run: Run) -> Monitor:
@@ -372,9 +373,12 @@ def paced(settings: Settings, given: Mapping[str, Any], speed: float, judging: f
     reached = speed * seconds
     evaluations = EVALUATIONS if not judging else min(EVALUATIONS, max(1.0, JUDGING * seconds / judging))
     values = settings.model_dump()
-    for name, number in {"evaluate_every": evaluations, "checkpoint_every": 5, "augment_images": 4}.items():
+    numbers = {"evaluate_every": evaluations, "checkpoint_every": EVALUATIONS, "augment_images": 4}
+    for name, number in numbers.items():
         if name not in given:
             values[name] = every(reached / number, settings.batch)
+    if "guard_every" not in given:
+        values["guard_every"] = every(max(reached / WATCHES, LEAST_BETWEEN_WATCHES * settings.batch), settings.batch)
     return config.complete(values)
 
 

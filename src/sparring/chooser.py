@@ -90,7 +90,13 @@ EVALUATIONS = 20
 LEAST_BETWEEN = 1000
 """Images between two evaluations at least: a run of seconds is not for being judged all the time."""
 
-CHECKPOINTS = 5
+CHECKPOINTS = 20
+WATCHES = 100
+LEAST_BETWEEN_WATCHES = 50
+"""Steps between two looks of the guard at least; one costs about as much as a step."""
+
+HELD_OUT, MOST_HELD_OUT = 0.05, 256
+"""Share of the pictures that the discriminator is never shown, and how many suffice."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,8 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, factor: float) -
     pick("fit", "crop")
     pick("labels", False)
     pick("mirror", False)
-    pick("shuffle_buffer", *shuffle_buffer(settings.values, survey))
+    streams = pick("shuffle_buffer", *shuffle_buffer(settings.values, survey)) is not None
+    pick("held_out", 0 if streams else min(int(HELD_OUT * survey.pictures), MOST_HELD_OUT))
 
     features = pick("discriminator_features", *pretrained(settings.values, survey))
     through = features != "none"
@@ -193,7 +200,9 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, factor: float) -
     pick("images", None)
     pick("minutes", None)
     pick("evaluate_every", every(max(budget / EVALUATIONS, LEAST_BETWEEN), batch))
-    pick("checkpoint_every", every(budget / CHECKPOINTS, batch))
+    pick("checkpoint_every", every(max(budget / CHECKPOINTS, LEAST_BETWEEN), batch))
+    pick("guard", "on")
+    pick("guard_every", every(max(budget / WATCHES, LEAST_BETWEEN_WATCHES * batch), batch))
     # At most 256 MiB of pictures at once, and on a CPU not more than an evaluation is worth.
     # The judge must not see through the eyes of the discriminator.
     space = "pixels" if features.startswith("wavelets") else default_space(*settings.values["resolution"])

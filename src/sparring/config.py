@@ -77,6 +77,9 @@ class Settings(BaseModel):
     resolution: Resolution = setting("data", "height and width in pixels")
     fit: Literal["crop", "pad", "stretch"] = setting("data", "how a picture of another shape is brought to it")
     channels: Channels = setting("data", "1 grey, 3 colour, 4 colour with transparency")
+    held_out: Annotated[int, Field(ge=0), BeforeValidator(parse_count)] = setting(
+        "data", "pictures that are never shown, by which the guard sees what the discriminator knows by heart"
+    )
     labels: bool = setting("data", "learn the classes (one sub-folder each), so that samples of one can be asked for")
     shuffle_buffer: MaybeCount = setting(
         "data", "shards: pictures that are mixed while they stream, twice as many in memory; none: all are held"
@@ -126,6 +129,10 @@ class Settings(BaseModel):
     patience: MaybeCount = setting("budget", "stop when the quality has not improved for so many images; none: never")
     evaluate_every: Count = setting("budget", "images between two evaluations, each of which may become the best")
     checkpoint_every: Count = setting("budget", "images between two checkpoints of which the last two are kept")
+    guard: Literal["on", "warn", "off"] = setting(
+        "guard", "on: take the run back and change a setting when it goes wrong; warn: only say so"
+    )
+    guard_every: Count = setting("guard", "images between two looks at how the game stands")
     quality_samples: Annotated[int, Field(ge=64, le=50_000)] = setting("quality", "samples that an evaluation judges")
     quality_features: str = setting(
         "quality",
@@ -156,7 +163,7 @@ WANTED = {
 }
 """What people are told for pydantic's kinds of errors, where its own words are those of programmers."""
 
-GROUPS = ("data", "players", "game", "optimiser", "budget", "quality", "machine")
+GROUPS = ("data", "players", "game", "optimiser", "budget", "guard", "quality", "machine")
 
 
 def check(name: str, value: Any) -> Any:

@@ -90,6 +90,12 @@ class Player:
                 means[name] = means.get(name, 0) + term.detach() * share
         return means
 
+    def gradient_norm(self) -> Tensor:
+        """The norm of the gradient that the last update descended, over all weights: a scalar on the device."""
+        gradients = [parameter.grad for parameter in self.module.parameters() if parameter.grad is not None]
+        norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        return norm
+
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """While the other player moves: no gradients are collected for this one's weights."""

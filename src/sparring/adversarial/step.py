@@ -18,7 +18,8 @@ Losses = tuple[Tensor, dict[str, Tensor]]
 def step(game: Game, generator: Player, discriminator: Player, batch: Any, random: Random) -> dict[str, Tensor]:
     """One discriminator update, then one generator update (Goodfellow et al. 2014, algorithm 1), on the same pairs.
 
-    Returns the named losses, penalties and `sign`, how right D is from -1 to 1; scalars on the device, detached.
+    Returns the named losses, penalties, norms of the gradients and `sign`, how right D is from -1 to 1; scalars on the
+    device, detached.
     """
     bouts = Bouts(game, generator.module, discriminator.module, len(batch))
 
@@ -54,7 +55,8 @@ def step(game: Game, generator: Player, discriminator: Player, batch: Any, rando
     judged = discriminator.descend(discriminator_loss, batch, random)
     with discriminator.frozen():
         made = generator.descend(generator_loss, batch, random)
-    return judged | made
+    norms = {"discriminator_gradient": discriminator.gradient_norm(), "generator_gradient": generator.gradient_norm()}
+    return judged | made | norms
 
 
 def with_task_losses(game: Game, player: str, view: View, loss: Tensor, terms: dict[str, Tensor]) -> Losses:

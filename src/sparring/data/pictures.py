@@ -10,6 +10,7 @@ from torch import Tensor
 from sparring.data import memory
 from sparring.data.order import indices
 from sparring.data.sources import Skipped
+from sparring.randomness import key
 
 CPU = torch.device("cpu")
 
@@ -79,6 +80,12 @@ class Data(Protocol):
     def sample(self) -> "Pictures":
         """A part that stands for the whole, always the same: all of it where it is at hand."""
 
+    def hold_out(self, count: int) -> "tuple[Data, Data | None]":
+        """The set with about `count` pictures that are never drawn, always the same, and the set that draws just these.
+
+        None in place of the latter where there are none to spare. Of every class at least one picture stays.
+        """
+
     def close(self) -> None:
         """Lets go of what reads ahead."""
 
@@ -102,6 +109,8 @@ class Pictures:
     """Sentences for the person: what went otherwise than usual while loading."""
     device: torch.device = CPU
     """Where batches go."""
+    drawn: Tensor | None = None
+    """int64, the numbers of the pictures that `draw` takes; None: all."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -143,11 +152,27 @@ class Pictures:
     def draw(self, seed: int, position: int, batch: int, rank: int = 0, ranks: int = 1) -> Batch:
         """Part `rank` of `ranks` of the batch that begins at sample `position` of the stream of `order.indices`."""
         part = batch // ranks
-        return self.batch(indices(len(self), seed, position + rank * part, part))
+        count = len(self) if self.drawn is None else len(self.drawn)
+        numbers = indices(count, seed, position + rank * part, part)
+        return self.batch(numbers if self.drawn is None else self.drawn[numbers])
 
     def sample(self) -> "Pictures":
         """All of it."""
         return self
+
+    def hold_out(self, count: int) -> "tuple[Pictures, Pictures | None]":
+        """The same pictures twice, of which each draws a part; at most half of them are held out."""
+        numbers = torch.randperm(len(self), generator=torch.Generator().manual_seed(key(self.fingerprint, "held out")))
+        first = torch.zeros(1, dtype=torch.int64)
+        if self.labels is not None:
+            ordered = self.labels.cpu()[numbers]
+            first = (ordered == torch.unique(ordered)[:, None]).int().argmax(1)  # one of each class
+        count = min(count, (len(self) - len(first)) // 2)
+        if not count:
+            return self, None
+        others = torch.ones(len(self), dtype=torch.bool).index_fill(0, first, False)
+        numbers = torch.cat([numbers[first], numbers[others]])
+        return replace(self, drawn=numbers[:-count].sort().values), replace(self, drawn=numbers[-count:].sort().values)
 
     def close(self) -> None:
         """Nothing reads ahead."""

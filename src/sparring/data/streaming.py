@@ -181,6 +181,15 @@ class Stream:
         """At most 5,000 pictures or 1 GiB of them, the same in every run; classes are those of the whole set."""
         return self._sample.to(self.device)
 
+    def hold_out(self, count: int) -> tuple["Stream", None]:
+        """Nothing can be held out of a stream: it never comes round so often that it is known by heart.
+
+        Raises: SettingError for a count above 0.
+        """
+        if count:
+            raise SettingError(f"held_out={count}: of pictures that stream none can be held out; leave it at 0")
+        return self, None
+
     def close(self) -> None:
         """Ends what reads ahead. Nothing can be drawn any more."""
         self._closed = True

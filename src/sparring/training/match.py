@@ -11,15 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sparring import config
 from sparring.adversarial import ema
 from sparring.adversarial.augment import AUGMENTATIONS, AdaController
 from sparring.adversarial.game import Game
 from sparring.adversarial.objectives import OBJECTIVES
 from sparring.adversarial.penalties import penalty
 from sparring.adversarial.player import MicroBatch, Player
+from sparring.adversarial.probe import probe
 from sparring.adversarial.step import step
 from sparring.config import Settings
-from sparring.data import Data
+from sparring.data import Batch, Data
 from sparring.errors import RunError
 from sparring.randomness import Random, key
 from sparring.ranks import ALONE, Ranks
@@ -48,6 +50,11 @@ class State:
     improved_images: int = 0
     evaluated_images: int = -1
     kept: list[int] = field(default_factory=list)
+    guard: dict[str, Any] = field(default_factory=dict)
+    changes: dict[str, Any] = field(default_factory=dict)
+    """Settings that the guard changed."""
+    taken_back_to: int = -1
+    """The step that the guard last took the run back to."""
 
 
 class Match:
@@ -56,9 +63,12 @@ class Match:
     Raises: SettingError if the batch cannot be shared out evenly.
     """
 
-    def __init__(self, settings: Settings, data: Data, task: Task, ranks: Ranks = ALONE) -> None:
+    def __init__(
+        self, settings: Settings, data: Data, task: Task, ranks: Ranks = ALONE, held_out: Data | None = None
+    ) -> None:
         self.settings = settings
         self.data = data
+        self.held_out = held_out
         self.ranks = ranks
         self.part = ranks.part(settings.batch)
         self.device = torch.device(settings.device)
@@ -71,8 +81,13 @@ class Match:
         self.discriminator = self._player(discriminator)
         self.controller = AdaController(settings.augment_target, settings.augment_images)
         self.state = State()
-        self.game = Game(
-            task,
+        self.task = task
+        self.game = self._rules()
+
+    def _rules(self) -> Game:
+        settings = self.settings
+        return Game(
+            self.task,
             OBJECTIVES[settings.objective],
             penalty(settings.penalty, settings.penalty_method, settings.penalty_step),
             AUGMENTATIONS[settings.augment],
@@ -116,10 +131,7 @@ class Match:
             penalty_strength=now["penalty_strength"] * settings.penalty_interval,
             augment_p=now["augment_p"],
         )
-        start = self.ranks.rank * self.part
-        batch = self.data.draw(settings.seed, state.images, settings.batch, self.ranks.rank, self.ranks.count)
-        random = Random(settings.seed, state.step, self.part, start, state.attempt, device=self.device)
-        terms = step(game, self.generator, self.discriminator, batch, random)
+        terms = step(game, self.generator, self.discriminator, self._batch(self.data), self._random())
         state.step += 1
         state.images += settings.batch
         average_life = ema.half_life(settings.ema_half_life, settings.ema_ramp, state.images)
@@ -127,6 +139,34 @@ class Match:
         if settings.augment == "ada":
             self.controller.update(terms["sign"], settings.batch)
         return terms
+
+    def _batch(self, data: Data) -> Batch:
+        """This rank's part of the batch whose turn it is."""
+        settings = self.settings
+        return data.draw(settings.seed, self.state.images, settings.batch, self.ranks.rank, self.ranks.count)
+
+    def _random(self) -> Random:
+        state, start = self.state, self.ranks.rank * self.part
+        return Random(self.settings.seed, state.step, self.part, start, state.attempt, device=self.device)
+
+    def probe(self) -> dict[str, float]:
+        """How the game stands (see `adversarial/probe.py`), the same on all ranks; everything stays as it was."""
+        game = replace(self.game, augment_p=self.schedule()["augment_p"])
+        unseen = None if self.held_out is None else self._batch(self.held_out)
+        batch = self._batch(self.data.sample())  # going back in a stream would take a while
+        found = probe(game, self.generator, self.discriminator, batch, unseen, self._random())
+        self.ranks.mean(list(found.values()))
+        return {name: float(value) for name, value in found.items()}
+
+    def change(self, changes: Mapping[str, Any]) -> None:
+        """Plays by other settings from now on: rates, penalty and augmentation may change, networks may not.
+
+        Raises: SettingError if they do not go together.
+        """
+        self.state.changes |= changes
+        self.settings = config.complete(self.settings.model_dump() | self.state.changes)
+        self.game = self._rules()
+        self.controller.target, self.controller.images = self.settings.augment_target, self.settings.augment_images
 
     def rehearse(self) -> float:
         """Images per second, measured on copies of the players in a few steps; everything stays as it was.
@@ -183,6 +223,7 @@ class Match:
         if self.state.micro_batch < min(self.settings.micro_batch, self.settings.batch // self.state.ranks):
             self.micro_batch.size = min(self.state.micro_batch, self.part)
         self.controller.restore(self.state.augment)
+        self.change({})
 
     def start_from(self, groups: Groups) -> None:
         """Takes over the weights of a checkpoint, and nothing else.

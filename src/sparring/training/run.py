@@ -261,13 +261,15 @@ class Run:
         doomed = checkpoint.rename(checkpoint.with_name(f".old-{checkpoint.name}"))
         shutil.rmtree(doomed, ignore_errors=True)
 
-    def load_checkpoint(self, device: str) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-        """The newest checkpoint whose checksums are right: tensors by group, and its state.
+    def load_checkpoint(
+        self, device: str, latest: int | None = None
+    ) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+        """The newest checkpoint whose checksums are right: tensors by group, and its state; none later than `latest`.
 
         Raises: RunError if there is none.
         """
         problems = []
-        for step in reversed(self.steps()):
+        for step in reversed([step for step in self.steps() if latest is None or step <= latest]):
             folder = self.checkpoints / f"step-{step:09d}"
             try:
                 state = read_json(folder / "state.json")
@@ -279,6 +281,14 @@ class Run:
                 problems.append(str(error))
         detail = f" ({'; '.join(problems)})" if problems else ""
         raise RunError(f"{self} holds no checkpoint to go on from{detail}; train it again")
+
+    def restate(self, step: int, state: Mapping[str, Any]) -> None:
+        """Replaces what a checkpoint says beside its tensors.
+
+        Raises: RunError if it cannot be read or written.
+        """
+        path = self.checkpoints / f"step-{step:09d}" / "state.json"
+        write_json(path, {**state, "checksums": read_json(path)["checksums"]})
 
     def save_picture(self, picture: Image.Image, path: Path) -> None:
         """Writes one PNG of the run."""

@@ -24,6 +24,7 @@ from sparring.evaluation.catalogue import improves
 from sparring.mosaic import grid
 from sparring.tasks import Task
 from sparring.training import report
+from sparring.training.guard import NOT_A_NUMBER, TRIES, Finding, Guard
 from sparring.training.match import Match
 from sparring.training.monitor import Monitor
 from sparring.training.run import Run
@@ -38,10 +39,10 @@ Written = Callable[..., None]
 
 Ending = Literal["finished", "interrupted", "stopped by the guard", "failed"]
 
-BROKEN: tuple[Ending, str] = (
-    "stopped by the guard",
-    "a loss or a weight is no longer a number; the last checkpoint is from before. "
-    "Train again with a lower learning_rate or a higher penalty_strength",
+UNGUARDED: tuple[Ending, str] = (
+    "failed",
+    "a loss or a weight is no longer a number; the last checkpoint is from before. With guard=on the run would go back "
+    "to it by itself; a lower learning_rate or a higher penalty_strength may help",
 )
 
 
@@ -92,8 +93,11 @@ class Trainer:
         self.board = open_board(run.tensorboard if settings.tensorboard and self.ranks.first else None)
         self.sums: dict[str, Tensor] = {}
         self.counts: Counter[str] = Counter()
+        self.measured: dict[str, float] = {}
         self.logged = (match.state.images, match.state.seconds)
         self.speed = 0.0
+        self.guard = Guard()
+        self.guard.restore(match.state.guard)
         match.micro_batch.on_shrink = self._tell_shrunk
 
     def train(self) -> Ending:
@@ -127,19 +131,32 @@ class Trainer:
             for every in (LOG_SECONDS, settings.preview_seconds, settings.save_seconds, REPORT_SECONDS)
         )
         if self.ranks.told(not self.run.steps()):
+            state.kept = [state.step]
             saves.run(self._save, clock)  # a run that is killed at once can be resumed as well
-        while (ending := self._ending(any(self.ranks.largest(interrupted())))) is None:
-            self._add(match.play())
-            state.seconds = clock()
-            evaluate, checkpoint = self._passed(settings.evaluate_every), self._passed(settings.checkpoint_every)
-            if not (evaluate or checkpoint or logs.due(state.seconds)):
+        while True:
+            ending = self._ending(any(self.ranks.largest(interrupted())))
+            if ending is None:
+                self._add(match.play())
+                state.seconds = clock()
+            passed = ending is None
+            evaluate = passed and self._passed(settings.evaluate_every)
+            checkpoint = passed and self._passed(settings.checkpoint_every)
+            watch = passed and settings.guard != "off" and self._passed(settings.guard_every)
+            if not (ending or evaluate or checkpoint or watch or logs.due(state.seconds)):
                 continue
-            logs.run(self._log, clock)
-            if not self._is_sound():
-                return BROKEN
+            if self.counts and (ending or evaluate or checkpoint or logs.due(state.seconds)):
+                logs.run(self._log, clock)
+            answer = self._answered(watch)
+            state.seconds = clock()
+            if isinstance(answer, tuple):
+                return answer
+            if answer == "went back":
+                continue
+            if ending:
+                break
             if evaluate:
                 self._evaluate()
-            if checkpoint:
+            if checkpoint and not self.guard.suspects:
                 state.kept = [*state.kept, state.step][-KEPT:]
             if checkpoint or saves.due(state.seconds):
                 saves.run(self._save, clock)
@@ -148,10 +165,6 @@ class Trainer:
             if reports.due(state.seconds):
                 reports.run(self._report, clock)
             state.seconds = clock()
-        if self.counts:
-            self._log()
-            if not self._is_sound():
-                return BROKEN
         if ending[0] == "finished":
             self._evaluate()
         self._save()
@@ -173,9 +186,106 @@ class Trainer:
         images = self.match.state.images
         return images // every > (images - self.settings.batch) // every
 
+    # What goes wrong
+
+    def _answered(self, watch: bool) -> "tuple[Ending, str] | Literal['went on', 'went back']":
+        """Looks whether something is wrong, thoroughly if it is time to, and does what there is to be done.
+
+        Gives the end of the run, or how it goes on.
+        """
+        sound = self._is_sound()
+        if sound and not watch:
+            return "went on"
+        if self.settings.guard == "off":
+            return "went on" if sound else UNGUARDED
+        if sound:
+            vitals, finding = self.guard.watch(self.match.probe())
+            state = self.match.state
+            self._note({"images": state.images, "seconds": round(state.seconds, 3), "vitals": vitals}, {})
+        else:
+            finding = NOT_A_NUMBER
+        if finding is None:
+            return "went on"
+        what = f"after {self.match.state.images:,} images {finding.words}"
+        if self.settings.guard == "warn" and sound:
+            return self._warn(finding, what)
+        if self.settings.guard == "warn":
+            return "stopped by the guard", f"{what}; guard=on would have gone back"
+        return self._treat(finding, what)
+
+    def _warn(self, finding: Finding, what: str) -> Literal["went on"]:
+        if self.guard.warns(finding.signal):
+            self._tell("warning", what)
+        return "went on"
+
+    def _treat(self, finding: Finding, what: str) -> "tuple[Ending, str] | Literal['went on', 'went back']":
+        """Changes what can be changed, and takes the run back if the signal asks for it."""
+        match, signal = self.match, finding.signal
+        remedy = self.guard.remedy(signal, match.settings)
+        if not signal.goes_back:
+            if remedy is None:
+                return self._warn(finding, what)
+            match.change(remedy[1])
+            self._tell(signal.name, f"{what}: {remedy[0]}")
+            return "went on"
+        if match.state.attempt == TRIES:
+            kept = (
+                f"the best generator, after {match.state.quality['images']:,} images,"
+                if match.state.quality
+                else "the last checkpoint"
+            )
+            return "stopped by the guard", f"{what}, for all that was tried {TRIES} times; {kept} is kept"
+        there = self._go_back()
+        if remedy:
+            match.change(remedy[1])
+        self._settle()
+        done = f" and {remedy[0]}" if remedy else ""
+        self._tell(signal.name, f"{what}: went back to {there:,} images{done} (try {match.state.attempt} of {TRIES})")
+        return "went back"
+
+    def _go_back(self) -> int:
+        """Takes the match back to the newest checkpoint that is kept, or the one before if that did not help.
+
+        Returns the images that had been seen there.
+        """
+        match, before = self.match, self.match.state
+        kept = before.kept[:-1] if len(before.kept) > 1 and before.kept[-1] == before.taken_back_to else before.kept
+        self.ranks.wait()
+        groups, state = self.run.load_checkpoint(self.settings.device, kept[-1])
+        alarms = self.guard.alarms
+        match.restore(groups, state)
+        now = match.state
+        now.kept, now.taken_back_to, now.attempt, now.changes = kept, kept[-1], before.attempt + 1, before.changes
+        now.seconds, now.quality, now.best, now.improved_images = (
+            before.seconds,
+            before.quality,
+            before.best,
+            now.images,
+        )
+        self.guard.restore(now.guard | {"alarms": alarms})
+        self.sums, self.counts, self.measured = {}, Counter(), {}
+        self.logged = (now.images, now.seconds)
+        return now.images
+
+    def _settle(self) -> None:
+        """Makes what was changed last: who resumes goes on with it, and nothing later than it is left."""
+        if self.ranks.first:
+            step = self.match.state.step
+            self.match.state.guard = self.guard.state()
+            self.run.keep_checkpoints(set(self.match.state.kept))
+            self.run.restate(step, self.match.snapshot())
+            self.run.forget_after(self.match.state.images)
+        self.ranks.wait()
+
+    def _tell(self, event: str, message: str) -> None:
+        self.monitor.note(f"guard: {message}", urgent=True)
+        if self.ranks.first:
+            self.run.event(event, self.match.state.images, message)
+
     # What is measured
 
     def _add(self, terms: dict[str, Tensor]) -> None:
+        self.guard.add(terms)
         for name, term in terms.items():
             self.sums[name] = self.sums[name] + term if name in self.sums else term
             self.counts[name] += 1  # a penalty need not be part of every step
@@ -225,6 +335,7 @@ class Trainer:
             {"images": state.images, "seconds": round(state.seconds, 3), "quality": quality["metrics"]},
             {f"quality/{name}": result.value for name, result in judged.metrics.items()},
         )
+        self.guard.judge(judged.metrics["fid"].estimate, judged.metrics["recall"].estimate)
         metric = self.settings.quality_metric
         value = self.ranks.told(judged.value(metric))  # other machines may round otherwise
         if improves(metric, value, state.best):
@@ -258,6 +369,7 @@ class Trainer:
 
     @by_the_first
     def _save(self) -> None:
+        self.match.state.guard = self.guard.state()
         if self.match.state.quality is None:
             self._keep_generator()
         self.run.save_checkpoint(self.match.state.step, self.match.tensors(), self.match.snapshot())

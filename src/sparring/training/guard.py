@@ -1,0 +1,396 @@
+"""Watches a run, says in plain words when it goes wrong, and what to change; it sees numbers alone.
+
+At fixed counts of images the trainer hands over vitals: means since the last time, and how the game stands now. Every
+signal makes one number of them, which alarms above a threshold, some after several watches in a row. docs/stability.md
+has the runs that the thresholds come from.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from torch import Tensor
+
+from sparring.config import Settings
+from sparring.metrics.estimate import Estimate
+from sparring.wording import compact
+
+Vitals = Mapping[str, float]
+"""What is known at one watch, by name: of `adversarial/step.py` the means since the last watch, of
+`adversarial/probe.py` how the game stands, and after an evaluation `decline` and `lost_variety`."""
+
+TRIES = 5
+"""Times that a run is taken back before it is given up."""
+
+TREATED = 3
+"""Times that a setting is changed for a signal that does not take the run back."""
+
+REMEMBERED = 20
+"""Watches that what is usual is taken from."""
+
+USUAL_FROM = 5
+"""Watches after which something is usual."""
+
+ALL_BUT_FEW = 0.96
+"""Mean sign of a D that is right about 98 of 100 pairs."""
+
+TINY = 1e-9
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A change of settings that theory supports; None if it has been used up, or does not apply."""
+
+    words: str
+    changes: Callable[[Settings], dict[str, Any] | None]
+
+
+def calmer(settings: Settings) -> dict[str, Any]:
+    """Half the learning rate: what diverges at one step size converges at a smaller one (Mescheder et al. 2018)."""
+    return {name: getattr(settings, name) / 2 for name in ("learning_rate", "learning_rate_final")}
+
+
+def smoother(settings: Settings) -> dict[str, Any] | None:
+    """R1 and R2, or four times as much of them: the slope of D is what makes the game converge (Mescheder et al. 2018).
+
+    WGAN-GP's strength does not bound more than a slope of one. Heads of bounded slope need none.
+    """
+    if settings.spectral_norm or settings.penalty == "wgan-gp":
+        return None
+    if settings.penalty != "r1+r2":
+        strength = settings.penalty_strength or 1.0
+        return {"penalty": "r1+r2", "penalty_strength": strength, "penalty_strength_final": strength}
+    return {name: 4 * getattr(settings, name) for name in ("penalty_strength", "penalty_strength_final")}
+
+
+def more_augmentation(settings: Settings) -> dict[str, Any] | None:
+    """Adaptive augmentation, or one that comes on four times as fast (Karras et al. 2020)."""
+    if settings.augment == "diffaugment":
+        return None
+    if settings.augment == "none":
+        return {"augment": "ada"}
+    return {"augment_images": max(1, settings.augment_images // 4)}
+
+
+CALMER = Remedy("halved the learning rate", calmer)
+SMOOTHER = Remedy("strengthened the penalty on the discriminator's slope (R1 and R2)", smoother)
+AUGMENTED = Remedy("let augmentation come on faster", more_augmentation)
+
+
+@dataclass(frozen=True)
+class Signal:
+    """Something that goes wrong, and the number that shows it.
+
+    measure: the number from the vitals so far, the newest last; None where they do not tell.
+    says: what happened, in words that people know, with the number filled in.
+    goes_back: whether the run is taken back; otherwise it goes on with a changed setting.
+    """
+
+    name: str
+    measure: Callable[[Sequence[Vitals]], float | None]
+    threshold: float
+    in_a_row: int
+    says: str
+    reason: str
+    remedies: tuple[Remedy, ...]
+    goes_back: bool = True
+
+
+def broken(past: Sequence[Vitals]) -> float:
+    """How many of the vitals are not numbers."""
+    return float(sum(not math.isfinite(value) for value in past[-1].values()))
+
+
+def explosion(past: Sequence[Vitals]) -> float | None:
+    """The larger of the players' gradients, as a multiple of what is usual."""
+    names = ("discriminator_gradient", "generator_gradient")
+    if len(past) <= USUAL_FROM:
+        return None
+    return max(past[-1][name] / max(usual(past, name), TINY) for name in names)
+
+
+def confusion(past: Sequence[Vitals]) -> float | None:
+    """D's loss, as a multiple of what it would be without an opinion; None for a loss that has no such measure."""
+    undecided = past[-1]["undecided"]
+    return past[-1]["discriminator_loss"] / undecided if undecided > 0 else None
+
+
+def victory(past: Sequence[Vitals]) -> float:
+    """Where D orders nearly all pairs: how many times less G has to learn from than at first, in squared gradients."""
+    return past[-1]["fading"] if past[-1]["sign"] > ALL_BUT_FEW else 0.0
+
+
+def out_of_range(past: Sequence[Vitals]) -> float:
+    """How far generated samples lie from each other, compared with real ones."""
+    return past[-1]["diversity"]
+
+
+def sameness(past: Sequence[Vitals]) -> float:
+    """How many times nearer generated samples lie to each other than real ones do."""
+    return 1 / max(past[-1]["diversity"], TINY)
+
+
+def lopsidedness(past: Sequence[Vitals]) -> float:
+    """How many times steeper D is at one kind of samples than at the other, in squared slopes."""
+    real, fake = (max(past[-1][name], TINY) for name in ("slope_real", "slope_fake"))
+    return max(real / fake, fake / real)
+
+
+def memorised(past: Sequence[Vitals]) -> float | None:
+    """How far D takes real samples that it was never shown for generated ones, 0 to 1.
+
+    (D(real) - D(held out)) / (D(real) - D(fake)), in means over the last watches: r_v of Karras et al. 2020,
+    section 3.1. None as long as D hardly tells real from generated.
+    """
+    recent = past[-USUAL_FROM:]
+    if "held_out_gap" not in past[-1] or len(recent) < USUAL_FROM:
+        return None
+    gap, unseen = (sum(vitals[name] for vitals in recent) for name in ("gap", "held_out_gap"))
+    return (gap - unseen) / gap if gap > 0 and min(v["sign"] for v in recent) > 0.5 else None
+
+
+def steepening(past: Sequence[Vitals]) -> float:
+    """How many times steeper D has become than at first, in squared slopes."""
+    return past[-1]["steepening"]
+
+
+def decline(past: Sequence[Vitals]) -> float | None:
+    """How many times larger the Frechet distance is than at its best, beyond doubt; None where it was not measured."""
+    return past[-1].get("decline")
+
+
+def lost_variety(past: Sequence[Vitals]) -> float | None:
+    """How many times less of the real variety is reached than at best, beyond doubt; None where it was not measured."""
+    return past[-1].get("lost_variety")
+
+
+def usual(past: Sequence[Vitals], name: str) -> float:
+    """The median over the watches before the last."""
+    return median(vitals[name] for vitals in past[-REMEMBERED - 1 : -1])
+
+
+SIGNALS = (
+    Signal(
+        "not a number",
+        broken,
+        0,
+        1,
+        "a loss, a gradient or a weight is no longer a number",
+        "no healthy run has one",
+        (CALMER,),
+    ),
+    Signal(
+        "explosion",
+        explosion,
+        50,
+        1,
+        "a player's gradient is {number} times as large as usual",
+        "in healthy runs at most 12 times",
+        (CALMER, SMOOTHER),
+    ),
+    Signal(
+        "confusion",
+        confusion,
+        5,
+        3,
+        "the discriminator's loss is {number} times that of one without an opinion: it swings and does not learn",
+        "in healthy runs at most 1.6 after the first watches",
+        (CALMER, SMOOTHER),
+    ),
+    Signal(
+        "victory",
+        victory,
+        1e4,
+        3,
+        "the discriminator is right about all pairs, and leaves the generator {number} times less to learn from than "
+        "at first",
+        "in healthy runs it is not right about all pairs, or leaves a tenth",
+        (SMOOTHER, CALMER),
+    ),
+    Signal(
+        "out of range",
+        out_of_range,
+        3,
+        3,
+        "the samples differ {number} times as much from each other as real ones do: the generator runs away",
+        "in healthy runs at most 1.5 after the first watches",
+        (CALMER, SMOOTHER),
+    ),
+    Signal(
+        "collapse",
+        sameness,
+        4,
+        5,
+        "the samples lie {number} times nearer to each other than real ones do: all are nearly the same",
+        "in healthy runs at most 2 after the first watches",
+        (SMOOTHER, CALMER),
+    ),
+    Signal(
+        "lopsided",
+        lopsidedness,
+        100,
+        3,
+        "the discriminator is {number} times steeper at one kind of samples than at the other",
+        "in healthy runs at most 10",
+        (SMOOTHER, CALMER),
+    ),
+    Signal(
+        "steepening",
+        steepening,
+        300,
+        3,
+        "the discriminator has become {number} times steeper than at first, and nothing stops it",
+        "in healthy runs at most 30",
+        (SMOOTHER, CALMER),
+    ),
+    Signal(
+        "learnt by heart",
+        memorised,
+        0.8,
+        5,
+        "the discriminator takes real samples that it was never shown for generated ones, to {number} of 1",
+        "in healthy runs at most .6",
+        (AUGMENTED, SMOOTHER),
+        goes_back=False,
+    ),
+    Signal(
+        "decline",
+        decline,
+        2,
+        2,
+        "quality is {number} times worse than at its best",
+        "in healthy runs at most 1.5",
+        (SMOOTHER, CALMER),
+    ),
+    Signal(
+        "lost variety",
+        lost_variety,
+        3,
+        2,
+        "{number} times less of the real variety is reached than at best",
+        "in healthy runs at most 1.7",
+        (SMOOTHER, CALMER),
+    ),
+)
+"""In the order in which they are asked."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A signal that alarmed, the number behind it, and what it means in words."""
+
+    signal: Signal
+    number: float
+    words: str
+
+
+NOT_A_NUMBER = Finding(SIGNALS[0], math.nan, SIGNALS[0].says)
+
+
+class Guard:
+    """The memory of a run: what its vitals were since it last began or was taken back."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, float | Tensor] = {}
+        self.steps = 0
+        self.past: list[dict[str, float]] = []
+        self.streaks: Counter[str] = Counter()
+        self.alarms: Counter[str] = Counter()
+        self.best: dict[str, float] = {}
+        self.judged: dict[str, float] = {}
+
+    @property
+    def suspects(self) -> bool:
+        """Whether a signal is above its threshold, so that what is saved now may be spoilt already."""
+        return any(self.streaks[signal.name] for signal in SIGNALS if signal.goes_back)
+
+    def add(self, terms: Mapping[str, Tensor]) -> None:
+        """Notes one step."""
+        for name, term in terms.items():
+            self.sums[name] = self.sums.get(name, 0) + term
+        self.steps += 1
+
+    def judge(self, fid: Estimate, recall: Estimate) -> None:
+        """Notes an evaluation, which the next watch looks at; intervals count, so that noise is no alarm."""
+        (fid_low, fid_high), (recall_low, recall_high) = ends(fid), ends(recall)
+        self.best["fid"] = min(self.best.get("fid", math.inf), fid_high)
+        self.best["recall"] = max(self.best.get("recall", 0.0), recall_low)
+        self.judged = {
+            "decline": fid_low / max(self.best["fid"], TINY),
+            "lost_variety": self.best["recall"] / max(recall_high, TINY),
+        }
+
+    def watch(self, standing: Mapping[str, float]) -> tuple[dict[str, float], Finding | None]:
+        """The vitals, with how the game stands now, and what is wrong, if anything is."""
+        means = {name: float(total) / self.steps for name, total in self.sums.items()}
+        steepness, push = max(standing["slope_real"], standing["slope_fake"]), standing["push"]
+        if len(self.past) < USUAL_FROM:
+            self.best["slope"] = max(self.best.get("slope", 0.0), steepness)
+            self.best["push"] = max(self.best.get("push", 0.0), push)
+        since = {
+            "steepening": steepness / max(self.best["slope"], TINY),
+            "fading": self.best["push"] / max(push, TINY**2),
+        }
+        vitals = {**means, **standing, **since, **self.judged}
+        self.past = [*self.past, vitals][-REMEMBERED - 1 :]
+        self.sums, self.steps, self.judged = {}, 0, {}
+        found = None
+        for signal in SIGNALS:
+            number = signal.measure(self.past)
+            if number is None:
+                continue
+            above = number > signal.threshold
+            self.streaks[signal.name] = self.streaks[signal.name] + 1 if above else 0
+            if self.streaks[signal.name] >= signal.in_a_row and found is None:
+                found = Finding(signal, number, signal.says.format(number=compact(number)))
+        return vitals, found
+
+    def warns(self, signal: Signal) -> bool:
+        """Whether this is news: a signal that stays above its threshold warns once."""
+        return self.streaks[signal.name] == signal.in_a_row
+
+    def remedy(self, signal: Signal, settings: Settings) -> tuple[str, dict[str, Any]] | None:
+        """What was done, in words, and the settings that change: at each alarm of a signal its next remedy.
+
+        None if there is none, or what does not go back has been treated often enough.
+        """
+        first = self.alarms[signal.name]
+        self.alarms[signal.name] += 1
+        self.streaks[signal.name] = 0
+        if not signal.goes_back and first >= TREATED:
+            return None
+        for number in range(len(signal.remedies)):
+            remedy = signal.remedies[(first + number) % len(signal.remedies)]
+            changes = remedy.changes(settings)
+            if changes is not None:
+                return remedy.words, changes
+        return None
+
+    def state(self) -> dict[str, Any]:
+        """All that changes, as JSON values that keep numbers exactly."""
+        return {
+            "sums": {name: float(total) for name, total in self.sums.items()},
+            "steps": self.steps,
+            "past": self.past,
+            "streaks": dict(self.streaks),
+            "alarms": dict(self.alarms),
+            "best": self.best,
+            "judged": self.judged,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from what `state` gave, or begins anew with an empty one."""
+        self.sums, self.steps = dict(state.get("sums", {})), state.get("steps", 0)
+        self.past = list(state.get("past", []))
+        self.streaks = Counter(state.get("streaks", {}))
+        self.alarms = Counter(state.get("alarms", {}))
+        self.best, self.judged = dict(state.get("best", {})), dict(state.get("judged", {}))
+
+
+def ends(estimate: Estimate) -> tuple[float, float]:
+    """The interval, or twice the value where there is none."""
+    low, high = estimate.low, estimate.high
+    return (estimate.value if low is None else low), (estimate.value if high is None else high)
