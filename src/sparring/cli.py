@@ -104,6 +104,10 @@ def train(
     start_from: Annotated[
         Path | None, typer.Option("--from", metavar="RUN", help="Start with the weights of another run.")
     ] = None,
+    guard: Annotated[
+        str | None,
+        typer.Option(metavar="on|warn|off", help="What to do when training goes wrong; on takes it back by itself."),
+    ] = None,
     assignments: Annotated[
         list[str] | None,
         typer.Option(
@@ -130,6 +134,7 @@ def train(
             "minutes": minutes,
             "seed": seed,
             "device": device,
+            "guard": guard,
         }
         settings = {name: value for name, value in named.items() if value is not None}
         settings |= dict(config.parse_assignment(text) for text in assignments or [])

@@ -1,0 +1,277 @@
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.test_config import VALUES
+from tests.training.test_trainer import SMALL, Interrupting, assert_same
+
+import sparring
+from sparring import config
+from sparring.config import Settings
+from sparring.metrics.estimate import Estimate
+from sparring.randomness import Random
+from sparring.tasks.generate import Generate
+from sparring.tasks.sample import Sample
+from sparring.training.files import read_lines
+from sparring.training.guard import SIGNALS, TREATED, Finding, Guard
+from sparring.training.match import Match
+
+STEP = {
+    "discriminator_loss": 0.6,
+    "generator_loss": 1.0,
+    "r1": 0.1,
+    "r2": 0.1,
+    "sign": 0.5,
+    "discriminator_gradient": 1.0,
+    "generator_gradient": 1.0,
+}
+STANDING = {
+    "gap": 1.0,
+    "slope_real": 0.1,
+    "slope_fake": 0.1,
+    "push": 0.1,
+    "undecided": math.log(2),
+    "diversity": 1.0,
+    "held_out_gap": 0.9,
+}
+BY_NAME = {signal.name: signal for signal in SIGNALS}
+TRACES: dict[str, Any] = json.loads((Path(__file__).parent / "healthy.json").read_text())
+
+
+def settings(**changes: Any) -> Settings:
+    return config.complete(VALUES | changes)
+
+
+def look(guard: Guard, **vitals: float) -> Finding | None:
+    """One watch of a calm game, except for some of the vitals."""
+    guard.add({name: torch.tensor(vitals.get(name, value)) for name, value in STEP.items()})
+    return guard.watch({name: vitals.get(name, value) for name, value in STANDING.items()})[1]
+
+
+def after_calm(watches: int = 10) -> Guard:
+    guard = Guard()
+    assert [look(guard) for _ in range(watches)] == [None] * watches
+    return guard
+
+
+@pytest.mark.parametrize(
+    ("name", "vitals"),
+    [
+        ("not a number", {"r2": math.nan}),
+        ("not a number", {"generator_loss": math.inf}),
+        ("explosion", {"generator_gradient": 200.0}),
+        ("explosion", {"discriminator_gradient": 200.0}),
+        ("confusion", {"discriminator_loss": 20.0}),
+        ("victory", {"sign": 1.0, "push": 1e-9}),
+        ("out of range", {"diversity": 20.0}),
+        ("collapse", {"diversity": 0.01}),
+        ("lopsided", {"slope_fake": 20.0}),
+        ("lopsided", {"slope_real": 1e-9}),
+        ("steepening", {"slope_real": 100.0, "slope_fake": 100.0}),
+        ("learnt by heart", {"sign": 0.9, "held_out_gap": 0.0}),
+    ],
+)
+def test_each_signal_is_provoked_by_what_it_is_for(name: str, vitals: dict[str, float]) -> None:
+    guard = after_calm()
+    wait = BY_NAME[name].in_a_row
+    # D knows pictures by heart if the mean over five watches says so, which the first of them cannot.
+    found = [look(guard, **vitals) for _ in range(wait + 4 * (name == "learnt by heart"))]
+    assert [finding for finding in found[: wait - 1] if finding] == []
+    assert found[-1] is not None
+    assert found[-1].signal.name == name
+
+
+def test_quality_far_below_its_best_is_noticed_at_the_second_evaluation() -> None:
+    guard = after_calm()
+    for fid, found in ((1.0, None), (3.0, None), (3.0, "decline")):
+        guard.judge(Estimate(fid, 0.9 * fid, 1.1 * fid), Estimate(0.5, 0.45, 0.55))
+        finding = look(guard)
+        assert (finding and finding.signal.name) == found
+        assert look(guard) is None  # until it is measured again
+
+
+def test_variety_that_is_lost_is_noticed_at_the_second_evaluation() -> None:
+    guard = after_calm()
+    for recall, found in ((0.5, None), (0.1, None), (0.1, "lost variety")):
+        guard.judge(Estimate(1.0, 0.9, 1.1), Estimate(recall, 0.9 * recall, 1.1 * recall))
+        finding = look(guard)
+        assert (finding and finding.signal.name) == found
+
+
+def test_a_difference_within_the_intervals_is_no_alarm() -> None:
+    guard = after_calm()
+    for fid in (0.01, 0.05, 0.05, 0.05):
+        guard.judge(Estimate(fid, 0.0, fid + 0.05), Estimate(0.02, 0.0, 0.06))
+        assert look(guard) is None
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_it_stays_silent_on_healthy_runs(name: str) -> None:
+    guard, columns = Guard(), TRACES[name]["columns"]
+    assert len(TRACES[name]["rows"]) >= 10
+    for row in TRACES[name]["rows"]:
+        vitals = {key: value for key, value in zip(columns, row, strict=True) if value is not None}
+        guard.add({key: torch.tensor(vitals[key]) for key in STEP if key in vitals})
+        guard.judged = {key: vitals[key] for key in ("decline", "lost_variety") if key in vitals}
+        finding = guard.watch({key: vitals[key] for key in STANDING if key in vitals})[1]
+        assert finding is None, finding
+
+
+def test_there_are_twenty_healthy_runs() -> None:
+    assert len(TRACES) == 20
+
+
+def test_a_streak_that_is_interrupted_begins_anew() -> None:
+    guard = after_calm()
+    for vitals in ({"diversity": 0.01}, {"diversity": 0.01}, {}, {"diversity": 0.01}, {"diversity": 0.01}):
+        assert look(guard, **vitals) is None
+    assert guard.suspects
+
+
+def test_what_is_remembered_comes_back_from_json() -> None:
+    one, other = after_calm(), Guard()
+    look(one, diversity=20.0)
+    one.judge(Estimate(1.0, 0.9, 1.1), Estimate(0.5, 0.4, 0.6))
+    one.add({name: torch.tensor(0.1 + value) for name, value in STEP.items()})
+    other.restore(json.loads(json.dumps(one.state())))
+    for guard in (one, other):
+        assert look(guard, diversity=20.0) is None
+    assert one.state() == other.state()
+    for guard in (one, other):
+        assert look(guard, diversity=20.0) is not None
+
+
+@pytest.mark.parametrize(
+    ("given", "changes"),
+    [
+        ({"penalty": "r1+r2", "penalty_strength": 1.0}, {"penalty_strength": 4.0, "penalty_strength_final": 0.4}),
+        ({"penalty": "none", "penalty_strength": 0.0}, {"penalty": "r1+r2", "penalty_strength": 1.0}),
+        ({"penalty": "r1"}, {"penalty": "r1+r2"}),
+    ],
+)
+def test_the_slope_is_penalised_more(given: dict[str, Any], changes: dict[str, Any]) -> None:
+    chosen = settings(**{"penalty_strength_final": 0.1, **given})
+    remedy = Guard().remedy(BY_NAME["collapse"], chosen)
+    assert remedy is not None
+    assert remedy[1].items() >= changes.items()
+
+
+def test_where_the_slope_is_bounded_the_learning_rate_falls_instead() -> None:
+    remedy = Guard().remedy(BY_NAME["collapse"], settings(spectral_norm=True, learning_rate=0.002))
+    assert remedy is not None
+    assert remedy[1]["learning_rate"] == 0.001
+
+
+def test_a_signal_that_comes_again_is_treated_otherwise() -> None:
+    guard, chosen = Guard(), settings(penalty="r1+r2")
+    words = [guard.remedy(BY_NAME["collapse"], chosen) for _ in range(3)]
+    assert words[0] and words[1] and words[2]
+    assert words[0][0] == words[2][0] != words[1][0]
+
+
+def test_what_does_not_go_back_is_treated_a_few_times_only() -> None:
+    guard, chosen = Guard(), settings(augment="ada", augment_images=1000)
+    found = [guard.remedy(BY_NAME["learnt by heart"], chosen) for _ in range(TREATED + 1)]
+    assert found[0] == ("let augmentation come on faster", {"augment_images": 250})
+    assert found[-1] is None
+    assert None not in found[:-1]
+
+
+# In a run
+
+
+def nan_at(wrong: Callable[[Random], bool]) -> Callable[..., Sample]:
+    """Makes the real pictures NaN in some of the steps."""
+    real = Generate.real
+
+    def poisoned(self: Generate, batch: Any, random: Random) -> Sample:
+        sample = real(self, batch, random)
+        if not wrong(random):
+            return sample
+        return sample.with_differentiable([part * torch.nan for part in sample.differentiable])
+
+    return poisoned
+
+
+def once(random: Random) -> bool:
+    return random.step == 65 and random.attempt == 0
+
+
+def test_one_bad_batch_costs_a_few_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Match, "rehearse", lambda self: 1.0)
+    monkeypatch.setattr(Generate, "real", nan_at(once))
+    run = sparring.train("digits", out=tmp_path / "run", guard_every=320, **SMALL | {"images": 3200})
+    summary = run.summary()
+    assert summary["state"] == "finished"
+    events = read_lines(run.folder / "events.jsonl")
+    assert [event["event"] for event in events] == ["started", "not a number", "finished"]
+    assert "went back to 1,920 images and halved the learning rate (try 1 of 5)" in events[1]["message"]
+    tensors, state = run.load_checkpoint("cpu")
+    assert state["attempt"] == 1
+    assert state["changes"]["learning_rate"] == run.settings().learning_rate / 2
+    assert all(torch.isfinite(tensor).all() for group in tensors.values() for tensor in group.values())
+    seen = [line["images"] for line in read_lines(run.folder / "metrics.jsonl")]
+    assert seen == sorted(seen)
+
+
+def test_a_treated_run_that_is_interrupted_goes_on_as_if_it_never_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Match, "rehearse", lambda self: 1.0)
+    chosen = SMALL | {"images": 3200, "guard_every": 320}
+    with monkeypatch.context() as patch:
+        patch.setattr(Generate, "real", nan_at(once))
+        whole = sparring.train("digits", out=tmp_path / "whole", **chosen)
+    with monkeypatch.context() as patch:
+        patch.setattr(Generate, "real", nan_at(once))
+        broken = sparring.train("digits", out=tmp_path / "broken", monitor=Interrupting(2560), **chosen)
+    assert broken.summary()["state"] == "interrupted"
+    assert broken.load_checkpoint("cpu")[1]["attempt"] == 1
+    sparring.resume(broken)
+    assert_same(whole, broken)
+
+
+def test_what_cannot_be_helped_ends_with_a_verdict_and_the_best_generator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Match, "rehearse", lambda self: 1.0)
+    monkeypatch.setattr(Generate, "real", nan_at(lambda random: random.step > 65))
+    run = sparring.train("digits", out=tmp_path / "run", **SMALL | {"images": 3200})
+    summary = run.summary()
+    assert summary["state"] == "stopped by the guard"
+    assert "no longer a number, for all that was tried 5 times; the best generator" in summary["message"]
+    assert sparring.load(run.folder).sample(4).float().std() > 1
+    assert len(run.steps()) <= 2
+
+
+@pytest.mark.parametrize(("guard", "ended"), [("warn", "stopped by the guard"), ("off", "failed")])
+def test_without_it_nothing_is_taken_back(
+    guard: str, ended: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Match, "rehearse", lambda self: 1.0)
+    monkeypatch.setattr(Generate, "real", nan_at(once))
+    run = sparring.train("digits", out=tmp_path / "run", guard=guard, **SMALL | {"images": 3200})
+    assert run.summary()["state"] == ended
+    assert "no longer a number" in run.summary()["message"]
+    tensors, state = run.load_checkpoint("cpu")
+    assert state["attempt"] == 0
+    assert all(torch.isfinite(tensor).all() for group in tensors.values() for tensor in group.values())
+
+
+def test_a_learning_rate_far_too_high_is_brought_down(tmp_path: Path) -> None:
+    run = sparring.train("digits", out=tmp_path / "run", learning_rate=0.5, **SMALL | {"images": 12_800})
+    events = [event["event"] for event in read_lines(run.folder / "events.jsonl")]
+    assert set(events[1:-1]) <= BY_NAME.keys()
+    assert len(events) > 2
+    assert run.load_checkpoint("cpu")[1]["changes"]["learning_rate"] < 0.5
+
+
+def test_a_rate_that_is_warned_of_only_stays_as_it_is(tmp_path: Path) -> None:
+    run = sparring.train("digits", out=tmp_path / "run", guard="warn", learning_rate=0.5, **SMALL | {"images": 6400})
+    events = [event["event"] for event in read_lines(run.folder / "events.jsonl")]
+    assert "warning" in events
+    assert run.load_checkpoint("cpu")[1]["changes"] == {}
