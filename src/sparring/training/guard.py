@@ -41,43 +41,49 @@ TINY = 1e-9
 
 
 @dataclass(frozen=True)
-class Remedy:
-    """A change of settings that theory supports; None if it has been used up, or does not apply."""
+class Change:
+    """Settings by name with their new values, and in words what was done."""
 
     words: str
-    changes: Callable[[Settings], dict[str, Any] | None]
+    settings: Mapping[str, Any]
 
 
-def calmer(settings: Settings) -> dict[str, Any]:
-    """Half the learning rate: what diverges at one step size converges at a smaller one (Mescheder et al. 2018)."""
-    return {name: getattr(settings, name) / 2 for name in ("learning_rate", "learning_rate_final")}
+Remedy = Callable[[Settings, int], Change | None]
+"""A change that theory supports, from the settings as they are and how often the run was taken back before, since what
+did not help must be stronger; None where it does not apply."""
 
 
-def smoother(settings: Settings) -> dict[str, Any] | None:
-    """R1 and R2, or four times as much of them: the slope of D is what makes the game converge (Mescheder et al. 2018).
+def calmer(settings: Settings, before: int) -> Change:
+    """A lower learning rate: what diverges at one step size converges at a smaller one (Mescheder et al. 2018)."""
+    factor: int = 2 ** (before + 1)
+    lower = {name: getattr(settings, name) / factor for name in ("learning_rate", "learning_rate_final")}
+    return Change(f"lowered the learning rate to {compact(lower['learning_rate'])}", lower)
 
-    WGAN-GP's strength does not bound more than a slope of one. Heads of bounded slope need none.
+
+def smoother(settings: Settings, before: int) -> Change | None:
+    """R1 and R2, or more of them: that D's slope is held is what makes the game converge (Mescheder et al. 2018).
+
+    WGAN-GP holds the slope at one, whatever its strength, and heads of bounded slope need no penalty.
     """
     if settings.spectral_norm or settings.penalty == "wgan-gp":
         return None
-    if settings.penalty != "r1+r2":
-        strength = settings.penalty_strength or 1.0
-        return {"penalty": "r1+r2", "penalty_strength": strength, "penalty_strength_final": strength}
-    return {name: 4 * getattr(settings, name) for name in ("penalty_strength", "penalty_strength_final")}
+    strength, final = settings.penalty_strength, settings.penalty_strength_final
+    if settings.penalty == "r1+r2" and strength > 0:
+        factor: int = 4 * 2**before
+        more = {"penalty_strength": factor * strength, "penalty_strength_final": factor * final}
+        return Change(f"raised the strength of R1 and R2 to {compact(factor * strength)}", more)
+    both = {"penalty": "r1+r2", "penalty_strength": strength or 1.0, "penalty_strength_final": final or 0.1}
+    return Change(f"put R1 and R2 on the discriminator, at a strength of {compact(strength or 1.0)}", both)
 
 
-def more_augmentation(settings: Settings) -> dict[str, Any] | None:
+def augmented(settings: Settings, before: int) -> Change | None:
     """Adaptive augmentation, or one that comes on four times as fast (Karras et al. 2020)."""
     if settings.augment == "diffaugment":
         return None
     if settings.augment == "none":
-        return {"augment": "ada"}
-    return {"augment_images": max(1, settings.augment_images // 4)}
-
-
-CALMER = Remedy("halved the learning rate", calmer)
-SMOOTHER = Remedy("strengthened the penalty on the discriminator's slope (R1 and R2)", smoother)
-AUGMENTED = Remedy("let augmentation come on faster", more_augmentation)
+        return Change("put adaptive augmentation on", {"augment": "ada"})
+    faster = {"augment_images": max(1, settings.augment_images // 4)}
+    return Change("let augmentation come on four times as fast", faster)
 
 
 @dataclass(frozen=True)
@@ -180,7 +186,7 @@ SIGNALS = (
         1,
         "a loss, a gradient or a weight is no longer a number",
         "no healthy run has one",
-        (CALMER,),
+        (calmer,),
     ),
     Signal(
         "explosion",
@@ -189,7 +195,7 @@ SIGNALS = (
         1,
         "a player's gradient is {number} times as large as usual",
         "in healthy runs at most 12 times",
-        (CALMER, SMOOTHER),
+        (calmer, smoother),
     ),
     Signal(
         "confusion",
@@ -198,7 +204,7 @@ SIGNALS = (
         3,
         "the discriminator's loss is {number} times that of one without an opinion: it swings and does not learn",
         "in healthy runs at most 1.6 after the first watches",
-        (CALMER, SMOOTHER),
+        (calmer, smoother),
     ),
     Signal(
         "victory",
@@ -208,7 +214,7 @@ SIGNALS = (
         "the discriminator is right about all pairs, and leaves the generator {number} times less to learn from than "
         "at first",
         "in healthy runs it is not right about all pairs, or leaves a tenth",
-        (SMOOTHER, CALMER),
+        (smoother, calmer),
     ),
     Signal(
         "out of range",
@@ -217,7 +223,7 @@ SIGNALS = (
         3,
         "the samples differ {number} times as much from each other as real ones do: the generator runs away",
         "in healthy runs at most 1.5 after the first watches",
-        (CALMER, SMOOTHER),
+        (calmer, smoother),
     ),
     Signal(
         "collapse",
@@ -226,7 +232,7 @@ SIGNALS = (
         5,
         "the samples lie {number} times nearer to each other than real ones do: all are nearly the same",
         "in healthy runs at most 2 after the first watches",
-        (SMOOTHER, CALMER),
+        (smoother, calmer),
     ),
     Signal(
         "lopsided",
@@ -235,7 +241,7 @@ SIGNALS = (
         3,
         "the discriminator is {number} times steeper at one kind of samples than at the other",
         "in healthy runs at most 10",
-        (SMOOTHER, CALMER),
+        (smoother, calmer),
     ),
     Signal(
         "steepening",
@@ -244,7 +250,7 @@ SIGNALS = (
         3,
         "the discriminator has become {number} times steeper than at first, and nothing stops it",
         "in healthy runs at most 30",
-        (SMOOTHER, CALMER),
+        (smoother, calmer),
     ),
     Signal(
         "learnt by heart",
@@ -253,7 +259,7 @@ SIGNALS = (
         5,
         "the discriminator takes real samples that it was never shown for generated ones, to {number} of 1",
         "in healthy runs at most .6",
-        (AUGMENTED, SMOOTHER),
+        (augmented, smoother),
         goes_back=False,
     ),
     Signal(
@@ -263,7 +269,7 @@ SIGNALS = (
         2,
         "quality is {number} times worse than at its best",
         "in healthy runs at most 1.5",
-        (SMOOTHER, CALMER),
+        (smoother, calmer),
     ),
     Signal(
         "lost variety",
@@ -272,7 +278,7 @@ SIGNALS = (
         2,
         "{number} times less of the real variety is reached than at best",
         "in healthy runs at most 1.7",
-        (SMOOTHER, CALMER),
+        (smoother, calmer),
     ),
 )
 """In the order in which they are asked."""
@@ -348,12 +354,12 @@ class Guard:
                 found = Finding(signal, number, signal.says.format(number=compact(number)))
         return vitals, found
 
-    def warns(self, signal: Signal) -> bool:
+    def is_news(self, signal: Signal) -> bool:
         """Whether this is news: a signal that stays above its threshold warns once."""
         return self.streaks[signal.name] == signal.in_a_row
 
-    def remedy(self, signal: Signal, settings: Settings) -> tuple[str, dict[str, Any]] | None:
-        """What was done, in words, and the settings that change: at each alarm of a signal its next remedy.
+    def remedy(self, signal: Signal, settings: Settings, before: int) -> Change | None:
+        """What to change: at each alarm of a signal its next remedy. `before`: times that the run was taken back.
 
         None if there is none, or what does not go back has been treated often enough.
         """
@@ -362,11 +368,10 @@ class Guard:
         self.streaks[signal.name] = 0
         if not signal.goes_back and first >= TREATED:
             return None
-        for number in range(len(signal.remedies)):
-            remedy = signal.remedies[(first + number) % len(signal.remedies)]
-            changes = remedy.changes(settings)
-            if changes is not None:
-                return remedy.words, changes
+        turn = first % len(signal.remedies)
+        for remedy in (*signal.remedies[turn:], *signal.remedies[:turn]):
+            if change := remedy(settings, before):
+                return change
         return None
 
     def state(self) -> dict[str, Any]:

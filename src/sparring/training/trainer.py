@@ -24,11 +24,12 @@ from sparring.evaluation.catalogue import improves
 from sparring.mosaic import grid
 from sparring.tasks import Task
 from sparring.training import report
-from sparring.training.guard import NOT_A_NUMBER, TRIES, Finding, Guard
+from sparring.training.guard import Vitals
 from sparring.training.match import Match
 from sparring.training.monitor import Monitor
 from sparring.training.run import Run
 from sparring.training.tracking import open_board
+from sparring.training.treatment import Outcome, Treatment
 
 LOG_SECONDS = 2.0
 REPORT_SECONDS = 30.0
@@ -39,10 +40,9 @@ Written = Callable[..., None]
 
 Ending = Literal["finished", "interrupted", "stopped by the guard", "failed"]
 
-UNGUARDED: tuple[Ending, str] = (
+BROKEN: tuple[Ending, str] = (
     "failed",
-    "a loss or a weight is no longer a number; the last checkpoint is from before. With guard=on the run would go back "
-    "to it by itself; a lower learning_rate or a higher penalty_strength may help",
+    "a loss or a weight is no longer a number, and there is no guard; the last checkpoint is from before",
 )
 
 
@@ -96,8 +96,7 @@ class Trainer:
         self.measured: dict[str, float] = {}
         self.logged = (match.state.images, match.state.seconds)
         self.speed = 0.0
-        self.guard = Guard()
-        self.guard.restore(match.state.guard)
+        self.treatment = Treatment(match, run, monitor)
         match.micro_batch.on_shrink = self._tell_shrunk
 
     def train(self) -> Ending:
@@ -120,56 +119,67 @@ class Trainer:
         return ending
 
     def _play(self, interrupted: Callable[[], bool]) -> tuple[Ending, str]:
-        match, settings, state = self.match, self.settings, self.match.state
-        begun = time.perf_counter() - state.seconds
+        match, settings = self.match, self.settings
+        begun = time.perf_counter() - match.state.seconds
 
         def clock() -> float:
-            return self.ranks.largest(time.perf_counter() - begun)[0]
+            match.state.seconds = self.ranks.largest(time.perf_counter() - begun)[0]
+            return match.state.seconds
 
         logs, previews, saves, reports = (
-            Clock(every, state.seconds)
+            Clock(every, match.state.seconds)
             for every in (LOG_SECONDS, settings.preview_seconds, settings.save_seconds, REPORT_SECONDS)
         )
         if self.ranks.told(not self.run.steps()):
-            state.kept = [state.step]
+            match.state.kept = [match.state.step]
             saves.run(self._save, clock)  # a run that is killed at once can be resumed as well
         while True:
             ending = self._ending(any(self.ranks.largest(interrupted())))
             if ending is None:
                 self._add(match.play())
-                state.seconds = clock()
-            passed = ending is None
-            evaluate = passed and self._passed(settings.evaluate_every)
-            checkpoint = passed and self._passed(settings.checkpoint_every)
-            watch = passed and settings.guard != "off" and self._passed(settings.guard_every)
-            if not (ending or evaluate or checkpoint or watch or logs.due(state.seconds)):
+            seconds = clock()
+            evaluate, checkpoint, watch = (
+                ending is None and self._passed(every)
+                for every in (settings.evaluate_every, settings.checkpoint_every, settings.guard_every)
+            )
+            log = ending is not None or evaluate or checkpoint or logs.due(seconds)
+            if not (log or watch):
                 continue
-            if self.counts and (ending or evaluate or checkpoint or logs.due(state.seconds)):
+            if log and self.counts:
                 logs.run(self._log, clock)
-            answer = self._answered(watch)
-            state.seconds = clock()
-            if isinstance(answer, tuple):
-                return answer
-            if answer == "went back":
+            outcome = self._looked_after(watch)
+            if outcome == "given up":
+                return ("stopped by the guard", verdict) if (verdict := self.treatment.verdict) else BROKEN
+            if outcome == "went back":
+                self._forget()
                 continue
             if ending:
                 break
             if evaluate:
                 self._evaluate()
-            if checkpoint and not self.guard.suspects:
-                state.kept = [*state.kept, state.step][-KEPT:]
-            if checkpoint or saves.due(state.seconds):
+            if checkpoint and not self.treatment.guard.suspects:
+                match.state.kept = [*match.state.kept, match.state.step][-KEPT:]
+            if checkpoint or saves.due(seconds):
                 saves.run(self._save, clock)
-            if previews.due(state.seconds):
+            if previews.due(seconds):
                 previews.run(self._preview, clock)
-            if reports.due(state.seconds):
+            if reports.due(seconds):
                 reports.run(self._report, clock)
-            state.seconds = clock()
+            clock()
         if ending[0] == "finished":
             self._evaluate()
         self._save()
         self._preview()
         return ending
+
+    def _looked_after(self, watch: bool) -> Outcome:
+        """Nothing is saved that is not sound; the guard looks closer where it is due."""
+        sound = self._is_sound()
+        if self.settings.guard == "off":
+            return "went on" if sound else "given up"
+        if not sound:
+            return self.treatment.of_broken_numbers()
+        return self.treatment.at_a_watch(self._note_vitals) if watch else "went on"
 
     def _ending(self, interrupted: bool) -> tuple[Ending, str] | None:
         state, patience = self.match.state, self.settings.patience
@@ -186,106 +196,10 @@ class Trainer:
         images = self.match.state.images
         return images // every > (images - self.settings.batch) // every
 
-    # What goes wrong
-
-    def _answered(self, watch: bool) -> "tuple[Ending, str] | Literal['went on', 'went back']":
-        """Looks whether something is wrong, thoroughly if it is time to, and does what there is to be done.
-
-        Gives the end of the run, or how it goes on.
-        """
-        sound = self._is_sound()
-        if sound and not watch:
-            return "went on"
-        if self.settings.guard == "off":
-            return "went on" if sound else UNGUARDED
-        if sound:
-            vitals, finding = self.guard.watch(self.match.probe())
-            state = self.match.state
-            self._note({"images": state.images, "seconds": round(state.seconds, 3), "vitals": vitals}, {})
-        else:
-            finding = NOT_A_NUMBER
-        if finding is None:
-            return "went on"
-        what = f"after {self.match.state.images:,} images {finding.words}"
-        if self.settings.guard == "warn" and sound:
-            return self._warn(finding, what)
-        if self.settings.guard == "warn":
-            return "stopped by the guard", f"{what}; guard=on would have gone back"
-        return self._treat(finding, what)
-
-    def _warn(self, finding: Finding, what: str) -> Literal["went on"]:
-        if self.guard.warns(finding.signal):
-            self._tell("warning", what)
-        return "went on"
-
-    def _treat(self, finding: Finding, what: str) -> "tuple[Ending, str] | Literal['went on', 'went back']":
-        """Changes what can be changed, and takes the run back if the signal asks for it."""
-        match, signal = self.match, finding.signal
-        remedy = self.guard.remedy(signal, match.settings)
-        if not signal.goes_back:
-            if remedy is None:
-                return self._warn(finding, what)
-            match.change(remedy[1])
-            self._tell(signal.name, f"{what}: {remedy[0]}")
-            return "went on"
-        if match.state.attempt == TRIES:
-            kept = (
-                f"the best generator, after {match.state.quality['images']:,} images,"
-                if match.state.quality
-                else "the last checkpoint"
-            )
-            return "stopped by the guard", f"{what}, for all that was tried {TRIES} times; {kept} is kept"
-        there = self._go_back()
-        if remedy:
-            match.change(remedy[1])
-        self._settle()
-        done = f" and {remedy[0]}" if remedy else ""
-        self._tell(signal.name, f"{what}: went back to {there:,} images{done} (try {match.state.attempt} of {TRIES})")
-        return "went back"
-
-    def _go_back(self) -> int:
-        """Takes the match back to the newest checkpoint that is kept, or the one before if that did not help.
-
-        Returns the images that had been seen there.
-        """
-        match, before = self.match, self.match.state
-        kept = before.kept[:-1] if len(before.kept) > 1 and before.kept[-1] == before.taken_back_to else before.kept
-        self.ranks.wait()
-        groups, state = self.run.load_checkpoint(self.settings.device, kept[-1])
-        alarms = self.guard.alarms
-        match.restore(groups, state)
-        now = match.state
-        now.kept, now.taken_back_to, now.attempt, now.changes = kept, kept[-1], before.attempt + 1, before.changes
-        now.seconds, now.quality, now.best, now.improved_images = (
-            before.seconds,
-            before.quality,
-            before.best,
-            now.images,
-        )
-        self.guard.restore(now.guard | {"alarms": alarms})
-        self.sums, self.counts, self.measured = {}, Counter(), {}
-        self.logged = (now.images, now.seconds)
-        return now.images
-
-    def _settle(self) -> None:
-        """Makes what was changed last: who resumes goes on with it, and nothing later than it is left."""
-        if self.ranks.first:
-            step = self.match.state.step
-            self.match.state.guard = self.guard.state()
-            self.run.keep_checkpoints(set(self.match.state.kept))
-            self.run.restate(step, self.match.snapshot())
-            self.run.forget_after(self.match.state.images)
-        self.ranks.wait()
-
-    def _tell(self, event: str, message: str) -> None:
-        self.monitor.note(f"guard: {message}", urgent=True)
-        if self.ranks.first:
-            self.run.event(event, self.match.state.images, message)
-
     # What is measured
 
     def _add(self, terms: dict[str, Tensor]) -> None:
-        self.guard.add(terms)
+        self.treatment.guard.add(terms)
         for name, term in terms.items():
             self.sums[name] = self.sums[name] + term if name in self.sums else term
             self.counts[name] += 1  # a penalty need not be part of every step
@@ -306,6 +220,15 @@ class Trainer:
         self.sums, self.counts, self.logged = {}, Counter(), (state.images, state.seconds)
         self._note({k: v if math.isfinite(v) else None for k, v in self.measured.items()}, self.measured)
         self._summarise("running", "")
+
+    def _note_vitals(self, vitals: Vitals) -> None:
+        state = self.match.state
+        self._note({"images": state.images, "seconds": round(state.seconds, 3), "vitals": vitals}, {})
+
+    def _forget(self) -> None:
+        """What was measured since the last log is of a match that is no more."""
+        self.sums, self.counts, self.measured = {}, Counter(), {}
+        self.logged = (self.match.state.images, self.match.state.seconds)
 
     def _is_sound(self) -> bool:
         # The losses were computed before the last update, so the weights are looked at as well.
@@ -335,7 +258,7 @@ class Trainer:
             {"images": state.images, "seconds": round(state.seconds, 3), "quality": quality["metrics"]},
             {f"quality/{name}": result.value for name, result in judged.metrics.items()},
         )
-        self.guard.judge(judged.metrics["fid"].estimate, judged.metrics["recall"].estimate)
+        self.treatment.guard.judge(judged.metrics["fid"].estimate, judged.metrics["recall"].estimate)
         metric = self.settings.quality_metric
         value = self.ranks.told(judged.value(metric))  # other machines may round otherwise
         if improves(metric, value, state.best):
@@ -369,7 +292,7 @@ class Trainer:
 
     @by_the_first
     def _save(self) -> None:
-        self.match.state.guard = self.guard.state()
+        self.match.state.guard = self.treatment.guard.state()
         if self.match.state.quality is None:
             self._keep_generator()
         self.run.save_checkpoint(self.match.state.step, self.match.tensors(), self.match.snapshot())

@@ -1,0 +1,108 @@
+"""What is done about the findings of the guard: say it, change a setting, take the run back, or give it up.
+
+All ranks do the same, for what they decide by is the same everywhere.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+from sparring.training.guard import NOT_A_NUMBER, TRIES, Finding, Guard, Vitals
+from sparring.training.match import Match
+from sparring.training.monitor import Monitor
+from sparring.training.run import Run
+
+Outcome = Literal["went on", "went back", "given up"]
+
+
+class Treatment:
+    """Keeps a match healthy.
+
+    verdict: why the run was given up, once it is.
+    """
+
+    def __init__(self, match: Match, run: Run, monitor: Monitor) -> None:
+        self.match = match
+        self.run = run
+        self.monitor = monitor
+        self.ranks = match.ranks
+        self.how = match.settings.guard
+        self.guard = Guard()
+        self.guard.restore(match.state.guard)
+        self.verdict = ""
+
+    def of_broken_numbers(self) -> Outcome:
+        """After a loss or a weight turned out to be no number."""
+        if self.how == "on":
+            return self._treat(NOT_A_NUMBER)
+        self.verdict = f"{self._when(NOT_A_NUMBER)}; with guard=on the run would have gone back to before"
+        return "given up"
+
+    def at_a_watch(self, note: Callable[[Vitals], None]) -> Outcome:
+        """Looks how the game stands, tells `note` of it, and does what there is to be done."""
+        vitals, finding = self.guard.watch(self.match.probe())
+        note(vitals)
+        if finding is None:
+            return "went on"
+        return self._treat(finding) if self.how == "on" else self._warn(finding)
+
+    def _when(self, finding: Finding) -> str:
+        return f"after {self.match.state.images:,} images {finding.words}"
+
+    def _warn(self, finding: Finding) -> Outcome:
+        if self.guard.is_news(finding.signal):
+            self._tell("warning", self._when(finding))
+        return "went on"
+
+    def _treat(self, finding: Finding) -> Outcome:
+        match, signal, when = self.match, finding.signal, self._when(finding)
+        if signal.goes_back and match.state.attempt == TRIES:
+            quality = match.state.quality
+            kept = f"the best generator, of {quality['images']:,} images," if quality else "the last checkpoint"
+            self.verdict = f"{when}, whatever was tried, {TRIES} times; {kept} is kept"
+            return "given up"
+        change = self.guard.remedy(signal, match.settings, match.state.attempt)
+        if not signal.goes_back:
+            if change is None:
+                return self._warn(finding)
+            match.change(change.settings)
+            self._tell(signal.name, f"{when}: {change.words}")
+            return "went on"
+        self._go_back()
+        if change:
+            match.change(change.settings)
+        self._settle()
+        there, done = f"went back to {match.state.images:,} images", f" and {change.words}" if change else ""
+        self._tell(signal.name, f"{when}: {there}{done} (try {match.state.attempt} of {TRIES})")
+        return "went back"
+
+    def _go_back(self) -> None:
+        """Takes the match back to the newest checkpoint that is kept, or the one before if that did not help.
+
+        The clock, the best generator and what was changed before stay.
+        """
+        match, before = self.match, self.match.state
+        kept = before.kept
+        if len(kept) > 1 and kept[-1] == before.taken_back_to:
+            kept = kept[:-1]
+        self.ranks.wait()
+        match.restore(*self.run.load_checkpoint(match.settings.device, latest=kept[-1]))
+        now = match.state
+        now.attempt, now.kept, now.taken_back_to = before.attempt + 1, kept, kept[-1]
+        now.seconds, now.changes = before.seconds, before.changes
+        now.quality, now.best, now.improved_images = before.quality, before.best, now.images
+        self.guard.restore({**now.guard, "alarms": self.guard.alarms})
+
+    def _settle(self) -> None:
+        """Makes it last: who resumes goes on from here, and nothing later is left."""
+        state = self.match.state
+        state.guard = self.guard.state()
+        if self.ranks.first:
+            self.run.keep_checkpoints(set(state.kept))
+            self.run.restate(state.step, self.match.snapshot())
+            self.run.forget_after(state.images)
+        self.ranks.wait()
+
+    def _tell(self, event: str, message: str) -> None:
+        self.monitor.note(f"guard: {message}", urgent=True)
+        if self.ranks.first:
+            self.run.event(event, self.match.state.images, message)
