@@ -330,6 +330,22 @@ def runs(
         show(table(found))
 
 
+@app.command(epilog=examples("sparring doctor runs/photos"))
+def doctor(folder: RunFolder, output: Json = None) -> None:
+    """Say what the curves of RUN mean, what went wrong, and what to change."""
+    with reporting(output):
+        from sparring.listing import diagnosis
+        from sparring.training.account import Account
+        from sparring.training.doctor import examine, signals
+        from sparring.training.run import Run
+
+        account = Account.read(Run(folder).existing().folder)
+        watched = {signal.name: {"highest": most, "threshold": signal.threshold} for signal, most in signals(account)}
+        advice = [asdict(found) for found in examine(account)]
+        emit({"run": str(folder), "state": account.state, "advice": advice, "signals": watched}, output)
+        show(diagnosis(account))
+
+
 @app.command(epilog=examples("sparring presets"))
 def presets(output: Json = None) -> None:
     """List the recipes that `train --preset` takes."""

@@ -12,6 +12,9 @@ from rich.text import Text
 from sparring.errors import RunError, SparringError
 from sparring.evaluation.judgement import comparable, interval, shown
 from sparring.evaluation.judgement import summary as protocol_summary
+from sparring.training.account import Account
+from sparring.training.doctor import examine, signals
+from sparring.training.report import headline
 from sparring.training.run import Run
 from sparring.wording import compact, duration, printable
 
@@ -111,6 +114,26 @@ def list_skipped(skipped: Sequence[Mapping[str, str]]) -> Iterator[RenderableTyp
         yield listed
     if len(skipped) > SHOWN:
         yield Text(f"and {len(skipped) - SHOWN:,} more: --json FILE lists all")
+
+
+def diagnosis(account: Account) -> RenderableType:
+    """What the doctor says of a run, and how near the signals of the guard came to their thresholds."""
+    found = examine(account)
+    lines: list[RenderableType] = [Text(headline(account), style="bold")]
+    for advice in found:
+        words = Text("! " if advice.urgent else "- ", style="yellow" if advice.urgent else "green")
+        lines.append(words + Text(printable(advice.words), style=""))
+    if not any(advice.urgent for advice in found):
+        lines.append(Text("Nothing is wrong with it.", style="green"))
+    watched = list(signals(account))
+    if not watched:
+        return Group(*lines, Text("The guard has not looked at it yet.", style="dim"))
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for name, justify in (("what the guard looks at", "left"), ("highest", "right"), ("acts above", "right")):
+        table.add_column(name, justify="right" if justify == "right" else "left", no_wrap=True)
+    for signal, largest in watched:
+        table.add_row(signal.name, compact(largest), compact(signal.threshold))
+    return Group(*lines, Text(""), table)
 
 
 def ending(run: Run, summary: Mapping[str, Any]) -> RenderableType:

@@ -66,11 +66,11 @@ def after_calm(watches: int = 10) -> Guard:
         ("explosion", {"generator_gradient": 200.0}),
         ("explosion", {"discriminator_gradient": 200.0}),
         ("confusion", {"discriminator_loss": 20.0}),
-        ("victory", {"sign": 1.0, "push": 1e-9}),
+        ("victory", {"sign": 1.0, "push": 1e-6}),
         ("out of range", {"diversity": 20.0}),
         ("collapse", {"diversity": 0.01}),
         ("lopsided", {"slope_fake": 20.0}),
-        ("lopsided", {"slope_real": 1e-9}),
+        ("lopsided", {"slope_real": 5e-4}),
         ("steepening", {"slope_real": 100.0, "slope_fake": 100.0}),
         ("learnt by heart", {"sign": 0.9, "held_out_gap": 0.0}),
     ],
@@ -123,6 +123,22 @@ def test_it_stays_silent_on_healthy_runs(name: str) -> None:
 
 def test_there_are_twenty_healthy_runs() -> None:
     assert len(TRACES) == 20
+
+
+def test_nobody_waits_for_what_is_obvious_to_come_again() -> None:
+    assert look(after_calm(), diversity=2.9) is None
+    finding = look(after_calm(), diversity=1e6)
+    assert finding is not None
+    assert finding.signal.name == "out of range"
+
+
+def test_a_signal_warns_once_until_it_is_gone() -> None:
+    guard = after_calm()
+    warned = []
+    for diversity in (9.0, 9.0, 9.0, 9.0, 1.0, 9.0, 9.0, 9.0):
+        finding = look(guard, diversity=diversity)
+        warned.append(finding is not None and guard.is_news(finding.signal))
+    assert warned == [False, False, True, False, False, False, False, True]
 
 
 def test_a_streak_that_is_interrupted_begins_anew() -> None:

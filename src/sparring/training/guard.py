@@ -25,6 +25,9 @@ Vitals = Mapping[str, float]
 TRIES = 5
 """Times that a run is taken back before it is given up."""
 
+OBVIOUS = 100
+"""Times the threshold above which nobody waits for it to come again."""
+
 TREATED = 3
 """Times that a setting is changed for a signal that does not take the run back."""
 
@@ -305,6 +308,7 @@ class Guard:
         self.past: list[dict[str, float]] = []
         self.streaks: Counter[str] = Counter()
         self.alarms: Counter[str] = Counter()
+        self.warned: set[str] = set()
         self.best: dict[str, float] = {}
         self.judged: dict[str, float] = {}
 
@@ -350,13 +354,18 @@ class Guard:
                 continue
             above = number > signal.threshold
             self.streaks[signal.name] = self.streaks[signal.name] + 1 if above else 0
-            if self.streaks[signal.name] >= signal.in_a_row and found is None:
+            if not above:
+                self.warned.discard(signal.name)
+            obvious = number > OBVIOUS * signal.threshold
+            if (self.streaks[signal.name] >= signal.in_a_row or obvious) and found is None:
                 found = Finding(signal, number, signal.says.format(number=compact(number)))
         return vitals, found
 
     def is_news(self, signal: Signal) -> bool:
         """Whether this is news: a signal that stays above its threshold warns once."""
-        return self.streaks[signal.name] == signal.in_a_row
+        news = signal.name not in self.warned
+        self.warned.add(signal.name)
+        return news
 
     def remedy(self, signal: Signal, settings: Settings, before: int) -> Change | None:
         """What to change: at each alarm of a signal its next remedy. `before`: times that the run was taken back.
@@ -382,6 +391,7 @@ class Guard:
             "past": self.past,
             "streaks": dict(self.streaks),
             "alarms": dict(self.alarms),
+            "warned": sorted(self.warned),
             "best": self.best,
             "judged": self.judged,
         }
@@ -392,6 +402,7 @@ class Guard:
         self.past = list(state.get("past", []))
         self.streaks = Counter(state.get("streaks", {}))
         self.alarms = Counter(state.get("alarms", {}))
+        self.warned = set(state.get("warned", []))
         self.best, self.judged = dict(state.get("best", {})), dict(state.get("judged", {}))
 
 

@@ -6,10 +6,8 @@ comes from users' files (names, reasons, settings) is escaped by the template.
 
 import base64
 import io
-import json
 import shlex
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,12 +17,12 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 from PIL import Image
 
-from sparring.config import Settings
-from sparring.errors import RunError
 from sparring.evaluation.catalogue import METRICS
 from sparring.evaluation.judgement import interval, shown, summary
+from sparring.training.account import Account, Record, text_of
 from sparring.training.charts import Curve, chart
-from sparring.training.files import read_json, read_lines, write_text
+from sparring.training.doctor import examine
+from sparring.training.files import write_text
 from sparring.wording import duration, printable, share
 
 HISTORY = 6
@@ -32,8 +30,6 @@ HISTORY = 6
 
 SKIPPED = 200
 """Skipped files listed by name."""
-
-Record = Mapping[str, Any]
 
 
 def write(run_folder: Path) -> Path:
@@ -50,7 +46,7 @@ def write(run_folder: Path) -> Path:
         account=account,
         headline=headline(account),
         verdict=verdict(account),
-        warnings=list(warnings(account)),
+        warnings=[advice.words for advice in examine(account) if advice.urgent],
         tiles=tiles(account.quality),
         protocol=summary(account.quality["protocol"]) if account.quality.get("protocol") else "",
         charts=charts(account),
@@ -63,79 +59,6 @@ def write(run_folder: Path) -> Path:
     path = run_folder / "report.html"
     write_text(path, page)
     return path
-
-
-@dataclass(frozen=True)
-class Account:
-    """What the text files of a run folder tell, empty where there are none."""
-
-    folder: Path
-    summary: Record
-    plan: Record
-    data: Record
-    environment: Record
-    settings: Sequence[tuple[str, str, str]]
-    measurements: Sequence[Record]
-    events: Sequence[Record]
-
-    @classmethod
-    def read(cls, folder: Path) -> "Account":
-        """Reads a run folder, whatever is missing."""
-        return cls(
-            folder=folder,
-            summary=_json(folder / "summary.json"),
-            plan=_json(folder / "plan.json"),
-            data=_json(folder / "data.json"),
-            environment=_json(folder / "environment.json"),
-            settings=_settings(folder / "config.toml"),
-            measurements=_json_lines(folder / "metrics.jsonl"),
-            events=_json_lines(folder / "events.jsonl"),
-        )
-
-    @property
-    def quality(self) -> Record:
-        """Of the generator that was kept; before there is one, of the latest evaluation."""
-        evaluations = [
-            {"metrics": line["quality"], "images": line.get("images")}
-            for line in self.measurements
-            if line.get("quality")
-        ]
-        return self.summary.get("quality") or (evaluations[-1] if evaluations else {})
-
-    def setting(self, name: str) -> str:
-        """The value of a setting in text; empty if it is not known."""
-        return {known: value for known, value, _ in self.settings}.get(name, "")
-
-    @property
-    def deciding(self) -> str:
-        """The metric that decides which generator is kept."""
-        return str(self.quality.get("metric") or self.setting("quality_metric") or "fid")
-
-    @property
-    def through_features(self) -> bool:
-        """Whether the discriminator looks through a pretrained network."""
-        return self.setting("discriminator_features") not in ("", "none")
-
-    def measured(self, name: str) -> float | None:
-        """The number of one metric of the quality; None if it was not measured."""
-        result = self.quality.get("metrics", {}).get(name)
-        return result["value"] if result else None
-
-    @property
-    def skipped(self) -> Sequence[Record]:
-        """The files that were not used, with reasons."""
-        return self.data.get("skipped") or []
-
-    @property
-    def images(self) -> int:
-        """Images seen so far."""
-        seen = [line["images"] for line in self.measurements if "images" in line]
-        return int(self.summary.get("images") or (seen[-1] if seen else 0))
-
-    @property
-    def state(self) -> str:
-        """As in summary.json."""
-        return str(self.summary.get("state", "just begun"))
 
 
 @dataclass(frozen=True)
@@ -239,37 +162,6 @@ def tiles(quality: Record) -> list[Tile]:
     ]
 
 
-def warnings(account: Account) -> Iterator[str]:
-    """What deserves attention, each with what to do about it."""
-    copies, recall, precision = (account.measured(name) for name in ("copies", "recall", "precision"))
-    if account.state not in ("running", "finished", "just begun"):
-        yield ": ".join(filter(None, (account.state.capitalize(), account.summary.get("message"))))
-    if copies is not None and copies > 0.01:
-        yield (
-            f"{share(copies)} of the samples are near-copies of training pictures. Add pictures, strengthen "
-            "the augmentation or train for less time, and look at the nearest pictures below."
-        )
-    if recall is not None and recall < 0.3:
-        penalties = "" if account.through_features else ", or strengthen the penalties (R1, R2)"
-        yield (
-            f"Only {share(recall)} of the real variety is reached: many samples may look alike. "
-            f"Train for longer{penalties}."
-        )
-    if precision is not None and precision < 0.5:
-        yield f"Only {share(precision)} of the samples look like real pictures so far. Train for longer."
-    accuracies = [line["accuracy"] for line in account.measurements if line.get("accuracy") is not None]
-    recent = accuracies[-max(1, len(accuracies) // 10) :]
-    # Through pretrained features real is told from generated all along, and the generator learns nevertheless.
-    if recent and sum(recent) / len(recent) > 0.99 and not account.through_features:
-        yield (
-            f"The discriminator is right {share(sum(recent) / len(recent))} of the time: it knows the training "
-            "pictures by heart and has little to teach. Strengthen the augmentation or the penalties, or add pictures."
-        )
-    total = len(account.skipped) + account.data.get("pictures", 0)
-    if len(account.skipped) > 0.05 * total:
-        yield f"{len(account.skipped):,} of {total:,} files could not be used; they are listed below with reasons."
-
-
 def charts(account: Account) -> list[Chart]:
     """The curves of a run; those without a single value, and those of what this run does without, are left out."""
     lines, deciding = account.measurements, account.deciding
@@ -286,6 +178,7 @@ def charts(account: Account) -> list[Chart]:
         for line in lines
         if line.get("quality")
     ]
+    standing = [{"images": line.get("images"), **line["vitals"]} for line in lines if line.get("vitals")]
     # title, unit of the y axis, lines, {name: key}, options, what a healthy curve looks like
     table: list[tuple[str, str, Sequence[Record], dict[str, str], dict[str, bool], str]] = [
         (
@@ -335,6 +228,30 @@ def charts(account: Account) -> list[Chart]:
             {"R1, at real": "r1", "R2, at generated": "r2", "WGAN-GP, between": "wgan-gp"},
             {"log": True},
             "Both stay bounded and of similar size; one that climbs without end calls for a stronger penalty.",
+        ),
+        (
+            "Logit gap",
+            "logits",
+            standing,
+            {"real above generated": "gap", "held out above generated": "held_out_gap"},
+            {},
+            "Close together; pictures that were held out fall back once those that are shown are known by heart.",
+        ),
+        (
+            "Spread of the samples",
+            "relative to real ones",
+            standing,
+            {"distance of two samples": "diversity"},
+            {},
+            "About 1; near 0 the generator makes one thing over and over.",
+        ),
+        (
+            "Gradients",
+            "norm",
+            lines,
+            {"discriminator": "discriminator_gradient", "generator": "generator_gradient"},
+            {"log": True},
+            "They wander within a factor of ten or so; a leap by a hundred means that something broke.",
         ),
         (
             "Augmentation",
@@ -418,7 +335,7 @@ def circumstances(account: Account) -> list[tuple[str, str]]:
         *environment.items(),
         *packages.items(),
     ]
-    return [(name, _value(value)) for name, value in rows if value]
+    return [(name, text_of(value)) for name, value in rows if value]
 
 
 def commands(account: Account) -> list[tuple[str, str]]:
@@ -465,35 +382,6 @@ def _picture(path: Path, widest: int) -> Picture | None:
     number = path.stem.removeprefix("grid-")
     uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
     return Picture(uri, image.width, image.height, int(number) if number.isdecimal() else None)
-
-
-def _json(path: Path) -> Record:
-    try:
-        content = read_json(path)
-    except RunError:
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _json_lines(path: Path) -> list[Record]:
-    try:
-        return [line for line in read_lines(path) if isinstance(line, dict)]
-    except (OSError, ValueError):
-        return []
-
-
-def _settings(path: Path) -> list[tuple[str, str, str]]:
-    """The settings of a config.toml as (name, value, meaning)."""
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return []
-    meanings = {name: field.description or "" for name, field in Settings.model_fields.items()}
-    return [(name, _value(value), meanings.get(name, "")) for name, value in values.items()]
-
-
-def _value(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _moment(iso: Any) -> str:

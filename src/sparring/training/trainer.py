@@ -142,6 +142,7 @@ class Trainer:
                 ending is None and self._passed(every)
                 for every in (settings.evaluate_every, settings.checkpoint_every, settings.guard_every)
             )
+            watch |= checkpoint  # only what is seen to be healthy is gone back to
             log = ending is not None or evaluate or checkpoint or logs.due(seconds)
             if not (log or watch):
                 continue
@@ -223,7 +224,8 @@ class Trainer:
 
     def _note_vitals(self, vitals: Vitals) -> None:
         state = self.match.state
-        self._note({"images": state.images, "seconds": round(state.seconds, 3), "vitals": vitals}, {})
+        known = {name: value if math.isfinite(value) else None for name, value in vitals.items()}
+        self._note({"images": state.images, "seconds": round(state.seconds, 3), "vitals": known}, {})
 
     def _forget(self) -> None:
         """What was measured since the last log is of a match that is no more."""

@@ -1,0 +1,178 @@
+"""Reads what a run left on disk, and says what its curves mean and what to change."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sparring.evaluation.catalogue import METRICS, improves
+from sparring.evaluation.judgement import shown
+from sparring.training.account import Account
+from sparring.training.guard import REMEMBERED, SIGNALS, Signal
+from sparring.wording import compact, share
+
+MANY_COPIES = 0.01
+LITTLE_VARIETY, LITTLE_FIDELITY = 0.3, 0.5
+BY_HEART = 0.99
+"""Accuracy of D, lately."""
+
+MUCH_AUGMENTATION = 0.8
+"""Probability above which augmentation shows in the samples (Karras et al. 2020, section 3)."""
+
+SKIPPED = 0.05
+LATE, EARLY = 0.9, 0.5
+"""Shares of the run after which the best generator came late, or before which early."""
+
+NEAR = 0.5
+"""Share of a threshold that is worth knowing."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What was seen, and what to do about it; urgent if something is wrong."""
+
+    seen: str
+    do: str = ""
+    urgent: bool = True
+
+    @property
+    def words(self) -> str:
+        """Both, as sentences."""
+        return f"{self.seen} {self.do}".strip()
+
+
+def examine(account: Account) -> list[Advice]:
+    """All that is worth saying of a run, what is urgent first."""
+    checks = (ended, guarded, copied, varied, faithful, by_heart, augmented, skipped, improved, near)
+    found = [advice for check in checks for advice in check(account)]
+    return sorted(found, key=lambda advice: not advice.urgent)
+
+
+def ended(account: Account) -> Iterator[Advice]:
+    """A run that did not end as it should."""
+    if account.state not in ("running", "finished", "just begun"):
+        yield Advice(": ".join(filter(None, (account.state.capitalize(), account.summary.get("message")))))
+
+
+def guarded(account: Account) -> Iterator[Advice]:
+    """What the guard did."""
+    names = {signal.name for signal in SIGNALS}
+    for event in account.events:
+        if event.get("event") in names:
+            yield Advice(f"The guard stepped in: {event.get('message')}.")
+        if event.get("event") == "warning":
+            yield Advice(f"The guard warned: {event.get('message')}.", "With guard=on it would have acted.")
+
+
+def copied(account: Account) -> Iterator[Advice]:
+    """Samples that are training pictures."""
+    copies = account.measured("copies")
+    if copies is not None and copies > MANY_COPIES:
+        yield Advice(
+            f"{share(copies)} of the samples are near-copies of training pictures.",
+            "Add pictures, strengthen the augmentation or train for less time, and look at the nearest pictures in the "
+            "report.",
+        )
+
+
+def varied(account: Account) -> Iterator[Advice]:
+    """Samples that are too much alike."""
+    recall = account.measured("recall")
+    if recall is not None and recall < LITTLE_VARIETY:
+        penalties = "" if account.through_features else ", or strengthen the penalties (R1, R2)"
+        yield Advice(
+            f"Only {share(recall)} of the real variety is reached: many samples may look alike.",
+            f"Train for longer{penalties}.",
+        )
+
+
+def faithful(account: Account) -> Iterator[Advice]:
+    """Samples that are unlike any picture."""
+    precision = account.measured("precision")
+    if precision is not None and precision < LITTLE_FIDELITY:
+        yield Advice(f"Only {share(precision)} of the samples look like real pictures so far.", "Train for longer.")
+
+
+def by_heart(account: Account) -> Iterator[Advice]:
+    """A discriminator that knows the pictures.
+
+    Through pretrained features real is told from generated all along, and the generator learns nevertheless.
+    """
+    accuracies = [line["accuracy"] for line in account.measurements if line.get("accuracy") is not None]
+    recent = accuracies[-max(1, len(accuracies) // 10) :]
+    if recent and sum(recent) / len(recent) > BY_HEART and not account.through_features:
+        yield Advice(
+            f"The discriminator is right {share(sum(recent) / len(recent))} of the time: it knows the training "
+            "pictures by heart and has little to teach.",
+            "Strengthen the augmentation or the penalties, or add pictures.",
+        )
+
+
+def augmented(account: Account) -> Iterator[Advice]:
+    """Augmentation that had to go far."""
+    if account.setting("augment") != "ada":
+        return
+    latest = [line["augment_p"] for line in account.measurements if line.get("augment_p") is not None][-1:]
+    if latest and latest[0] > MUCH_AUGMENTATION:
+        yield Advice(
+            f"Adaptive augmentation came up to {latest[0]:.2f}: these are few pictures for what is asked of them.",
+            "Add pictures, or start from a run on similar ones (--from RUN).",
+        )
+
+
+def skipped(account: Account) -> Iterator[Advice]:
+    """Files that could not be used."""
+    total = len(account.skipped) + account.data.get("pictures", 0)
+    if len(account.skipped) > SKIPPED * total:
+        yield Advice(
+            f"{len(account.skipped):,} of {total:,} files could not be used;",
+            "they are listed in the report with reasons.",
+        )
+
+
+def improved(account: Account) -> Iterator[Advice]:
+    """Whether more of the same would help."""
+    metric = account.deciding
+    values = [
+        (line["images"], line["quality"][metric]["value"])
+        for line in account.measurements
+        if line.get("quality", {}).get(metric) and "images" in line
+    ]
+    if len(values) < 4 or account.state != "finished":
+        return
+    best_at, best = values[0]
+    for images, value in values[1:]:
+        if improves(metric, value, best):
+            best_at, best = images, value
+    said = f"{METRICS[metric].title} was best, {shown(metric, best)}, after {best_at:,} of {account.images:,} images"
+    if best_at >= LATE * account.images:
+        more = f"sparring resume {shlex.quote(str(account.folder))} --images {2 * account.images}"
+        yield Advice(f"{said}: it still got better.", f"Train on: {more}", urgent=False)
+    elif best_at <= EARLY * account.images:
+        yield Advice(
+            f"{said}, and no better since; that generator is kept.",
+            "More of the same will not help: try a larger --size, or more pictures.",
+            urgent=False,
+        )
+    else:
+        yield Advice(f"{said}: it has levelled off.", urgent=False)
+
+
+def near(account: Account) -> Iterator[Advice]:
+    """Signals of the guard that came near their threshold."""
+    for signal, largest in signals(account):
+        if NEAR * signal.threshold < largest <= signal.threshold:
+            yield Advice(
+                f"The signal '{signal.name}' came up to {compact(largest)}; the guard acts above "
+                f"{compact(signal.threshold)}.",
+                urgent=False,
+            )
+
+
+def signals(account: Account) -> Iterator[tuple[Signal, float]]:
+    """The signals of the guard that could be taken, and the largest number that each made."""
+    vitals = [vitals for vitals in account.vitals if None not in vitals.values()]
+    for signal in SIGNALS:
+        numbers = [signal.measure(vitals[max(0, i - REMEMBERED) : i + 1]) for i in range(len(vitals))]
+        known = [number for number in numbers if number is not None]
+        if known:
+            yield signal, max(known)
