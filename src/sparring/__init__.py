@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sparring.api import load, resume, train
+    from sparring.api import load, resume, train, tune
     from sparring.errors import DataError, MetricError, RunError, SettingError, SparringError
     from sparring.evaluation.evaluator import evaluate
     from sparring.evaluation.judgement import Evaluation
@@ -38,11 +38,13 @@ __all__ = [
     "load",
     "resume",
     "train",
+    "tune",
 ]
 
 _HOMES = {
     "train": "sparring.api",
     "resume": "sparring.api",
+    "tune": "sparring.api",
     "load": "sparring.api",
     "evaluate": "sparring.evaluation.evaluator",
     "Evaluation": "sparring.evaluation.judgement",

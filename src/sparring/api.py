@@ -28,7 +28,8 @@ from sparring.training.monitor import Monitor, open_monitor
 from sparring.training.run import Run
 from sparring.training.tracking import need_tensorboard
 from sparring.training.trainer import Trainer, shrunk
-from sparring.wording import duration
+from sparring.training.tuning import TRYING, search, tuned_setting
+from sparring.wording import duration, share
 
 ARCHITECTURE = (
     "network",
@@ -76,20 +77,56 @@ def train(
     Raises: DataError if there is no usable picture, SettingError for unknown or wrong settings, RunError if `out` is
     taken or cannot be written, or if another process went away.
     """
+    given, factor = asked_for(preset, size, settings)
+    run = Run(out)
+    with joined() as ranks:
+        begun = ranks.told(begun_by_this_launch(run) if ranks.first else None)
+        if begun is None:
+            start(run, source, given, ranks, monitor, factor=factor, start_from=start_from)
+        elif begun != "finished":
+            go_on(run, ranks, monitor, shards_from=str(source) if is_command(str(source)) else None)
+    return run
+
+
+def tune(
+    source: str | PathLike[str],
+    *,
+    out: str | PathLike[str],
+    minutes: float = 20,
+    preset: str = "default",
+    size: str = "auto",
+    start_from: str | PathLike[str] | None = None,
+    monitor: Monitor | None = None,
+    **settings: Any,
+) -> Run:
+    """Trains as `train` does, and uses the first part of the minutes to find the setting that matters most.
+
+    Several strengths of the penalty are tried, or several learning rates where there is none; see `training/tuning.py`.
+    What the best of them has learned by then is kept.
+
+    Raises: as `train`; SettingError too if nothing is left to tune, or several processes were started.
+    """
+    given, factor = asked_for(preset, size, settings | {"minutes": minutes})
+    run = Run(out)
+    with joined() as ranks:
+        if ranks.count > 1:
+            raise SettingError("tune is for one process: run it alone, then train with what it found on many")
+        start(run, source, given, ranks, monitor, factor=factor, start_from=start_from, tuned=[*settings])
+    return run
+
+
+def asked_for(preset: str, size: str, settings: Mapping[str, Any]) -> tuple[dict[str, Any], float]:
+    """The checked settings of a preset and of the person, and the factor of the capacity.
+
+    Raises: SettingError.
+    """
     mine = {name: config.check(name, value) for name, value in settings.items()}
     given = config.preset(preset) | mine
     if mine.get("images") is not None or mine.get("minutes") is not None:
         given |= {"images": mine.get("images"), "minutes": mine.get("minutes")}
     if size.upper() not in {"AUTO", *SIZES}:
         raise SettingError(f"size={size}: the sizes are {', '.join(SIZES)}, or auto")
-    run = Run(out)
-    with joined() as ranks:
-        begun = ranks.told(begun_by_this_launch(run) if ranks.first else None)
-        if begun is None:
-            start(run, source, given, ranks, monitor, factor=SIZES.get(size.upper(), 1.0), start_from=start_from)
-        elif begun != "finished":
-            go_on(run, ranks, monitor, shards_from=str(source) if is_command(str(source)) else None)
-    return run
+    return given, SIZES.get(size.upper(), 1.0)
 
 
 def start(
@@ -101,8 +138,12 @@ def start(
     *,
     factor: float,
     start_from: str | PathLike[str] | None,
+    tuned: Sequence[str] | None = None,
 ) -> None:
-    """Trains from the beginning; the first rank chooses the settings, and all play by them."""
+    """Trains from the beginning; the first rank chooses the settings, and all play by them.
+
+    tuned: None, or the names of the settings that a search before the run must leave alone.
+    """
     if ranks.first:
         run.refuse_if_taken()
     origin = Run(start_from).existing() if start_from is not None else None
@@ -124,17 +165,33 @@ def start(
             refuse_other_networks(origin, chosen)
         if chosen.tensorboard:
             need_tensorboard()
+        name = tuned_setting(chosen, tuned) if tuned is not None else ""
         match, task, pictures = prepared(chosen, ranks, monitor)
         cleanup.callback(pictures.close)
-        match.micro_batch.on_shrink = lambda count: monitor.note(shrunk(count), urgent=True)
-        if origin:
-            groups, state = origin.load_checkpoint(chosen.device)
-            ranks.agree(state["step"], f"the newest checkpoint of {origin}")
-            match.start_from(groups)
-        speed = match.rehearse()
+        groups, state = origin.load_checkpoint(chosen.device) if origin else ({}, {})
+        ranks.agree(state.get("step"), f"the newest checkpoint of {origin}")
+
+        def begun(match: Match) -> Match:
+            match.micro_batch.on_shrink = lambda count: monitor.note(shrunk(count), urgent=True)
+            if origin:
+                match.start_from(groups)
+            return match
+
+        speed = begun(match).rehearse()
         if chosen.minutes is not None:
             chosen = match.settings = ranks.told(paced(chosen, given, speed, judging_time(match, task)))
         estimate = 60 * chosen.minutes if chosen.minutes is not None else (chosen.images or 0) / speed
+        if name:
+            monitor.note(f"trying values of {name} for {share(TRYING)} of {duration(estimate)}")
+            match, choice = search(
+                match,
+                name,
+                lambda settings: begun(Match(settings, match.data, task, ranks, match.held_out)),
+                lambda match: task.judge(match.average).value(chosen.quality_metric),
+                monitor.note,
+            )
+            chosen, choices = match.settings, [choice, *(other for other in choices if other.setting != name)]
+            estimate = 60 * (chosen.minutes or 0.0) - match.state.seconds
         if ranks.first:
             run.create(chosen, {"plan.json": plan(choices, estimate), "data.json": about(place, pictures)})
         try:

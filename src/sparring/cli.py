@@ -44,6 +44,34 @@ Minutes = Annotated[
 ]
 
 
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="Folder, zip, tar, .npy or .npz of pictures, shards as in 'a-{000..099}.tar' or 'pipe:COMMAND', or an "
+        "embedded set: digits.",
+        show_default=False,
+    ),
+]
+Out = Annotated[Path, typer.Option(metavar="RUN", help="Folder to make for the run.", show_default=False)]
+Preset = Annotated[str, typer.Option(metavar="NAME|FILE", help="Recipe: a name of `sparring presets`, or a TOML file.")]
+Size = Annotated[str, typer.Option(metavar="auto|XS|S|M|L|XL", help="Capacity; width, rate and budget follow.")]
+Resolution = Annotated[str | None, typer.Option(metavar="R|HxW", help="Side or height x width in pixels.")]
+Seed = Annotated[str | None, typer.Option(metavar="S", help="Fixes everything random; 0 if not given.")]
+Device = Annotated[
+    str | None, typer.Option(metavar="D", help="cpu, cuda, cuda:1 or mps; the best there is if not given.")
+]
+StartFrom = Annotated[Path | None, typer.Option("--from", metavar="RUN", help="Start with the weights of another run.")]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Any other setting; may be repeated. They are listed in the documentation and in every config.toml.",
+    ),
+]
+
+
 def examples(*lines: str) -> str:
     """The end of a help text."""
     return "\n\n".join(["[bold]Examples[/bold]", *(f"[cyan]$ {line}[/cyan]" for line in lines)])
@@ -77,45 +105,22 @@ def options(
     )
 )
 def train(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="DATA",
-            help="Folder, zip, tar, .npy or .npz of pictures, shards as in 'a-{000..099}.tar' or 'pipe:COMMAND', or an "
-            "embedded set: digits.",
-            show_default=False,
-        ),
-    ],
-    out: Annotated[Path, typer.Option(metavar="RUN", help="Folder to make for the run.", show_default=False)],
+    source: Source,
+    out: Out,
     task: Annotated[str | None, typer.Option(metavar="NAME", help="What to learn: generate.")] = None,
-    preset: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="Recipe: a name of `sparring presets`, or a TOML file.")
-    ] = "default",
-    size: Annotated[
-        str, typer.Option(metavar="auto|XS|S|M|L|XL", help="Capacity; width, rate and budget follow.")
-    ] = "auto",
-    resolution: Annotated[str | None, typer.Option(metavar="R|HxW", help="Side or height x width in pixels.")] = None,
+    preset: Preset = "default",
+    size: Size = "auto",
+    resolution: Resolution = None,
     images: Images = None,
     minutes: Minutes = None,
-    seed: Annotated[str | None, typer.Option(metavar="S", help="Fixes everything random; 0 if not given.")] = None,
-    device: Annotated[
-        str | None, typer.Option(metavar="D", help="cpu, cuda, cuda:1 or mps; the best there is if not given.")
-    ] = None,
-    start_from: Annotated[
-        Path | None, typer.Option("--from", metavar="RUN", help="Start with the weights of another run.")
-    ] = None,
+    seed: Seed = None,
+    device: Device = None,
+    start_from: StartFrom = None,
     guard: Annotated[
         str | None,
         typer.Option(metavar="on|warn|off", help="What to do when training goes wrong; on takes it back by itself."),
     ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Any other setting; may be repeated. They are listed in the documentation and in every config.toml.",
-        ),
-    ] = None,
+    assignments: Assignments = None,
     output: Json = None,
 ) -> None:
     """Train a generator on DATA: no other option is needed.
@@ -124,30 +129,65 @@ def train(
     long it will take, and starts. Ctrl-C saves; [cyan]sparring resume RUN[/cyan] goes on.
     """
     with reporting(output):
+        from sparring import api
+        from sparring.training.monitor import open_monitor
+
+        named = {"task": task, "resolution": resolution, "images": images, "minutes": minutes, "seed": seed}
+        settings = given(named | {"device": device, "guard": guard}, assignments)
+        monitor = open_monitor(f"sparring train {source}")
+        run = api.train(source, out=out, preset=preset, size=size, start_from=start_from, monitor=monitor, **settings)
+        conclude(run, output)
+
+
+@app.command(
+    epilog=examples(
+        "sparring tune photos/ --out runs/photos --minutes 20",
+        "sparring tune drawings.zip --out runs/drawings --minutes 60 --resolution 64",
+    )
+)
+def tune(
+    source: Source,
+    out: Out,
+    minutes: Annotated[str, typer.Option(metavar="M", help="Budget: minutes, those of the search included.")] = "20",
+    preset: Preset = "default",
+    size: Size = "auto",
+    resolution: Resolution = None,
+    seed: Seed = None,
+    device: Device = None,
+    start_from: StartFrom = None,
+    assignments: Assignments = None,
+    output: Json = None,
+) -> None:
+    """Train on DATA, and use the first part of the time to find the setting that matters most.
+
+    Tries several strengths of the penalty, or several learning rates where there is none, for a few minutes each, and
+    goes on with the best from where it is.
+    """
+    with reporting(output):
         from sparring import api, config
         from sparring.training.monitor import open_monitor
 
-        named = {
-            "task": task,
-            "resolution": resolution,
-            "images": images,
-            "minutes": minutes,
-            "seed": seed,
-            "device": device,
-            "guard": guard,
-        }
-        settings = {name: value for name, value in named.items() if value is not None}
-        settings |= dict(config.parse_assignment(text) for text in assignments or [])
-        run = api.train(
+        budget = config.check("minutes", minutes)
+        settings = given({"resolution": resolution, "seed": seed, "device": device}, assignments)
+        run = api.tune(
             source,
             out=out,
+            minutes=budget,
             preset=preset,
             size=size,
             start_from=start_from,
-            monitor=open_monitor(f"sparring train {source}"),
+            monitor=open_monitor(f"sparring tune {source}"),
             **settings,
         )
         conclude(run, output)
+
+
+def given(named: dict[str, Any], assignments: list[str] | None) -> dict[str, Any]:
+    """The settings that a person gave by options and by --set."""
+    from sparring import config
+
+    settings = {name: value for name, value in named.items() if value is not None}
+    return settings | dict(config.parse_assignment(text) for text in assignments or [])
 
 
 @app.command(epilog=examples("sparring resume runs/photos", "sparring resume runs/photos --images 2000000"))

@@ -1,0 +1,80 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.test_config import VALUES
+from tests.training.test_trainer import SMALL
+
+import sparring
+from sparring import config
+from sparring.errors import SettingError
+from sparring.training import tuning
+from sparring.training.match import Match
+from sparring.training.tuning import FACTORS, ROUNDS, TRYING, Candidate, sorted_by_quality, tuned_setting, variant
+
+BRIEF = {name: value for name, value in SMALL.items() if "every" not in name}
+
+
+def settings(**changes: Any) -> config.Settings:
+    return config.complete(VALUES | changes)
+
+
+def test_the_penalty_is_tuned_where_there_is_one() -> None:
+    assert tuned_setting(settings(penalty="r1+r2", penalty_strength=1.0), []) == "penalty_strength"
+    assert tuned_setting(settings(penalty="none"), []) == "learning_rate"
+    assert tuned_setting(settings(penalty="wgan-gp"), []) == "learning_rate"
+    assert tuned_setting(settings(penalty="r1", penalty_strength=1.0), ["penalty_strength"]) == "learning_rate"
+    with pytest.raises(SettingError, match="nothing to tune"):
+        tuned_setting(settings(), ["penalty_strength", "learning_rate"])
+
+
+def test_what_a_setting_falls_to_goes_with_it() -> None:
+    changed = variant(settings(penalty_strength=2.0, penalty_strength_final=0.7), "penalty_strength", 3.0)
+    assert (changed.penalty_strength, changed.penalty_strength_final) == pytest.approx((6.0, 0.6))
+
+
+def test_the_search_takes_the_share_of_the_time_that_is_said() -> None:
+    count = len(FACTORS["penalty_strength"])
+    spent, before = 0.0, 0.0
+    for share, until in ROUNDS:
+        spent += round(share * count) * (until - before)
+        before = until
+    assert spent == pytest.approx(TRYING)
+
+
+def test_candidates_without_numbers_come_last(tmp_path: Path) -> None:
+    match: Any = None
+    candidates = [Candidate(value, match, quality) for value, quality in ((1, None), (2, 0.5), (3, 0.5), (4, 0.9))]
+    assert [candidate.value for candidate in sorted_by_quality(candidates, "prc")] == [4, 2, 3, 1]
+    assert [candidate.value for candidate in sorted_by_quality(candidates, "fid")] == [2, 3, 4, 1]
+
+
+def test_the_best_goes_on_from_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    played: dict[float, float] = {}
+
+    def judged(match: Match, judge: Any) -> float | None:
+        strength = match.settings.penalty_strength
+        played[strength] = match.state.seconds
+        return None if strength == 10 else 1 - abs(strength - 3) / 10
+
+    monkeypatch.setattr(tuning, "judged", judged)
+    run = sparring.tune("digits", out=tmp_path / "run", minutes=0.1, penalty_strength_final=0.5, **BRIEF)
+    assert run.settings().penalty_strength == 3
+    assert run.settings().penalty_strength_final == pytest.approx(0.3)
+    assert set(played) == {0.1, 0.3, 1, 3, 10}
+    assert played[3] == pytest.approx(0.125 * 6, abs=0.3)
+    assert played[10] == pytest.approx(0.05 * 6, abs=0.3)
+    summary = run.summary()
+    assert summary["state"] == "finished"
+    assert summary["seconds"] == pytest.approx(60 * (run.settings().minutes or 0), abs=0.5)
+    assert summary["seconds"] < 5.5
+    choice = run.plan()["choices"][0]
+    assert (choice["setting"], choice["value"]) == ("penalty_strength", "3")
+    assert "the best of 5 that were tried" in choice["reason"]
+
+
+def test_a_search_in_which_nothing_can_be_judged_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "judged", lambda match, judge: None)
+    with pytest.raises(SettingError, match="none of the values of penalty_strength"):
+        sparring.tune("digits", out=tmp_path / "run", minutes=0.02, **BRIEF)
+    assert not (tmp_path / "run").exists()
