@@ -6,7 +6,7 @@ In the pages,
     [the step](../src/sparring/adversarial/step.py#step)        links to its line on a page with the whole file,
     <!-- settings -->, <!-- recipes -->, <!-- sizes -->,
     <!-- presets -->, <!-- networks -->, <!-- metrics -->,
-    <!-- spaces -->, <!-- options: train -->                    are replaced by tables.
+    <!-- spaces -->, <!-- signals -->, <!-- options: train -->  are replaced by tables.
 
 A name that no longer exists in the code stops the build.
 """
@@ -121,6 +121,26 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A Markdown table. A bar in a cell stands between backticks, where it is no border."""
     cells = [[str(cell) for cell in row] for row in rows]
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *cells])
+
+
+def signals(_: str | None) -> str:
+    """What the guard looks at, and above which number it acts."""
+    from inspect import getdoc
+
+    from sparring.training.guard import SIGNALS
+
+    head = ("Signal", "Its number", "Acts above", "In a row", "Because")
+    rows = [
+        (
+            f"{signal.name}{'' if signal.goes_back else ' *'}",
+            " ".join((getdoc(signal.measure) or "").split("\n\n")[0].split()),
+            f"{signal.threshold:,g}",
+            signal.in_a_row,
+            signal.reason,
+        )
+        for signal in SIGNALS
+    ]
+    return table(head, rows)
 
 
 def settings(_: str | None) -> str:
@@ -296,6 +316,7 @@ def options(argument: str | None) -> str:
 DIRECTIVES: dict[str, Callable[[Any], str]] = {
     "code": show_symbol,
     "settings": settings,
+    "signals": signals,
     "recipes": recipes,
     "sizes": sizes,
     "presets": presets,
