@@ -125,6 +125,18 @@ def test_only_one_process_writes_and_speaks_and_another_number_of_them_goes_on(t
     assert json.loads((run / "summary.json").read_text())["images"] == 1920
 
 
+def test_ranks_go_back_together(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    options = assignments("learning_rate=0.5", "guard_every=640")
+    done = torchrun("-m", "sparring", "train", "digits", "--out", run, "--images", 3200, *options)
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    assert events[1]["event"] == "confusion"
+    assert events[1]["images"] == 640
+    assert "went back to 0 images" in events[1]["message"]
+    assert done.stderr.count(events[1]["message"]) == 1
+    assert json.loads((run / "summary.json").read_text())["state"] == "finished"
+
+
 def test_a_batch_that_cannot_be_shared_out_is_refused_in_one_sentence(tmp_path: Path) -> None:
     done = torchrun("-m", "sparring", "train", "digits", "--out", tmp_path / "run", "--set", "batch=33", status=1)
     assert done.stderr.count("sparring: batch=33 cannot be shared out evenly among 2 processes") == 1

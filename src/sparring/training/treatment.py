@@ -67,12 +67,13 @@ class Treatment:
             match.change(change.settings)
             self._tell(signal.name, f"{when}: {change.words}")
             return "went on"
+        seen = match.state.images
         self._go_back()
         if change:
             match.change(change.settings)
         self._settle()
         there, done = f"went back to {match.state.images:,} images", f" and {change.words}" if change else ""
-        self._tell(signal.name, f"{when}: {there}{done} (try {match.state.attempt} of {TRIES})")
+        self._tell(signal.name, f"{when}: {there}{done} (try {match.state.attempt} of {TRIES})", seen)
         return "went back"
 
     def _go_back(self) -> None:
@@ -102,7 +103,7 @@ class Treatment:
             self.run.forget_after(state.images)
         self.ranks.wait()
 
-    def _tell(self, event: str, message: str) -> None:
-        self.monitor.note(f"guard: {message}", urgent=True)
+    def _tell(self, event: str, message: str, images: int | None = None) -> None:
         if self.ranks.first:
-            self.run.event(event, self.match.state.images, message)
+            self.monitor.note(f"guard: {message}", urgent=True)
+            self.run.event(event, self.match.state.images if images is None else images, message)
