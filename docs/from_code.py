@@ -129,13 +129,14 @@ def signals(_: str | None) -> str:
 
     from sparring.training.guard import SIGNALS
 
-    head = ("Signal", "Its number", "Acts above", "In a row", "Because")
+    head = ("Signal", "Its number", "Acts above", "In a row", "Healthy runs, at most", "Because")
     rows = [
         (
             f"{signal.name}{'' if signal.goes_back else ' *'}",
             " ".join((getdoc(signal.measure) or "").split("\n\n")[0].split()),
             f"{signal.threshold:,g}",
             signal.in_a_row,
+            f"{signal.healthy:g}",
             signal.reason,
         )
         for signal in SIGNALS

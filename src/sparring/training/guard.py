@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sparring.config import Settings
 from sparring.metrics.estimate import Estimate
+from sparring.training.remedies import Change, Remedy, augmented, calmer, smoother
 from sparring.wording import compact
 
 Vitals = Mapping[str, float]
@@ -43,58 +44,14 @@ ALL_BUT_FEW = 0.96
 TINY = 1e-9
 
 
-@dataclass(frozen=True)
-class Change:
-    """Settings by name with their new values, and in words what was done."""
-
-    words: str
-    settings: Mapping[str, Any]
-
-
-Remedy = Callable[[Settings, int], Change | None]
-"""A change that theory supports, from the settings as they are and how often the run was taken back before, since what
-did not help must be stronger; None where it does not apply."""
-
-
-def calmer(settings: Settings, before: int) -> Change:
-    """A lower learning rate: what diverges at one step size converges at a smaller one (Mescheder et al. 2018)."""
-    factor: int = 2 ** (before + 1)
-    lower = {name: getattr(settings, name) / factor for name in ("learning_rate", "learning_rate_final")}
-    return Change(f"lowered the learning rate to {compact(lower['learning_rate'])}", lower)
-
-
-def smoother(settings: Settings, before: int) -> Change | None:
-    """R1 and R2, or more of them: that D's slope is held is what makes the game converge (Mescheder et al. 2018).
-
-    WGAN-GP holds the slope at one, whatever its strength, and heads of bounded slope need no penalty.
-    """
-    if settings.spectral_norm or settings.penalty == "wgan-gp":
-        return None
-    strength, final = settings.penalty_strength, settings.penalty_strength_final
-    if settings.penalty == "r1+r2" and strength > 0:
-        factor: int = 4 * 2**before
-        more = {"penalty_strength": factor * strength, "penalty_strength_final": factor * final}
-        return Change(f"raised the strength of R1 and R2 to {compact(factor * strength)}", more)
-    both = {"penalty": "r1+r2", "penalty_strength": strength or 1.0, "penalty_strength_final": final or 0.1}
-    return Change(f"put R1 and R2 on the discriminator, at a strength of {compact(strength or 1.0)}", both)
-
-
-def augmented(settings: Settings, before: int) -> Change | None:
-    """Adaptive augmentation, or one that comes on four times as fast (Karras et al. 2020)."""
-    if settings.augment == "diffaugment":
-        return None
-    if settings.augment == "none":
-        return Change("put adaptive augmentation on", {"augment": "ada"})
-    faster = {"augment_images": max(1, settings.augment_images // 4)}
-    return Change("let augmentation come on four times as fast", faster)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Signal:
     """Something that goes wrong, and the number that shows it.
 
-    measure: the number from the vitals so far, the newest last; None where they do not tell.
-    says: what happened, in words that people know, with the number filled in.
+    measure: the number from the vitals so far, the newest last; None where they do not tell. It alarms above
+    `threshold`, after as many watches as `in_a_row`.
+    healthy: the largest number of the twenty healthy runs of `benchmarks/healthy.py`, at as many watches in a row.
+    reason: why the threshold is where it is. says: what happened, in words that people know, with the number filled in.
     goes_back: whether the run is taken back; otherwise it goes on with a changed setting.
     """
 
@@ -102,8 +59,9 @@ class Signal:
     measure: Callable[[Sequence[Vitals]], float | None]
     threshold: float
     in_a_row: int
-    says: str
+    healthy: float
     reason: str
+    says: str
     remedies: tuple[Remedy, ...]
     goes_back: bool = True
 
@@ -183,105 +141,116 @@ def usual(past: Sequence[Vitals], name: str) -> float:
 
 SIGNALS = (
     Signal(
-        "not a number",
-        broken,
-        0,
-        1,
-        "a loss, a gradient or a weight is no longer a number",
-        "no healthy run has one",
-        (calmer,),
+        name="not a number",
+        measure=broken,
+        threshold=0,
+        in_a_row=1,
+        healthy=0,
+        reason="nothing comes back from it",
+        says="a loss, a gradient or a weight is no longer a number",
+        remedies=(calmer,),
     ),
     Signal(
-        "explosion",
-        explosion,
-        50,
-        1,
-        "a player's gradient is {number} times as large as usual",
-        "in healthy runs at most 12 times",
-        (calmer, smoother),
+        name="explosion",
+        measure=explosion,
+        threshold=30,
+        in_a_row=1,
+        healthy=3.5,
+        reason="Adam forgives a factor of ten, and takes a hundred steps to get over more",
+        says="a player's gradient is {number} times as large as usual",
+        remedies=(calmer, smoother),
     ),
     Signal(
-        "confusion",
-        confusion,
-        5,
-        3,
-        "the discriminator's loss is {number} times that of one without an opinion: it swings and does not learn",
-        "in healthy runs at most 1.6 after the first watches",
-        (calmer, smoother),
+        name="confusion",
+        measure=confusion,
+        threshold=3,
+        in_a_row=3,
+        healthy=1.0,
+        reason="a discriminator that learns at all is better than a coin",
+        says="the discriminator's loss is {number} times that of one without an opinion: it swings and does not learn",
+        remedies=(calmer, smoother),
     ),
     Signal(
-        "victory",
-        victory,
-        1e4,
-        3,
-        "the discriminator is right about all pairs, and leaves the generator {number} times less to learn from than "
-        "at first",
-        "in healthy runs it is not right about all pairs, or leaves a tenth",
-        (smoother, calmer),
+        name="victory",
+        measure=victory,
+        threshold=1e4,
+        in_a_row=3,
+        healthy=1.2,
+        reason="a hundredth of the gradient: the generator stands still",
+        says="the discriminator is right about all pairs, and leaves the generator {number} times less to learn from "
+        "than at first",
+        remedies=(smoother, calmer),
     ),
     Signal(
-        "out of range",
-        out_of_range,
-        3,
-        3,
-        "the samples differ {number} times as much from each other as real ones do: the generator runs away",
-        "in healthy runs at most 1.5 after the first watches",
-        (calmer, smoother),
+        name="out of range",
+        measure=out_of_range,
+        threshold=3,
+        in_a_row=3,
+        healthy=1.2,
+        reason="pixels beyond black and white",
+        says="the samples differ {number} times as much from each other as real ones do: the generator runs away",
+        remedies=(calmer, smoother),
     ),
     Signal(
-        "collapse",
-        sameness,
-        4,
-        5,
-        "the samples lie {number} times nearer to each other than real ones do: all are nearly the same",
-        "in healthy runs at most 2 after the first watches",
-        (smoother, calmer),
+        name="collapse",
+        measure=sameness,
+        threshold=4,
+        in_a_row=5,
+        healthy=1.2,
+        reason="a quarter of the distance: a sixteenth of the variance",
+        says="the samples lie {number} times nearer to each other than real ones do: all are nearly the same",
+        remedies=(smoother, calmer),
     ),
     Signal(
-        "lopsided",
-        lopsidedness,
-        100,
-        3,
-        "the discriminator is {number} times steeper at one kind of samples than at the other",
-        "in healthy runs at most 10",
-        (smoother, calmer),
+        name="lopsided",
+        measure=lopsidedness,
+        threshold=30,
+        in_a_row=3,
+        healthy=1.4,
+        reason="a penalty on one kind of samples alone lets the slope explode at the other (R3GAN, section 2)",
+        says="the discriminator is {number} times steeper at one kind of samples than at the other",
+        remedies=(smoother, calmer),
     ),
     Signal(
-        "steepening",
-        steepening,
-        300,
-        3,
-        "the discriminator has become {number} times steeper than at first, and nothing stops it",
-        "in healthy runs at most 30",
-        (smoother, calmer),
+        name="steepening",
+        measure=steepening,
+        threshold=40,
+        in_a_row=3,
+        healthy=11,
+        reason="a penalty that falls tenfold lets it grow tenfold",
+        says="the discriminator has become {number} times steeper than at first, and nothing stops it",
+        remedies=(smoother, calmer),
     ),
     Signal(
-        "learnt by heart",
-        memorised,
-        0.8,
-        5,
-        "the discriminator takes real samples that it was never shown for generated ones, to {number} of 1",
-        "in healthy runs at most .6",
-        (augmented, smoother),
+        name="learnt by heart",
+        measure=memorised,
+        threshold=0.8,
+        in_a_row=5,
+        healthy=0.4,
+        reason="at 1 the discriminator sees nothing but which pictures it was shown",
+        says="the discriminator takes real samples that it was never shown for generated ones, to {number} of 1",
+        remedies=(augmented, smoother),
         goes_back=False,
     ),
     Signal(
-        "decline",
-        decline,
-        2,
-        2,
-        "quality is {number} times worse than at its best",
-        "in healthy runs at most 1.5",
-        (smoother, calmer),
+        name="decline",
+        measure=decline,
+        threshold=1.3,
+        in_a_row=2,
+        healthy=1.0,
+        reason="beyond the intervals of both evaluations, and again at the next",
+        says="the Frechet distance is {number} times larger than at its best, beyond doubt",
+        remedies=(smoother, calmer),
     ),
     Signal(
-        "lost variety",
-        lost_variety,
-        3,
-        2,
-        "{number} times less of the real variety is reached than at best",
-        "in healthy runs at most 1.7",
-        (smoother, calmer),
+        name="lost variety",
+        measure=lost_variety,
+        threshold=1.5,
+        in_a_row=2,
+        healthy=1.0,
+        reason="beyond the intervals of both evaluations, and again at the next",
+        says="{number} times less of the real variety is reached than at best, beyond doubt",
+        remedies=(smoother, calmer),
     ),
 )
 """In the order in which they are asked."""
@@ -304,7 +273,7 @@ class Guard:
 
     def __init__(self) -> None:
         self.sums: dict[str, float | Tensor] = {}
-        self.steps = 0
+        self.counts: Counter[str] = Counter()
         self.past: list[dict[str, float]] = []
         self.streaks: Counter[str] = Counter()
         self.alarms: Counter[str] = Counter()
@@ -321,7 +290,7 @@ class Guard:
         """Notes one step."""
         for name, term in terms.items():
             self.sums[name] = self.sums.get(name, 0) + term
-        self.steps += 1
+            self.counts[name] += 1  # a penalty need not be part of every step
 
     def judge(self, fid: Estimate, recall: Estimate) -> None:
         """Notes an evaluation, which the next watch looks at; intervals count, so that noise is no alarm."""
@@ -335,7 +304,7 @@ class Guard:
 
     def watch(self, standing: Mapping[str, float]) -> tuple[dict[str, float], Finding | None]:
         """The vitals, with how the game stands now, and what is wrong, if anything is."""
-        means = {name: float(total) / self.steps for name, total in self.sums.items()}
+        means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
         steepness, push = max(standing["slope_real"], standing["slope_fake"]), standing["push"]
         if len(self.past) < USUAL_FROM:
             self.best["slope"] = max(self.best.get("slope", 0.0), steepness)
@@ -346,7 +315,7 @@ class Guard:
         }
         vitals = {**means, **standing, **since, **self.judged}
         self.past = [*self.past, vitals][-REMEMBERED - 1 :]
-        self.sums, self.steps, self.judged = {}, 0, {}
+        self.sums, self.counts, self.judged = {}, Counter(), {}
         found = None
         for signal in SIGNALS:
             number = signal.measure(self.past)
@@ -387,7 +356,7 @@ class Guard:
         """All that changes, as JSON values that keep numbers exactly."""
         return {
             "sums": {name: float(total) for name, total in self.sums.items()},
-            "steps": self.steps,
+            "counts": dict(self.counts),
             "past": self.past,
             "streaks": dict(self.streaks),
             "alarms": dict(self.alarms),
@@ -398,7 +367,7 @@ class Guard:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on from what `state` gave, or begins anew with an empty one."""
-        self.sums, self.steps = dict(state.get("sums", {})), state.get("steps", 0)
+        self.sums, self.counts = dict(state.get("sums", {})), Counter(state.get("counts", {}))
         self.past = list(state.get("past", []))
         self.streaks = Counter(state.get("streaks", {}))
         self.alarms = Counter(state.get("alarms", {}))
