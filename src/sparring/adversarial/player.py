@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,8 @@ from sparring.randomness import Random
 Loss = Callable[[Any, Random], tuple[Tensor, dict[str, Tensor]]]
 """The loss on a part of the batch and its random numbers: a mean over the part, and named scalars."""
 
+
+T = TypeVar("T")
 
 Mean = Callable[[Sequence[Tensor]], None]
 """Brings tensors to their mean over all processes that train together, in place."""
@@ -33,6 +35,24 @@ class MicroBatch:
 
     size: int
     on_shrink: Callable[[int], None] = field(default=lambda size: None)
+
+    def fitting(self, total: int, work: Callable[[int], T], undo: Callable[[], None] = lambda: None) -> T:
+        """What `work` gives when it may take so many of `total` samples at once as fit the memory.
+
+        After memory ran out it is undone and tried again with fewer. Raises: as `shrink`.
+        """
+        while True:
+            size = min(self.size, total)
+            try:
+                return work(size)
+            except (MemoryError, RuntimeError) as error:
+                if not out_of_memory(error):
+                    raise
+            # Outside the handler, where the traceback no longer holds the tensors that filled the memory.
+            undo()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            self.shrink(size)
 
     def shrink(self, used: int) -> None:
         """Halves the size after `used` samples at once were too many.
@@ -60,19 +80,9 @@ class Player:
         Nothing has changed when memory runs out, for gradients are made before the update and random numbers belong to
         their samples: the same update is simply tried again in smaller parts.
         """
-        while True:
-            size = min(self.micro_batch.size, len(batch))
-            try:
-                terms = self._accumulate(loss, batch, random, size)
-                break
-            except (MemoryError, RuntimeError) as error:
-                if not out_of_memory(error):
-                    raise
-            # Outside the handler, where the traceback no longer holds the tensors that filled the memory.
-            self.optimizer.zero_grad()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-            self.micro_batch.shrink(size)
+        terms = self.micro_batch.fitting(
+            len(batch), lambda size: self._accumulate(loss, batch, random, size), self.optimizer.zero_grad
+        )
         gradients = [parameter.grad for parameter in self.module.parameters() if parameter.grad is not None]
         self.mean([*gradients, *terms.values()])
         self.optimizer.step()

@@ -25,19 +25,20 @@ def probe(
     samples, which is all that G learns from. undecided: D's loss if all its logits were the same. held_out_gap: mean of
     D(held out) - D(fake), where `held_out` are as many real samples that D is never shown in training.
     """
-    size = min(discriminator.micro_batch.size, len(batch))
-    means: dict[str, Tensor] = {}
-    with discriminator.frozen(), generator.frozen():
+
+    def looked(size: int) -> dict[str, Tensor]:
+        means: dict[str, Tensor] = {}
         for start in range(0, len(batch), size):
             part = batch[start : start + size]
             unseen = None if held_out is None else held_out[start : start + size]
-            share = len(part) / len(batch)
-            bout = Bouts(game, generator.module, discriminator.module, len(part)).make(
-                part, random.part(start, len(part))
-            )
-            for name, value in look(bout, unseen, random.part(start, len(part))).items():
-                means[name] = means.get(name, 0) + value.detach() * share
-    return means
+            numbers = random.part(start, len(part))
+            bout = Bouts(game, generator.module, discriminator.module, len(part)).make(part, numbers)
+            for name, value in look(bout, unseen, numbers).items():
+                means[name] = means.get(name, 0) + value.detach() * len(part) / len(batch)
+        return means
+
+    with discriminator.frozen(), generator.frozen():
+        return discriminator.micro_batch.fitting(len(batch), looked)
 
 
 def look(bout: Bout, held_out: Any | None, random: Random) -> dict[str, Tensor]:

@@ -22,9 +22,6 @@ SKIPPED = 0.05
 LATE, EARLY = 0.9, 0.5
 """Shares of the run after which the best generator came late, or before which early."""
 
-NEAR = 0.5
-"""Share of a threshold that is worth knowing."""
-
 
 @dataclass(frozen=True)
 class Advice:
@@ -158,9 +155,9 @@ def improved(account: Account) -> Iterator[Advice]:
 
 
 def near(account: Account) -> Iterator[Advice]:
-    """Signals of the guard that came near their threshold."""
+    """Signals of the guard that came nearer to their threshold than to what healthy runs reach."""
     for signal, largest in signals(account):
-        if NEAR * signal.threshold < largest <= signal.threshold:
+        if (signal.healthy + signal.threshold) / 2 < largest <= signal.threshold:
             yield Advice(
                 f"The signal '{signal.name}' came up to {compact(largest)}; the guard acts above "
                 f"{compact(signal.threshold)}.",
