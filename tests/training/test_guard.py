@@ -278,6 +278,27 @@ def test_what_cannot_be_helped_ends_with_a_verdict_and_the_best_generator(
     assert len(run.steps()) <= 2
 
 
+def test_a_decline_goes_back_to_when_quality_was_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge, called = Guard.judge, 0
+
+    def declining(self: Guard, fid: Estimate, recall: Estimate) -> None:
+        nonlocal called
+        called += 1
+        judge(self, fid, recall)
+        self.at_its_best = called <= 2
+        self.judged["decline"] = 2.0 if called in (4, 5) else 1.0
+
+    monkeypatch.setattr(Guard, "judge", declining)
+    chosen = SMALL | {"images": 6400, "guard_every": 320, "penalty": "none"}
+    run = sparring.train("digits", out=tmp_path / "run", **chosen)
+    events = read_lines(run.folder / "events.jsonl")
+    assert [event["event"] for event in events] == ["started", "decline", "finished"]
+    assert events[1]["images"] == 3520  # the look after the fifth evaluation
+    assert "went back to 1,280 images and put R1 and R2 on the discriminator" in events[1]["message"]
+    assert run.load_checkpoint("cpu")[1]["changes"]["penalty"] == "r1+r2"
+    assert run.summary()["state"] == "finished"
+
+
 @pytest.mark.parametrize(("guard", "ended"), [("warn", "stopped by the guard"), ("off", "failed")])
 def test_without_it_nothing_is_taken_back(
     guard: str, ended: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -52,7 +52,8 @@ class Signal:
     `threshold`, after as many watches as `in_a_row`.
     healthy: the largest number of the twenty healthy runs of `benchmarks/healthy.py`, at as many watches in a row.
     reason: why the threshold is where it is. says: what happened, in words that people know, with the number filled in.
-    goes_back: whether the run is taken back; otherwise it goes on with a changed setting.
+    goes_back: whether the run is taken back; otherwise it goes on with a changed setting. of_quality: whether it goes
+    back to when the quality was at its best.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Signal:
     says: str
     remedies: tuple[Remedy, ...]
     goes_back: bool = True
+    of_quality: bool = False
 
 
 def broken(past: Sequence[Vitals]) -> float:
@@ -241,6 +243,7 @@ SIGNALS = (
         reason="beyond the intervals of both evaluations, and again at the next",
         says="the Frechet distance is {number} times larger than at its best, beyond doubt",
         remedies=(smoother, calmer),
+        of_quality=True,
     ),
     Signal(
         name="lost variety",
@@ -251,6 +254,7 @@ SIGNALS = (
         reason="beyond the intervals of both evaluations, and again at the next",
         says="{number} times less of the real variety is reached than at best, beyond doubt",
         remedies=(smoother, calmer),
+        of_quality=True,
     ),
 )
 """In the order in which they are asked."""
@@ -274,12 +278,19 @@ class Guard:
     def __init__(self) -> None:
         self.sums: dict[str, float | Tensor] = {}
         self.counts: Counter[str] = Counter()
+        self.looks = 0
         self.past: list[dict[str, float]] = []
         self.streaks: Counter[str] = Counter()
         self.alarms: Counter[str] = Counter()
         self.warned: set[str] = set()
         self.best: dict[str, float] = {}
         self.judged: dict[str, float] = {}
+        self.at_its_best = False
+        """Whether no evaluation gave a smaller Frechet distance than the last."""
+
+    def begin_anew(self) -> None:
+        """Forgets what was usual: a game under other rules has another balance."""
+        self.past, self.streaks, self.sums, self.counts = [], Counter(), {}, Counter()
 
     @property
     def suspects(self) -> bool:
@@ -295,6 +306,8 @@ class Guard:
     def judge(self, fid: Estimate, recall: Estimate) -> None:
         """Notes an evaluation, which the next watch looks at; intervals count, so that noise is no alarm."""
         (fid_low, fid_high), (recall_low, recall_high) = ends(fid), ends(recall)
+        self.at_its_best = fid.value <= self.best.get("value", math.inf)
+        self.best["value"] = min(self.best.get("value", math.inf), fid.value)
         self.best["fid"] = min(self.best.get("fid", math.inf), fid_high)
         self.best["recall"] = max(self.best.get("recall", 0.0), recall_low)
         self.judged = {
@@ -306,7 +319,8 @@ class Guard:
         """The vitals, with how the game stands now, and what is wrong, if anything is."""
         means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
         steepness, push = max(standing["slope_real"], standing["slope_fake"]), standing["push"]
-        if len(self.past) < USUAL_FROM:
+        self.looks += 1
+        if self.looks <= USUAL_FROM:
             self.best["slope"] = max(self.best.get("slope", 0.0), steepness)
             self.best["push"] = max(self.best.get("push", 0.0), push)
         since = {
@@ -357,22 +371,25 @@ class Guard:
         return {
             "sums": {name: float(total) for name, total in self.sums.items()},
             "counts": dict(self.counts),
+            "looks": self.looks,
             "past": self.past,
             "streaks": dict(self.streaks),
             "alarms": dict(self.alarms),
             "warned": sorted(self.warned),
             "best": self.best,
             "judged": self.judged,
+            "at_its_best": self.at_its_best,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on from what `state` gave, or begins anew with an empty one."""
         self.sums, self.counts = dict(state.get("sums", {})), Counter(state.get("counts", {}))
-        self.past = list(state.get("past", []))
+        self.looks, self.past = state.get("looks", 0), list(state.get("past", []))
         self.streaks = Counter(state.get("streaks", {}))
         self.alarms = Counter(state.get("alarms", {}))
         self.warned = set(state.get("warned", []))
         self.best, self.judged = dict(state.get("best", {})), dict(state.get("judged", {}))
+        self.at_its_best = state.get("at_its_best", False)
 
 
 def ends(estimate: Estimate) -> tuple[float, float]:

@@ -55,6 +55,13 @@ class State:
     """Settings that the guard changed."""
     taken_back_to: int = -1
     """The step that the guard last took the run back to."""
+    best_step: int | None = None
+    """The step of the checkpoint with the smallest Frechet distance so far, which is kept too."""
+
+    @property
+    def keeps(self) -> set[int]:
+        """Steps whose checkpoints must not go."""
+        return {*self.kept, *([] if self.best_step is None else [self.best_step])}
 
 
 class Match:

@@ -7,6 +7,9 @@ from typing import Any
 from sparring.config import Settings
 from sparring.wording import compact
 
+STRONGEST = 3
+"""Doublings after which a remedy does not get stronger."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -23,7 +26,7 @@ did not help must be stronger; None where it does not apply."""
 
 def calmer(settings: Settings, before: int) -> Change:
     """A lower learning rate: what diverges at one step size converges at a smaller one (Mescheder et al. 2018)."""
-    factor: int = 2 ** (before + 1)
+    factor: int = 2 ** min(before + 1, STRONGEST)
     lower = {name: getattr(settings, name) / factor for name in ("learning_rate", "learning_rate_final")}
     return Change(f"lowered the learning rate to {compact(lower['learning_rate'])}", lower)
 
@@ -37,7 +40,7 @@ def smoother(settings: Settings, before: int) -> Change | None:
         return None
     strength, final = settings.penalty_strength, settings.penalty_strength_final
     if settings.penalty == "r1+r2" and strength > 0:
-        factor: int = 4 * 2**before
+        factor: int = 4 * 2 ** min(before, STRONGEST - 1)
         more = {"penalty_strength": factor * strength, "penalty_strength_final": factor * final}
         return Change(f"raised the strength of R1 and R2 to {compact(factor * strength)}", more)
     both = {"penalty": "r1+r2", "penalty_strength": strength or 1.0, "penalty_strength_final": final or 0.1}

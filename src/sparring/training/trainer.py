@@ -160,6 +160,8 @@ class Trainer:
                 self._evaluate()
             if checkpoint and not self.treatment.guard.suspects:
                 match.state.kept = [*match.state.kept, match.state.step][-KEPT:]
+                if self.treatment.guard.at_its_best:
+                    match.state.best_step = match.state.step
             if checkpoint or saves.due(seconds):
                 saves.run(self._save, clock)
             if previews.due(seconds):
@@ -298,7 +300,7 @@ class Trainer:
         if self.match.state.quality is None:
             self._keep_generator()
         self.run.save_checkpoint(self.match.state.step, self.match.tensors(), self.match.snapshot())
-        self.run.keep_checkpoints({*self.match.state.kept, self.match.state.step})
+        self.run.keep_checkpoints(self.match.state.keeps | {self.match.state.step})
 
     @by_the_first
     def _report(self) -> None:

@@ -65,10 +65,11 @@ class Treatment:
             if change is None:
                 return self._warn(finding)
             match.change(change.settings)
+            self.guard.begin_anew()
             self._tell(signal.name, f"{when}: {change.words}")
             return "went on"
         seen = match.state.images
-        self._go_back()
+        self._go_back(to_its_best=signal.of_quality)
         if change:
             match.change(change.settings)
         self._settle()
@@ -76,29 +77,37 @@ class Treatment:
         self._tell(signal.name, f"{when}: {there}{done} (try {match.state.attempt} of {TRIES})", seen)
         return "went back"
 
-    def _go_back(self) -> None:
-        """Takes the match back to the newest checkpoint that is kept, or the one before if that did not help.
+    def _go_back(self, *, to_its_best: bool) -> None:
+        """Takes the match back to the newest healthy checkpoint, or the one before if that did not help.
 
-        The clock, the best generator and what was changed before stay.
+        What declines slowly has declined at the newest already: then it goes back to when it was at its best. The
+        clock, the best generator and what was changed before stay.
         """
         match, before = self.match, self.match.state
         kept = before.kept
-        if len(kept) > 1 and kept[-1] == before.taken_back_to:
+        if to_its_best and before.best_step is not None:
+            kept = [before.best_step]
+        elif len(kept) > 1 and kept[-1] == before.taken_back_to:
             kept = kept[:-1]
         self.ranks.wait()
         match.restore(*self.run.load_checkpoint(match.settings.device, latest=kept[-1]))
         now = match.state
         now.attempt, now.kept, now.taken_back_to = before.attempt + 1, kept, kept[-1]
+        if before.best_step is not None and before.best_step <= now.step:
+            now.best_step = before.best_step
+        else:
+            now.best_step = None  # its checkpoint is of a course that is no more, or gone
         now.seconds, now.changes = before.seconds, before.changes
         now.quality, now.best, now.improved_images = before.quality, before.best, now.images
         self.guard.restore({**now.guard, "alarms": self.guard.alarms})
+        self.guard.begin_anew()
 
     def _settle(self) -> None:
         """Makes it last: who resumes goes on from here, and nothing later is left."""
         state = self.match.state
         state.guard = self.guard.state()
         if self.ranks.first:
-            self.run.keep_checkpoints(set(state.kept))
+            self.run.keep_checkpoints(state.keeps)
             self.run.restate(state.step, self.match.snapshot())
             self.run.forget_after(state.images)
         self.ranks.wait()
