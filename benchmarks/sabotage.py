@@ -20,6 +20,7 @@ import torch
 
 import sparring
 from sparring.data import embedded
+from sparring.randomness import Random
 from sparring.tasks.generate import Generate
 from sparring.tasks.sample import Sample
 from sparring.training import match
@@ -37,13 +38,11 @@ Play = AbstractContextManager[Any]
 @contextmanager
 def a_batch_of_nan() -> Iterator[None]:
     """Once, half way, all real pictures are NaN."""
-    real, calls = Generate.real, 0
+    real = Generate.real
 
-    def poisoned(self: Generate, batch: Any, random: Any) -> Sample:
-        nonlocal calls
-        calls += 1
+    def poisoned(self: Generate, batch: Any, random: Random) -> Sample:
         sample = real(self, batch, random)
-        if calls != IMAGES // 2 // self.settings.batch:
+        if random.attempt or random.step != IMAGES // 2 // self.settings.batch:
             return sample
         return sample.with_differentiable([part * torch.nan for part in sample.differentiable])
 

@@ -45,6 +45,8 @@ ARCHITECTURE = (
 )
 TASKS = {"generate": Generate}
 
+TUNED_MINUTES = 20.0
+
 EVALUATIONS = 10
 """Of a run by the clock, at most."""
 
@@ -92,7 +94,6 @@ def tune(
     source: str | PathLike[str],
     *,
     out: str | PathLike[str],
-    minutes: float = 20,
     preset: str = "default",
     size: str = "auto",
     start_from: str | PathLike[str] | None = None,
@@ -101,12 +102,15 @@ def tune(
 ) -> Run:
     """Trains as `train` does, and uses the first part of the minutes to find the setting that matters most.
 
-    Several strengths of the penalty are tried, or several learning rates where there is none; see `training/tuning.py`.
+    There are 20 minutes unless `minutes` says otherwise. Several strengths of the penalty are tried, or several
+    learning rates where there is none; see `training/tuning.py`.
     What the best of them has learned by then is kept.
 
     Raises: as `train`; SettingError too if nothing is left to tune, or several processes were started.
     """
-    given, factor = asked_for(preset, size, settings | {"minutes": minutes})
+    given, factor = asked_for(preset, size, {"minutes": TUNED_MINUTES} | settings)
+    if given["minutes"] is None:
+        raise SettingError("tune shares out minutes: give it some, and no images")
     run = Run(out)
     with joined() as ranks:
         if ranks.count > 1:
@@ -179,7 +183,12 @@ def start(
 
         speed = begun(match).rehearse()
         if chosen.minutes is not None:
-            chosen = match.settings = ranks.told(paced(chosen, given, speed, judging_time(match, task)))
+            judging = judging_time(match, task)
+            if name and not judging:
+                raise SettingError(
+                    "there are too few pictures to judge by which setting is the best: use `sparring train`"
+                )
+            chosen = match.settings = ranks.told(paced(chosen, given, speed, judging))
         estimate = 60 * chosen.minutes if chosen.minutes is not None else (chosen.images or 0) / speed
         if name:
             monitor.note(f"trying values of {name} for {share(TRYING)} of {duration(estimate)}")

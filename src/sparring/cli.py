@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -164,20 +164,18 @@ def tune(
     goes on with the best from where it is.
     """
     with reporting(output):
-        from sparring import api, config
+        from sparring import api
         from sparring.training.monitor import open_monitor
 
-        budget = config.check("minutes", minutes)
-        settings = given({"resolution": resolution, "seed": seed, "device": device}, assignments)
+        named = {"resolution": resolution, "minutes": minutes, "seed": seed, "device": device}
         run = api.tune(
             source,
             out=out,
-            minutes=budget,
             preset=preset,
             size=size,
             start_from=start_from,
             monitor=open_monitor(f"sparring tune {source}"),
-            **settings,
+            **given(named, assignments),
         )
         conclude(run, output)
 
@@ -379,7 +377,8 @@ def doctor(folder: RunFolder, output: Json = None) -> None:
         from sparring.training.doctor import examine, signals
         from sparring.training.run import Run
 
-        account = Account.read(Run(folder).existing().folder)
+        run = Run(folder).existing()
+        account = replace(Account.read(run.folder), summary=run.summary())
         watched = {signal.name: {"highest": most, "threshold": signal.threshold} for signal, most in signals(account)}
         advice = [asdict(found) for found in examine(account)]
         emit({"run": str(folder), "state": account.state, "advice": advice, "signals": watched}, output)

@@ -31,7 +31,9 @@ def compact(value: float) -> str:
     size = abs(value)
     if size < 0.01:
         return f"{value:.1e}".replace("e-0", "e-").replace(".0e", "e")
-    for limit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+    if size >= 1e15:
+        return f"{value:.1e}".replace("e+", "e")
+    for limit, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if size >= limit:
             return f"{value / limit:.3g}{suffix}"
     return f"{value:.3g}"

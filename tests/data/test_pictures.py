@@ -49,3 +49,37 @@ def test_batches_on_a_gpu_are_the_same(made: Pictures, monkeypatch: pytest.Monke
     assert streamed.images.is_cuda
     assert torch.equal(on_device.images, streamed.images)
     assert torch.equal(streamed.images.cpu(), made.batch(indices).images)
+
+
+def hundred(labels: torch.Tensor | None = None) -> Pictures:
+    images = torch.arange(100, dtype=torch.uint8).view(100, 1, 1, 1)
+    return Pictures(images, labels, () if labels is None else ("a", "b", "c"), "hundred", "01")
+
+
+def seen(pictures: Pictures | None) -> set[int]:
+    assert pictures is not None
+    return set(pictures.draw(0, 0, 400).images.flatten().tolist())
+
+
+def test_pictures_that_are_held_out_are_never_drawn_and_the_others_all() -> None:
+    shown, held = hundred().hold_out(7)
+    assert len(seen(held)) == 7
+    assert seen(shown) == set(range(100)) - seen(held)
+    assert seen(hundred().hold_out(7)[1]) == seen(held)
+    assert len(shown) == 100
+
+
+def test_of_every_class_a_picture_stays() -> None:
+    labels = torch.tensor([0] * 98 + [1, 2])
+    shown, held = hundred(labels).hold_out(97)
+    assert held is not None
+    assert {98, 99} <= seen(shown)
+    assert len(seen(held)) == 48
+    assert held.draw(0, 0, 16).labels is not None
+
+
+def test_where_there_are_none_to_spare_none_are_held_out() -> None:
+    one = hundred().batch(torch.tensor([5])).images
+    assert Pictures(one, None, (), "one", "02").hold_out(10)[1] is None
+    assert hundred().hold_out(0)[1] is None
+    assert seen(hundred().hold_out(0)[0]) == set(range(100))

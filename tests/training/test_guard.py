@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tests.test_config import VALUES
@@ -17,7 +18,7 @@ from sparring.randomness import Random
 from sparring.tasks.generate import Generate
 from sparring.tasks.sample import Sample
 from sparring.training.files import read_lines
-from sparring.training.guard import SIGNALS, TREATED, Finding, Guard
+from sparring.training.guard import SIGNALS, TREATED, Finding, Guard, reached
 from sparring.training.match import Match
 
 STEP = {
@@ -130,11 +131,7 @@ def test_no_healthy_run_comes_near_a_threshold() -> None:
     for signal in SIGNALS:
         assert signal.healthy <= signal.threshold / 1.1
         for name in TRACES:
-            past = trace(name)
-            numbers = [signal.measure(past[: i + 1]) for i in range(len(past))]
-            known = [number for number in numbers if number is not None]
-            rows = (known[i : i + signal.in_a_row] for i in range(len(known) - signal.in_a_row + 1))
-            assert max((min(row) for row in rows), default=0) <= signal.healthy, (signal.name, name)
+            assert (reached(signal, trace(name)) or 0) <= signal.healthy, (signal.name, name)
 
 
 def test_nobody_waits_for_what_is_obvious_to_come_again() -> None:
@@ -311,6 +308,28 @@ def test_without_it_nothing_is_taken_back(
     tensors, state = run.load_checkpoint("cpu")
     assert state["attempt"] == 0
     assert all(torch.isfinite(tensor).all() for group in tensors.values() for tensor in group.values())
+
+
+def test_watching_changes_nothing(tmp_path: Path) -> None:
+    chosen = SMALL | {"images": 1600, "guard_every": 160}
+    assert_same(*(sparring.train("digits", out=tmp_path / guard, guard=guard, **chosen) for guard in ("warn", "off")))
+
+
+@pytest.mark.parametrize("copies", [1, 40])
+def test_pictures_without_variety_are_no_alarm(copies: int, tmp_path: Path) -> None:
+    np.save(tmp_path / "same.npy", np.full((copies, 8, 8), 90, np.uint8))
+    chosen = SMALL | {"images": 1280, "batch": 16, "guard_every": 160}
+    run = sparring.train(tmp_path / "same.npy", out=tmp_path / "run", **chosen)
+    assert run.summary()["state"] == "finished"
+    assert [event["event"] for event in read_lines(run.folder / "events.jsonl")] == ["started", "finished"]
+
+
+def test_one_picture_at_a_time_is_looked_at_as_all_are(tmp_path: Path) -> None:
+    chosen = SMALL | {"images": 320, "batch": 16, "guard_every": 160, "micro_batch": 1}
+    run = sparring.train("digits", out=tmp_path / "run", **chosen)
+    assert run.summary()["state"] == "finished"
+    (vitals, *_) = [line["vitals"] for line in read_lines(run.folder / "metrics.jsonl") if "vitals" in line]
+    assert vitals["diversity"] > 0.1
 
 
 def test_a_learning_rate_far_too_high_is_brought_down(tmp_path: Path) -> None:

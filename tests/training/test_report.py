@@ -284,3 +284,7 @@ def test_a_real_browser_shows_it_offline_and_without_a_complaint(folder, tmp_pat
     assert "98 %" in page.text
     assert page.tags.count("svg") >= 4
     assert "CONSOLE" not in done.stderr
+
+
+def test_a_chart_of_one_negative_value() -> None:
+    assert "polyline" in chart("Gap", [Curve("gap", [(100, -2.0)])], "logits")

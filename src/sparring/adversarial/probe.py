@@ -1,5 +1,6 @@
 """What is looked at now and then to see how the game stands; nothing learns from it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from sparring.adversarial.game import Bout, Bouts, Game
 from sparring.adversarial.penalties import ExactSlope, squared_norm, total_logit
 from sparring.adversarial.player import Player
 from sparring.randomness import Random
-from sparring.tasks.sample import View
+from sparring.tasks.sample import Sample, View
 
 BOTH_SLOPES = ExactSlope(("r1", "r2"))
 
@@ -20,14 +21,15 @@ def probe(
     """How the players stand on a batch; scalars on the device, detached, means over parts that fit the memory.
 
     gap: mean of D(real) - D(fake). slope_real, slope_fake: mean squared norm of D's gradient at real and at generated
-    samples, before augmentation (R1 and R2). diversity: mean distance between two generated samples over that between
-    two real ones; 1: as varied, 0: all the same. push: mean squared norm of the gradient of G's loss at the generated
+    samples, before augmentation (R1 and R2). spread_real, spread_fake: mean distance between two of them, in all parts
+    of the sample together; 0 for a single one. push: mean squared norm of the gradient of G's loss at the generated
     samples, which is all that G learns from. undecided: D's loss if all its logits were the same. held_out_gap: mean of
     D(held out) - D(fake), where `held_out` are as many real samples that D is never shown in training.
     """
 
     def looked(size: int) -> dict[str, Tensor]:
         means: dict[str, Tensor] = {}
+        bouts = []
         for start in range(0, len(batch), size):
             part = batch[start : start + size]
             unseen = None if held_out is None else held_out[start : start + size]
@@ -35,7 +37,11 @@ def probe(
             bout = Bouts(game, generator.module, discriminator.module, len(part)).make(part, numbers)
             for name, value in look(bout, unseen, numbers).items():
                 means[name] = means.get(name, 0) + value.detach() * len(part) / len(batch)
-        return means
+            bouts.append(bout)
+        return means | {
+            "spread_real": spread_of([bout.real for bout in bouts]),
+            "spread_fake": spread_of([bout.fake for bout in bouts]),
+        }
 
     with discriminator.frozen(), generator.frozen():
         return discriminator.micro_batch.fitting(len(batch), looked)
@@ -57,7 +63,6 @@ def look(bout: Bout, held_out: Any | None, random: Random) -> dict[str, Tensor]:
         "slope_fake": slopes["r2"],
         "push": torch.stack([squared_norm(push) for push in pushes]).sum(0).mean(),
         "undecided": objective.discriminator(same, same),
-        "diversity": spread_of(fake.differentiable) / spread_of(real.differentiable).clamp(min=1e-9),
     }
     if held_out is not None:
         with torch.no_grad():
@@ -66,7 +71,8 @@ def look(bout: Bout, held_out: Any | None, random: Random) -> dict[str, Tensor]:
     return found
 
 
-def spread_of(parts: list[Tensor]) -> Tensor:
-    """Mean Euclidean distance between two samples, all their parts (N, ...) taken together; 0 for a single one."""
+def spread_of(samples: Sequence[Sample]) -> Tensor:
+    """Mean Euclidean distance between two members of all the samples together; 0 for a single one."""
+    parts = [torch.cat([sample.differentiable[i] for sample in samples]) for i in range(len(samples[0].smooth))]
     rows = torch.cat([part.detach().float().flatten(1) for part in parts], dim=1)
     return torch.pdist(rows).mean() if len(rows) > 1 else rows.new_zeros(())

@@ -162,11 +162,12 @@ class Pictures:
 
     def hold_out(self, count: int) -> "tuple[Pictures, Pictures | None]":
         """The same pictures twice, of which each draws a part; at most half of them are held out."""
+        if not count:
+            return self, None
         numbers = torch.randperm(len(self), generator=torch.Generator().manual_seed(key(self.fingerprint, "held out")))
-        first = torch.zeros(1, dtype=torch.int64)
-        if self.labels is not None:
-            ordered = self.labels.cpu()[numbers]
-            first = (ordered == torch.unique(ordered)[:, None]).int().argmax(1)  # one of each class
+        labels = torch.zeros(len(self)) if self.labels is None else self.labels.cpu()[numbers]
+        order = labels.argsort(stable=True)
+        first = order[torch.cat([torch.ones(1), labels[order].diff()]) != 0]  # one of each class
         count = min(count, (len(self) - len(first)) // 2)
         if not count:
             return self, None

@@ -86,7 +86,7 @@ def _vertical(values: list[float], log: bool, unit_range: bool) -> Axis:
     if log:
         low, high = 10 ** math.floor(math.log10(low)), 10 ** math.ceil(math.log10(high) + 1e-9)
     elif not unit_range:
-        low = min(low, 0.0)
+        low, high = min(low, 0.0), max(high, 0.0)
         high = high + 0.05 * (high - low) or 1.0
     return Axis(low, high, HEIGHT - BOTTOM, TOP, log)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sparring.evaluation.catalogue import METRICS, improves
 from sparring.evaluation.judgement import shown
 from sparring.training.account import Account
-from sparring.training.guard import REMEMBERED, SIGNALS, Signal
+from sparring.training.guard import SIGNALS, Signal, reached
 from sparring.wording import compact, share
 
 MANY_COPIES = 0.01
@@ -57,7 +57,8 @@ def guarded(account: Account) -> Iterator[Advice]:
         if event.get("event") in names:
             yield Advice(f"The guard stepped in: {event.get('message')}.")
         if event.get("event") == "warning":
-            yield Advice(f"The guard warned: {event.get('message')}.", "With guard=on it would have acted.")
+            otherwise = "With guard=on it would have acted." if account.setting("guard") == "warn" else ""
+            yield Advice(f"The guard warned: {event.get('message')}.", otherwise)
 
 
 def copied(account: Account) -> Iterator[Advice]:
@@ -166,10 +167,11 @@ def near(account: Account) -> Iterator[Advice]:
 
 
 def signals(account: Account) -> Iterator[tuple[Signal, float]]:
-    """The signals of the guard that could be taken, and the largest number that each made."""
+    """The signals of the guard that could be taken, and the largest number that each made, in a row as it asks for.
+
+    Looks that led to going back are not among them: the events tell of those.
+    """
     vitals = [vitals for vitals in account.vitals if None not in vitals.values()]
     for signal in SIGNALS:
-        numbers = [signal.measure(vitals[max(0, i - REMEMBERED) : i + 1]) for i in range(len(vitals))]
-        known = [number for number in numbers if number is not None]
-        if known:
-            yield signal, max(known)
+        if (number := reached(signal, vitals)) is not None:
+            yield signal, number

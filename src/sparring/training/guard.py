@@ -1,7 +1,7 @@
 """Watches a run, says in plain words when it goes wrong, and what to change; it sees numbers alone.
 
 At fixed counts of images the trainer hands over vitals: means since the last time, and how the game stands now. Every
-signal makes one number of them, which alarms above a threshold, some after several watches in a row. docs/stability.md
+signal makes one number of them, which alarms above a threshold, some after several watches in a row. docs/guard.md
 has the runs that the thresholds come from.
 """
 
@@ -92,14 +92,14 @@ def victory(past: Sequence[Vitals]) -> float:
     return past[-1]["fading"] if past[-1]["sign"] > ALL_BUT_FEW else 0.0
 
 
-def out_of_range(past: Sequence[Vitals]) -> float:
-    """How far generated samples lie from each other, compared with real ones."""
-    return past[-1]["diversity"]
+def out_of_range(past: Sequence[Vitals]) -> float | None:
+    """How far generated samples lie from each other, compared with real ones; None if these are all the same."""
+    return past[-1].get("diversity")
 
 
-def sameness(past: Sequence[Vitals]) -> float:
-    """How many times nearer generated samples lie to each other than real ones do."""
-    return 1 / max(past[-1]["diversity"], TINY)
+def sameness(past: Sequence[Vitals]) -> float | None:
+    """How many times nearer generated samples lie to each other than real ones; None if these are all the same."""
+    return 1 / max(past[-1]["diversity"], TINY) if "diversity" in past[-1] else None
 
 
 def lopsidedness(past: Sequence[Vitals]) -> float:
@@ -294,8 +294,15 @@ class Guard:
 
     @property
     def suspects(self) -> bool:
-        """Whether a signal is above its threshold, so that what is saved now may be spoilt already."""
-        return any(self.streaks[signal.name] for signal in SIGNALS if signal.goes_back)
+        """Whether a signal is above its threshold, so that what is saved now may be spoilt already.
+
+        An evaluation counts before the look at it.
+        """
+        return any(
+            self.streaks[signal.name] or (signal.of_quality and (signal.measure([self.judged]) or 0) > signal.threshold)
+            for signal in SIGNALS
+            if signal.goes_back
+        )
 
     def add(self, terms: Mapping[str, Tensor]) -> None:
         """Notes one step."""
@@ -393,6 +400,14 @@ class Guard:
 
 
 def ends(estimate: Estimate) -> tuple[float, float]:
-    """The interval, or twice the value where there is none."""
+    """The ends of the interval; both are the value where there is none."""
     low, high = estimate.low, estimate.high
     return (estimate.value if low is None else low), (estimate.value if high is None else high)
+
+
+def reached(signal: Signal, vitals: Sequence[Vitals]) -> float | None:
+    """The largest number that a signal made at as many looks in a row as it asks for; None for too few looks."""
+    numbers = [signal.measure(vitals[max(0, i - REMEMBERED) : i + 1]) for i in range(len(vitals))]
+    known = [number for number in numbers if number is not None]
+    rows = [known[i : i + signal.in_a_row] for i in range(len(known) - signal.in_a_row + 1)]
+    return max((min(row) for row in rows), default=None)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -29,6 +29,9 @@ from sparring.tasks import Task
 from sparring.training.schedule import cosine
 
 REHEARSED_STEPS = 4
+
+ALL_THE_SAME = 1e-6
+"""Mean distance of pictures below which they have no variety that others could be compared with."""
 
 Groups = dict[str, dict[str, Tensor]]
 """Tensors by group and name: what a checkpoint holds, a file for each group."""
@@ -157,13 +160,23 @@ class Match:
         return Random(self.settings.seed, state.step, self.part, start, state.attempt, device=self.device)
 
     def probe(self) -> dict[str, float]:
-        """How the game stands (see `adversarial/probe.py`), the same on all ranks; everything stays as it was."""
+        """How the game stands (see `adversarial/probe.py`), the same on all ranks; everything stays as it was.
+
+        diversity: the spread of generated samples over that of real ones, where these are not all the same.
+        """
         game = replace(self.game, augment_p=self.schedule()["augment_p"])
         unseen = None if self.held_out is None else self._batch(self.held_out)
-        batch = self._batch(self.data.sample())  # going back in a stream would take a while
+        batch = self._batch(self._at_hand)
         found = probe(game, self.generator, self.discriminator, batch, unseen, self._random())
         self.ranks.mean(list(found.values()))
-        return {name: float(value) for name, value in found.items()}
+        standing = {name: float(value) for name, value in found.items()}
+        real, fake = standing.pop("spread_real"), standing.pop("spread_fake")
+        return standing | ({"diversity": fake / real} if real > ALL_THE_SAME else {})
+
+    @cached_property
+    def _at_hand(self) -> Data:
+        """What can be looked at out of turn, as a stream cannot."""
+        return self.data.sample()
 
     def change(self, changes: Mapping[str, Any]) -> None:
         """Plays by other settings from now on: rates, penalty and augmentation may change, networks may not.

@@ -202,7 +202,8 @@ class Trainer:
     # What is measured
 
     def _add(self, terms: dict[str, Tensor]) -> None:
-        self.treatment.guard.add(terms)
+        if self.settings.guard != "off":
+            self.treatment.guard.add(terms)
         for name, term in terms.items():
             self.sums[name] = self.sums[name] + term if name in self.sums else term
             self.counts[name] += 1  # a penalty need not be part of every step
@@ -236,7 +237,9 @@ class Trainer:
 
     def _is_sound(self) -> bool:
         # The losses were computed before the last update, so the weights are looked at as well.
-        return all(math.isfinite(value) for value in self.measured.values()) and self.match.is_sound()
+        # A norm may overflow where the gradients do not; that is for the guard, which looks at fixed counts of images.
+        losses = [value for name, value in self.measured.items() if not name.endswith("_gradient")]
+        return all(math.isfinite(value) for value in losses) and self.match.is_sound()
 
     def _seconds_left(self) -> float:
         if self.settings.minutes is not None:
@@ -262,7 +265,7 @@ class Trainer:
             {"images": state.images, "seconds": round(state.seconds, 3), "quality": quality["metrics"]},
             {f"quality/{name}": result.value for name, result in judged.metrics.items()},
         )
-        self.treatment.guard.judge(judged.metrics["fid"].estimate, judged.metrics["recall"].estimate)
+        self.treatment.guard.judge(*self.ranks.told([judged.metrics[name].estimate for name in ("fid", "recall")]))
         metric = self.settings.quality_metric
         value = self.ranks.told(judged.value(metric))  # other machines may round otherwise
         if improves(metric, value, state.best):

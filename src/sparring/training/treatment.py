@@ -50,7 +50,8 @@ class Treatment:
 
     def _warn(self, finding: Finding) -> Outcome:
         if self.guard.is_news(finding.signal):
-            self._tell("warning", self._when(finding))
+            left = "; nothing is left to change" if self.how == "on" else ""
+            self._tell("warning", f"{self._when(finding)}{left}")
         return "went on"
 
     def _treat(self, finding: Finding) -> Outcome:

@@ -1,0 +1,84 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sparring.training.account import Account
+from sparring.training.doctor import Advice, examine, signals
+
+CALM = {
+    **{"discriminator_loss": 0.6, "generator_loss": 1.0, "sign": 0.5, "undecided": 0.69, "fading": 1.0},
+    **{"discriminator_gradient": 1.0, "generator_gradient": 1.0, "gap": 1.0, "slope_real": 0.1, "slope_fake": 0.1},
+    **{"push": 0.1, "steepening": 1.0, "diversity": 1.0},
+}
+
+
+def account(measurements: list[dict[str, Any]], state: str = "finished", **parts: Any) -> Account:
+    settings = [(name, value, "") for name, value in parts.pop("settings", {}).items()]
+    images = measurements[-1]["images"] if measurements else 0
+    empty: dict[str, Any] = {"plan": {}, "data": {"pictures": 100}, "environment": {}, "events": []}
+    summary = {"state": state, "images": images, "message": "why", "quality": parts.pop("quality", None)}
+    return Account(Path("runs/a"), summary=summary, settings=settings, measurements=measurements, **empty | parts)
+
+
+def judged(*distances: float) -> list[dict[str, Any]]:
+    return [{"images": 100 * (i + 1), "quality": {"fid": {"value": fid}}} for i, fid in enumerate(distances)]
+
+
+def said(found: list[Advice]) -> str:
+    return " ".join(advice.words for advice in found)
+
+
+@pytest.mark.parametrize(
+    ("distances", "words"),
+    [
+        ((5, 4, 3, 2), "still got better. Train on: sparring resume runs/a --images 800"),
+        ((5, 2, 3, 3), "no better since; that generator is kept"),
+        ((5, 4, 3, 2, 2.5), "it has levelled off"),
+    ],
+)
+def test_whether_more_of_the_same_would_help(distances: tuple[float, ...], words: str) -> None:
+    found = examine(account(judged(*distances)))
+    assert words in said(found)
+    assert not any(advice.urgent for advice in found)
+
+
+def test_a_run_that_broke_is_told_first() -> None:
+    found = examine(account(judged(5, 4, 3, 2), state="failed"))
+    assert found[0] == Advice("Failed: why")
+
+
+def test_what_the_guard_did_is_told_and_what_it_would_have_done() -> None:
+    events = [{"event": "collapse", "message": "M"}, {"event": "warning", "message": "W"}, {"event": "resumed"}]
+    assert "The guard stepped in: M." in said(examine(account([], events=events)))
+    acted = "With guard=on it would have acted"
+    assert acted not in said(examine(account([], events=events, settings={"guard": "on"})))
+    assert acted in said(examine(account([], events=events, settings={"guard": "warn"})))
+
+
+def test_a_discriminator_that_knows_the_pictures() -> None:
+    lines = [{"images": 100 * i, "accuracy": 1.0} for i in range(1, 20)]
+    assert "by heart" in said(examine(account(lines)))
+    assert "by heart" not in said(examine(account(lines, settings={"discriminator_features": "lite0"})))
+
+
+def test_augmentation_that_went_far() -> None:
+    lines = [{"images": 100, "augment_p": 0.9}]
+    assert "few pictures" in said(examine(account(lines, settings={"augment": "ada"})))
+    assert "few pictures" not in said(examine(account(lines, settings={"augment": "diffaugment"})))
+
+
+def test_signals_count_as_often_in_a_row_as_the_guard_asks_for() -> None:
+    spread = [1.0, 2.9, 1.0, 2.2, 2.4, 2.3, 1.0]
+    lines = [{"images": 100 * (i + 1), "vitals": CALM | {"diversity": value}} for i, value in enumerate(spread)]
+    known = {signal.name: number for signal, number in signals(account(lines))}
+    assert known["out of range"] == 2.2
+    assert "decline" not in known
+    assert "came up to 2.2" in said(examine(account(lines)))
+
+
+def test_looks_at_broken_numbers_are_left_out() -> None:
+    lines = [{"images": 100, "vitals": CALM | {"push": None}}]
+    assert list(signals(account(lines))) == []
+    lines.append({"images": 200, "vitals": CALM})
+    assert {signal.name for signal, _ in signals(account(lines))} == {"not a number"}
