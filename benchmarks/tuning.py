@@ -3,7 +3,7 @@
     python benchmarks/tuning.py runs/ digits:1 faces-orl.zip:4 images-cifar10-train.zip:4:preset=from-scratch
 
 Each set, with minutes and settings behind colons, is trained three times side by side, a thread each, so that all
-suffer alike from what else the machine does: by `sparring train`, by `sparring tune`, and with a gamma of 10 throughout,
+suffer alike from what else the machine does: by `sparring train`, by `sparring tune`, and with a constant gamma of 10,
 the usual default of R1 since Karras et al. 2019 (StyleGAN). Printed is the quality that each run reports of its best
 generator, against the same pictures, and what the search found.
 """
