@@ -1,0 +1,223 @@
+"""Does the game find all modes, and does it come to rest? The standard tests of mode collapse, on the engine itself.
+
+    python benchmarks/stability.py points relativistic/r1+r2 --seeds 100 --json points.json
+    python benchmarks/stability.py points --seeds 10 --steps 3000
+    python benchmarks/stability.py dirac
+    python benchmarks/stability.py digits
+    python benchmarks/stability.py digits --set objective=minimax --set penalty=none
+
+`points`: 8 Gaussians on a ring and 25 on a grid, for every objective and penalty unless games are named. Judged are
+2,500 samples of the averaged generator of each seed: modes found, and the share of samples within three deviations of a
+mode. All seeds of a row are one batched computation (`toys.py`).
+
+`dirac`: the game of two numbers in which convergence can be computed: eigenvalues of gradient descent's Jacobian at the
+equilibrium, and how far the players are from it after so many steps (`dirac.py`).
+
+`digits`: three digits as the colours of a picture, a thousand modes, played by `sparring.train` with the settings that
+it chooses; a classifier counts the modes in 26,000 samples (`stacked.py`).
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+import sparring
+from dirac import Dirac
+from sparring import config
+from sparring.adversarial.objectives import OBJECTIVES
+from sparring.training.allocation import keep_freed_memory
+from stacked import PICTURES, SAMPLES, Digits, Reader, samples
+from toys import MIXTURES, Mixture, Recipe, Seeds
+
+PENALTIES = ("none", "r1", "r2", "r1+r2", "wgan-gp")
+GAMES = tuple(f"{objective}/{penalty}" for objective in OBJECTIVES for penalty in PENALTIES)
+POINTS = 2500
+"""Samples that are judged, of each seed."""
+
+SIDE, ZOOM, EDGE = 400, 4, 1.25
+"""Of a panel: pixels, how much larger it is drawn, and where it ends, relative to the outermost mode."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the seeds of one game on one mixture found: modes and share of samples of high quality, seed by seed."""
+
+    mixture: str
+    game: str
+    steps: int
+    seconds: float
+    modes: list[int]
+    quality: list[float]
+
+    def line(self, most: int) -> str:
+        """As people read it."""
+        objective, penalty = self.game.split("/")
+        low, middle = np.quantile(self.quality, [0.05, 0.5])
+        whole = sum(found == most for found in self.modes)
+        return (
+            f"{self.mixture:7} | {objective:14} | {penalty:7} | {whole:3} of {len(self.modes):3} | "
+            f"{np.median(self.modes):4.1f} ({min(self.modes):2} to {max(self.modes):2}) | "
+            f"{middle:6.1%} | {low:6.1%} | {self.seconds:7.0f}"
+        )
+
+
+HEADER = (
+    f"{'mixture':7} | {'objective':14} | {'penalty':7} | all modes  | modes           | "
+    f"{'high':>6} | {'5 %':>6} | seconds"
+)
+
+
+def recipe_of(game: str, steps: int | None) -> Recipe:
+    """The recipe with the objective and penalty of `game`; WGAN-GP has the strength of its paper throughout."""
+    objective, penalty = game.split("/")
+    recipe = replace(Recipe(), objective=objective, penalty=penalty)
+    if penalty == "wgan-gp":
+        recipe = replace(recipe, gamma=20.0, gamma_final=20.0)
+    return recipe if steps is None else replace(recipe, steps=steps)
+
+
+def play(game: str, mixture: Mixture, seeds: int, steps: int | None) -> tuple[Row, Tensor]:
+    """The row of a game, and the samples of its first seed (POINTS, 2)."""
+    recipe = recipe_of(game, steps)
+    begun = time.process_time()
+    games = Seeds(recipe, mixture, range(seeds))
+    for _ in range(recipe.steps):
+        games.play()
+    made = games.samples(POINTS)
+    modes, quality = zip(*(mixture.judge(samples) for samples in made), strict=True)
+    seconds = time.process_time() - begun
+    return Row(mixture.name, game, recipe.steps, seconds, list(modes), list(quality)), made[0]
+
+
+def panel(samples: Tensor, mixture: Mixture) -> Image.Image:
+    """Samples (N, 2) as dots, and around each mode a circle of three deviations."""
+    size, far = SIDE * ZOOM, EDGE * float(mixture.centres.abs().max())
+    image = Image.new("RGB", (size, size), "white")
+    draw = ImageDraw.Draw(image)
+
+    def place(points: Tensor) -> list[list[float]]:
+        flipped = points * torch.tensor([1.0, -1.0])
+        placed: list[list[float]] = ((flipped / far + 1) / 2 * size).tolist()
+        return placed
+
+    for x, y in place(mixture.centres):
+        draw.circle((x, y), 3 * mixture.deviation / far / 2 * size, outline="silver", width=ZOOM)
+    for x, y in place(samples):
+        draw.circle((x, y), 1.2 * ZOOM, fill="midnightblue")
+    return image.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+
+
+def side_by_side(panels: Sequence[Sequence[Image.Image]]) -> Image.Image:
+    """Rows of panels on one picture."""
+    sheet = Image.new("RGB", (SIDE * max(map(len, panels)), SIDE * len(panels)), "white")
+    for top, row in enumerate(panels):
+        for left, image in enumerate(row):
+            sheet.paste(image, (left * SIDE, top * SIDE))
+    return sheet
+
+
+def points(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Plays the games on the mixtures; prints a line for each as it ends."""
+    print(HEADER, flush=True)
+    rows: list[dict[str, Any]] = []
+    panels: list[list[Image.Image]] = []
+    for name in arguments.mixtures:
+        mixture = MIXTURES[name]()
+        panels.append([])
+        for game in arguments.games or GAMES:
+            row, samples = play(game, mixture, arguments.seeds, arguments.steps)
+            print(row.line(len(mixture.centres)), flush=True)
+            rows.append(asdict(row))
+            panels[-1].append(panel(samples, mixture))
+    if arguments.picture:
+        side_by_side(panels).save(arguments.picture)
+    return {"recipe": asdict(recipe_of(GAMES[0], arguments.steps)), "rows": rows}
+
+
+def dirac(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Prints eigenvalues and distances of all games."""
+    print(f"{'objective':14} | {'penalty':7} | {'eigenvalues':23} | simultaneous | alternating")
+    rows = []
+    for game in GAMES:
+        objective, penalty = game.split("/")
+        toy = Dirac(objective, penalty, arguments.gamma)
+        eigenvalues = toy.eigenvalues()
+        ends = [float(play(arguments.rate, arguments.steps).norm()) for play in (toy.simultaneous, toy.alternating)]
+        shown = ", ".join(f"{value:.3g}" for value in eigenvalues)
+        print(f"{objective:14} | {penalty:7} | {shown:23} | {ends[0]:12.2g} | {ends[1]:11.2g}", flush=True)
+        rows.append({"game": game, "eigenvalues": [[v.real, v.imag] for v in eigenvalues], "distances": ends})
+    return {"gamma": arguments.gamma, "rate": arguments.rate, "steps": arguments.steps, "rows": rows}
+
+
+def digits(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Trains on stacked digits; prints the modes that the classifier finds in samples and in the data."""
+    given = dict(config.parse_assignment(assignment) for assignment in arguments.different)
+    single = Digits.load(arguments.digits)
+    reader = Reader(single)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "stacked.npz"
+        np.savez(place, images=single.stacked(PICTURES, seed=0))
+        run = sparring.train(place, out=arguments.out or Path(folder) / "run", **given)
+        made = reader.coverage(samples(sparring.load(run.folder), SAMPLES))
+    real = reader.coverage(single.stacked(SAMPLES, seed=1))
+    print(f"accuracy of the classifier {reader.accuracy:.2%}")
+    for name, found in (("data", real), ("samples", made)):
+        print(f"{name:8} {found.modes:4} modes, KL {found.divergence:.3f}")
+    return {"accuracy": reader.accuracy, "settings": given, "data": asdict(real), "samples": asdict(made)}
+
+
+def arguments_of(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line, read."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", metavar="PATH", type=Path, help="also write what was found")
+    tests = parser.add_subparsers(required=True)
+
+    test = tests.add_parser("points", help="rings and grids of Gaussians")
+    test.set_defaults(test=points)
+    test.add_argument("games", nargs="*", metavar="OBJECTIVE/PENALTY", help="by default every objective and penalty")
+    test.add_argument("--mixtures", nargs="+", choices=MIXTURES, default=list(MIXTURES))
+    test.add_argument("--seeds", type=int, default=10)
+    test.add_argument("--steps", type=int, help=f"by default {Recipe().steps}")
+    test.add_argument("--picture", type=Path, help="of the first seed's samples, a row for each mixture")
+
+    test = tests.add_parser("dirac", help="the Dirac-GAN")
+    test.set_defaults(test=dirac)
+    test.add_argument("--gamma", type=float, default=0.4, help="strength of the penalty")
+    test.add_argument("--rate", type=float, default=0.1, help="learning rate of gradient descent")
+    test.add_argument("--steps", type=int, default=500)
+
+    test = tests.add_parser("digits", help="stacked digits")
+    test.set_defaults(test=digits)
+    test.add_argument("--digits", metavar="PATH.npz", type=Path, help="others than scikit-learn's: images and labels")
+    test.add_argument("--out", type=Path, help="keep the run here")
+    test.add_argument("--set", dest="different", action="append", default=[], metavar="KEY=VALUE", help="of the run")
+
+    arguments = parser.parse_args(words)
+    if unknown := set(getattr(arguments, "games", ())) - set(GAMES):
+        parser.error(f"no such game: {', '.join(sorted(unknown))}; they are {', '.join(GAMES)}")
+    return arguments
+
+
+def main() -> None:
+    """Reads the arguments, does the test, and writes what it found."""
+    arguments = arguments_of()
+    torch.set_num_threads(arguments.threads)
+    keep_freed_memory()
+    found = arguments.test(arguments)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
