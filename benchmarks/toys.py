@@ -114,7 +114,7 @@ class Layers(nn.Module):
             drawn = torch.stack([torch.randn(inputs + 1, outputs, generator=generator) for generator in generators])
             drawn *= 1.0 if self.weights else spread
             self.weights.append(drawn[:, :-1] / math.sqrt(inputs))
-            self.biases.append(drawn[:, -1:])
+            self.biases.append(drawn[:, -1:].clone())  # contiguous, as fused Adam takes it to be
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """See the class; there are no conditions."""
