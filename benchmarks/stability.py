@@ -39,8 +39,8 @@ from sparring.training.allocation import keep_freed_memory
 from stacked import PICTURES, SAMPLES, Digits, Reader, samples
 from toys import MIXTURES, Mixture, Recipe, Seeds
 
-PENALTIES = ("none", "r1", "r2", "r1+r2", "wgan-gp")
-GAMES = tuple(f"{objective}/{penalty}" for objective in OBJECTIVES for penalty in PENALTIES)
+PENALTIES = ("none", "r1", "r2", "r1+r2")
+GAMES = (*(f"{objective}/{penalty}" for objective in OBJECTIVES for penalty in PENALTIES), "wasserstein/wgan-gp")
 POINTS = 2500
 """Samples that are judged, of each seed."""
 

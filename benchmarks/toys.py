@@ -77,32 +77,37 @@ MIXTURES = {"ring": ring, "grid": grid}
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a game is played. Half-life of the averaged generator and its ramp as in `sparring.adversarial.ema`."""
+    """How a game is played. Both gamma and the learning rate fall along half a cosine.
+
+    Attributes:
+        spread: how much larger than usual the weights of the first layers are to begin with.
+        half_life, ramp: of the averaged generator, see `sparring.adversarial.ema`.
+    """
 
     objective: str = "relativistic"
     penalty: str = "r1+r2"
-    gamma: float = 1.0
-    gamma_final: float = 0.1
-    learning_rate: float = 1e-3
-    learning_rate_final: float = 1e-4
+    gamma: float = 0.1
+    gamma_final: float = 0.01
+    learning_rate: float = 3e-3
+    learning_rate_final: float = 1e-5
     beta1: float = 0.0
     beta2: float = 0.9
     beta2_final: float = 0.99
-    steps: int = 3000
-    batch: int = 256
-    width: int = 128
-    depth: int = 3
+    steps: int = 6000
+    batch: int = 128
+    width: int = 64
+    depth: int = 4
+    spread: float = 4.0
     z_dim: int = 2
-    spread: float = 2.0
-    half_life: float = 100_000.0
-    ramp: float = 0.05
+    half_life: float = 500_000.0
+    ramp: float = 0.03
 
 
 class Layers(nn.Module):
     """A network of fully connected tanh layers for each of S seeds: (N * S, sizes[0]) -> (N * S, sizes[-1]).
 
     Row i of input and output belongs to seed i modulo S. A seed's first weights depend on that seed and `name` alone:
-    normal, of variance 1 / fan-in, biases of variance 1. Those of the first layer are `spread` times as large, so that
+    normal, of variance 2 / fan-in, biases of variance 1. Those of the first layer are `spread` times as large, so that
     its units bend at all places of the plane and finely enough.
     """
 
@@ -113,7 +118,7 @@ class Layers(nn.Module):
         for inputs, outputs in pairwise(sizes):
             drawn = torch.stack([torch.randn(inputs + 1, outputs, generator=generator) for generator in generators])
             drawn *= 1.0 if self.weights else spread
-            self.weights.append(drawn[:, :-1] / math.sqrt(inputs))
+            self.weights.append(drawn[:, :-1] * math.sqrt(2 / inputs))
             self.biases.append(drawn[:, -1:].clone())  # contiguous, as fused Adam takes it to be
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
