@@ -2,7 +2,7 @@
 
 All data is the point 0, the generator makes the point theta, and the discriminator is a line through the data,
 D(x) = m + psi x, m being the logit at which it is undecided. The players should come to rest at theta = psi = 0.
-Source: Mescheder et al. 2018, arXiv 1801.04406, definition 2.1.
+Source: Mescheder et al. 2018, arXiv 1801.04406.
 """
 
 from dataclasses import dataclass
@@ -65,8 +65,9 @@ class Dirac:
         """Of the field's Jacobian at the equilibrium; the game converges around it if all real parts are below 0.
 
         Closed forms: +-i f' without a penalty, and -g/2 +- sqrt(g^2/4 - f'^2) with R1 or R2 of strength g, both
-        together acting as twice that strength. f' is the slope of the losses where D is undecided: 1/2, or 1 for
-        Wasserstein and hinge. Source: lemmas 2.3 and 4.1 and appendix D.
+        together acting as twice that strength; f' is the slope of the losses where D is undecided, 1/2, or 1 for
+        Wasserstein and hinge. They are those of ((0, f'), (-f', -g)). WGAN-GP has a kink at psi = 0, where the
+        engine's rounding of it repels.
         """
         jacobian = torch.autograd.functional.jacobian(self.field, torch.zeros(2))  # type: ignore[no-untyped-call]
         return [complex(value) for value in torch.linalg.eigvals(jacobian)]

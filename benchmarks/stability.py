@@ -7,8 +7,9 @@
     python benchmarks/stability.py digits --set objective=minimax --set penalty=none
 
 `points`: 8 Gaussians on a ring and 25 on a grid, for every objective and penalty unless games are named. Judged are
-2,500 samples of the averaged generator of each seed: modes found, and the share of samples within three deviations of a
-mode. All seeds of a row are one batched computation (`toys.py`).
+2,500 samples of the averaged generator of each seed: modes found; `high`, the share of samples within three deviations
+of a mode, its median and 5 % quantile over the seeds; `core`, the share within one deviation. All seeds of a row are
+one batched computation (`toys.py`).
 
 `dirac`: the game of two numbers in which convergence can be computed: eigenvalues of gradient descent's Jacobian at the
 equilibrium, and how far the players are from it after so many steps (`dirac.py`).
@@ -37,7 +38,7 @@ from sparring import config
 from sparring.adversarial.objectives import OBJECTIVES
 from sparring.training.allocation import keep_freed_memory
 from stacked import PICTURES, SAMPLES, Digits, Reader, samples
-from toys import MIXTURES, Mixture, Recipe, Seeds
+from toys import MIXTURES, Mixture, Recipe, Seeds, Verdict
 
 PENALTIES = ("none", "r1", "r2", "r1+r2")
 GAMES = (*(f"{objective}/{penalty}" for objective in OBJECTIVES for penalty in PENALTIES), "wasserstein/wgan-gp")
@@ -50,30 +51,28 @@ SIDE, ZOOM, EDGE = 400, 4, 1.25
 
 @dataclass(frozen=True)
 class Row:
-    """What the seeds of one game on one mixture found: modes and share of samples of high quality, seed by seed."""
+    """What the seeds of one game on one mixture found."""
 
     mixture: str
-    game: str
-    steps: int
+    recipe: Recipe
     seconds: float
-    modes: list[int]
-    quality: list[float]
+    verdicts: list[Verdict]
 
     def line(self, most: int) -> str:
         """As people read it."""
-        objective, penalty = self.game.split("/")
-        low, middle = np.quantile(self.quality, [0.05, 0.5])
-        whole = sum(found == most for found in self.modes)
+        modes = [verdict.modes for verdict in self.verdicts]
+        low, middle = np.quantile([verdict.quality for verdict in self.verdicts], [0.05, 0.5])
+        core = np.median([verdict.core for verdict in self.verdicts])
         return (
-            f"{self.mixture:7} | {objective:14} | {penalty:7} | {whole:3} of {len(self.modes):3} | "
-            f"{np.median(self.modes):4.1f} ({min(self.modes):2} to {max(self.modes):2}) | "
-            f"{middle:6.1%} | {low:6.1%} | {self.seconds:7.0f}"
+            f"{self.mixture:7} | {self.recipe.objective:14} | {self.recipe.penalty:7} | {modes.count(most):3} of {len(modes):3} | "
+            f"{np.median(modes):4.1f} ({min(modes):2} to {max(modes):2}) | "
+            f"{middle:6.1%} | {low:6.1%} | {core:6.1%} | {self.seconds:7.0f}"
         )
 
 
 HEADER = (
-    f"{'mixture':7} | {'objective':14} | {'penalty':7} | all modes  | modes           | "
-    f"{'high':>6} | {'5 %':>6} | seconds"
+    f"{'mixture':7} | {'objective':14} | {'penalty':7} | all modes  | {'modes':15} | "
+    f"{'high':>6} | {'5 %':>6} | {'core':>6} | seconds"
 )
 
 
@@ -94,9 +93,8 @@ def play(game: str, mixture: Mixture, seeds: int, steps: int | None) -> tuple[Ro
     for _ in range(recipe.steps):
         games.play()
     made = games.samples(POINTS)
-    modes, quality = zip(*(mixture.judge(samples) for samples in made), strict=True)
-    seconds = time.process_time() - begun
-    return Row(mixture.name, game, recipe.steps, seconds, list(modes), list(quality)), made[0]
+    verdicts = [mixture.judge(samples) for samples in made]
+    return Row(mixture.name, recipe, time.process_time() - begun, verdicts), made[0]
 
 
 def panel(samples: Tensor, mixture: Mixture) -> Image.Image:
@@ -126,7 +124,7 @@ def side_by_side(panels: Sequence[Sequence[Image.Image]]) -> Image.Image:
     return sheet
 
 
-def points(arguments: argparse.Namespace) -> dict[str, Any]:
+def points(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Plays the games on the mixtures; prints a line for each as it ends."""
     print(HEADER, flush=True)
     rows: list[dict[str, Any]] = []
@@ -141,7 +139,7 @@ def points(arguments: argparse.Namespace) -> dict[str, Any]:
             panels[-1].append(panel(samples, mixture))
     if arguments.picture:
         side_by_side(panels).save(arguments.picture)
-    return {"recipe": asdict(recipe_of(GAMES[0], arguments.steps)), "rows": rows}
+    return rows
 
 
 def dirac(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Stacked digits: pictures of three digits, one in each colour, whose thousand combinations are known modes.
 
-The test is Stacked MNIST (Metz et al. 2017, arXiv 1611.02163, section 3.3.1; Srivastava et al. 2017, section 5.2), on
-whatever digits are given: 128,000 pictures to learn from, 26,000 samples that a classifier of single digits reads.
+The test is Stacked MNIST (Metz et al. 2017, arXiv 1611.02163, section 3.3.1) on whatever digits are given: 128,000
+pictures to learn from, 26,000 samples that a classifier of single digits reads.
 """
 
 from dataclasses import dataclass

@@ -27,7 +27,7 @@ from sparring.tasks.sample import Sample, View
 from sparring.training.schedule import cosine
 
 NEAR = 3.0
-"""Deviations from the nearest mode up to which a sample is of high quality (VEEGAN, section 5.1)."""
+"""Deviations from the nearest mode within which a sample is of high quality."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,31 @@ class Mixture:
         modes = torch.randint(len(self.centres), (count,), generator=generator)
         return self.centres[modes] + self.deviation * torch.randn(count, 2, generator=generator)
 
-    def judge(self, samples: Tensor) -> tuple[int, float]:
-        """How many modes samples (N, 2) found, and the share of them that is of high quality.
-
-        A sample is of high quality within NEAR deviations of the nearest mode, and a mode is found if it is the nearest
-        of at least one such sample. Source: Srivastava et al. 2017 (VEEGAN, arXiv 1705.07761), section 5.1.
-        """
+    def judge(self, samples: Tensor) -> "Verdict":
+        """Of samples (N, 2)."""
         distance, nearest = torch.cdist(samples, self.centres).min(1)
-        good = distance <= NEAR * self.deviation
+        good = distance < NEAR * self.deviation
         found = torch.bincount(nearest[good], minlength=len(self.centres)) > 0
-        return int(found.sum()), float(good.float().mean())
+        core = distance < self.deviation
+        return Verdict(int(found.sum()), float(good.float().mean()), float(core.float().mean()))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What samples found.
+
+    Attributes:
+        modes: those that are the nearest of at least one sample of high quality.
+        quality: the share of samples of high quality, within NEAR deviations of the nearest mode; the data has 98.9 %.
+        core: the share within one deviation; the data has 39.3 %, and more means modes that are too narrow.
+
+    Source of the first two: Srivastava et al. 2017 (VEEGAN, arXiv 1705.07761), as the code of Lin et al. 2018 (PacGAN,
+    arXiv 1712.04086) has them.
+    """
+
+    modes: int
+    quality: float
+    core: float
 
 
 def ring() -> Mixture:

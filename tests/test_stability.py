@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 from dirac import START, Dirac
 from stacked import Digits, Reader, coverage
-from toys import Recipe, Seeds, grid, ring
+from toys import Mixture, Recipe, Seeds, Verdict, grid, ring
 
 SMALL = Recipe(objective="non-saturating", width=8, depth=2, batch=16, steps=5)
 
@@ -39,22 +39,23 @@ def test_a_seed_among_others_gets_the_weights_that_it_gets_alone(penalty: str, m
 
 
 @pytest.mark.parametrize("mixture", [ring(), grid()])
-def test_perfect_samples_find_all_modes_and_miss_by_chance_alone(mixture):  # type: ignore[no-untyped-def]
-    """In the plane a Gaussian has exp(-3^2 / 2) of its mass beyond three deviations."""
-    modes, quality = mixture.judge(mixture.draw(100_000, torch.Generator().manual_seed(0)))
-    assert modes == len(mixture.centres)
-    assert quality == pytest.approx(1 - math.exp(-4.5), abs=0.001)
+def test_perfect_samples_find_all_modes_and_miss_by_chance_alone(mixture: Mixture) -> None:
+    """In the plane a Gaussian has exp(-r^2 / 2) of its mass beyond r deviations."""
+    found = mixture.judge(mixture.draw(100_000, torch.Generator().manual_seed(0)))
+    assert found.modes == len(mixture.centres)
+    assert found.quality == pytest.approx(1 - math.exp(-4.5), abs=0.001)
+    assert found.core == pytest.approx(1 - math.exp(-0.5), abs=0.005)
 
 
 def test_one_point_is_one_mode_and_far_points_are_none() -> None:
-    assert ring().judge(torch.tensor([[1.0, 0.0]]).expand(50, 2)) == (1, 1.0)
-    assert grid().judge(torch.full((50, 2), 100.0)) == (0, 0.0)
+    assert ring().judge(torch.tensor([[1.0, 0.0]]).expand(50, 2)) == Verdict(1, 1.0, 1.0)
+    assert grid().judge(torch.full((50, 2), 100.0)) == Verdict(0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("objective, slope", [("minimax", 0.5), ("relativistic", 0.5), ("wasserstein", 1.0)])
 @pytest.mark.parametrize("penalty, strength", [("none", 0.0), ("r1", 0.4), ("r2", 0.4), ("r1+r2", 0.8)])
 def test_eigenvalues_are_those_of_the_paper(objective: str, slope: float, penalty: str, strength: float) -> None:
-    """-g/2 +- sqrt(g^2/4 - f'^2): Mescheder et al. 2018, lemmas 2.3 and 4.1."""
+    """-g/2 +- sqrt(g^2/4 - f'^2): Mescheder et al. 2018, without a penalty and with R1 or R2."""
     root = cmath.sqrt(strength**2 / 4 - slope**2)
     found = Dirac(objective, penalty, gamma=0.4).eigenvalues()
     assert sorted(found, key=lambda value: value.imag) == pytest.approx(
@@ -77,7 +78,8 @@ def test_coverage_of_known_shares() -> None:
     assert coverage(np.arange(1000).repeat(3)) == coverage(np.arange(1000))
     assert coverage(np.arange(1000)).divergence == pytest.approx(0)
     found = coverage(np.array([7, 8, 9, 9, 8, 7]))
-    assert (found.modes, found.divergence) == (3, pytest.approx(math.log(1000 / 3)))
+    assert found.modes == 3
+    assert found.divergence == pytest.approx(math.log(1000 / 3))
 
 
 def test_stacked_digits_are_read_as_what_they_are() -> None:
