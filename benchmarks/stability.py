@@ -60,11 +60,12 @@ class Row:
 
     def line(self, most: int) -> str:
         """As people read it."""
+        game = f"{self.recipe.objective:14} | {self.recipe.penalty:7}"
         modes = [verdict.modes for verdict in self.verdicts]
         low, middle = np.quantile([verdict.quality for verdict in self.verdicts], [0.05, 0.5])
         core = np.median([verdict.core for verdict in self.verdicts])
         return (
-            f"{self.mixture:7} | {self.recipe.objective:14} | {self.recipe.penalty:7} | {modes.count(most):3} of {len(modes):3} | "
+            f"{self.mixture:7} | {game} | {modes.count(most):3} of {len(modes):3} | "
             f"{np.median(modes):4.1f} ({min(modes):2} to {max(modes):2}) | "
             f"{middle:6.1%} | {low:6.1%} | {core:6.1%} | {self.seconds:7.0f}"
         )
@@ -142,17 +143,24 @@ def points(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
+def pair(eigenvalues: Sequence[complex]) -> str:
+    """Two eigenvalues of a real matrix as people read them."""
+    one, other = eigenvalues
+    if one.imag:
+        return f"{one.real + 0.0:.2f} +- {abs(one.imag):.2f}i"
+    return f"{one.real:.2g}, {other.real:.2g}"
+
+
 def dirac(arguments: argparse.Namespace) -> dict[str, Any]:
     """Prints eigenvalues and distances of all games."""
-    print(f"{'objective':14} | {'penalty':7} | {'eigenvalues':23} | simultaneous | alternating")
+    print(f"{'objective':14} | {'penalty':7} | {'eigenvalues':16} | simultaneous | alternating")
     rows = []
     for game in GAMES:
         objective, penalty = game.split("/")
         toy = Dirac(objective, penalty, arguments.gamma)
         eigenvalues = toy.eigenvalues()
         ends = [float(play(arguments.rate, arguments.steps).norm()) for play in (toy.simultaneous, toy.alternating)]
-        shown = ", ".join(f"{value:.3g}" for value in eigenvalues)
-        print(f"{objective:14} | {penalty:7} | {shown:23} | {ends[0]:12.2g} | {ends[1]:11.2g}", flush=True)
+        print(f"{objective:14} | {penalty:7} | {pair(eigenvalues):16} | {ends[0]:12.2g} | {ends[1]:11.2g}", flush=True)
         rows.append({"game": game, "eigenvalues": [[v.real, v.imag] for v in eigenvalues], "distances": ends})
     return {"gamma": arguments.gamma, "rate": arguments.rate, "steps": arguments.steps, "rows": rows}
 
