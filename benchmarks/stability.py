@@ -37,7 +37,7 @@ from dirac import Dirac
 from sparring import config
 from sparring.adversarial.objectives import OBJECTIVES
 from sparring.training.allocation import keep_freed_memory
-from stacked import PICTURES, SAMPLES, Digits, Reader, samples
+from stacked import PICTURES, SAMPLES, Digits, Reader, pictures_of
 from toys import MIXTURES, Mixture, Recipe, Seeds, Verdict
 
 PENALTIES = ("none", "r1", "r2", "r1+r2")
@@ -159,7 +159,7 @@ def dirac(arguments: argparse.Namespace) -> dict[str, Any]:
         objective, penalty = game.split("/")
         toy = Dirac(objective, penalty, arguments.gamma)
         eigenvalues = toy.eigenvalues()
-        ends = [float(play(arguments.rate, arguments.steps).norm()) for play in (toy.simultaneous, toy.alternating)]
+        ends = [float(end(arguments.rate, arguments.steps).norm()) for end in (toy.simultaneous, toy.alternating)]
         print(f"{objective:14} | {penalty:7} | {pair(eigenvalues):16} | {ends[0]:12.2g} | {ends[1]:11.2g}", flush=True)
         rows.append({"game": game, "eigenvalues": [[v.real, v.imag] for v in eigenvalues], "distances": ends})
     return {"gamma": arguments.gamma, "rate": arguments.rate, "steps": arguments.steps, "rows": rows}
@@ -174,7 +174,7 @@ def digits(arguments: argparse.Namespace) -> dict[str, Any]:
         place = Path(folder) / "stacked.npz"
         np.savez(place, images=single.stacked(PICTURES, seed=0))
         run = sparring.train(place, out=arguments.out or Path(folder) / "run", **given)
-        made = reader.coverage(samples(sparring.load(run.folder), SAMPLES))
+        made = reader.coverage(pictures_of(sparring.load(run.folder), SAMPLES))
     real = reader.coverage(single.stacked(SAMPLES, seed=1))
     print(f"accuracy of the classifier {reader.accuracy:.2%}")
     for name, found in (("data", real), ("samples", made)):
@@ -185,11 +185,12 @@ def digits(arguments: argparse.Namespace) -> dict[str, Any]:
 def arguments_of(words: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line, read."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", metavar="PATH", type=Path, help="also write what was found")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--threads", type=int, default=1)
+    shared.add_argument("--json", metavar="PATH", type=Path, help="also write what was found")
     tests = parser.add_subparsers(required=True)
 
-    test = tests.add_parser("points", help="rings and grids of Gaussians")
+    test = tests.add_parser("points", parents=[shared], help="rings and grids of Gaussians")
     test.set_defaults(test=points)
     test.add_argument("games", nargs="*", metavar="OBJECTIVE/PENALTY", help="by default every objective and penalty")
     test.add_argument("--mixtures", nargs="+", choices=MIXTURES, default=list(MIXTURES))
@@ -197,15 +198,20 @@ def arguments_of(words: Sequence[str] | None = None) -> argparse.Namespace:
     test.add_argument("--steps", type=int, help=f"by default {Recipe().steps}")
     test.add_argument("--picture", type=Path, help="of the first seed's samples, a row for each mixture")
 
-    test = tests.add_parser("dirac", help="the Dirac-GAN")
+    test = tests.add_parser("dirac", parents=[shared], help="the Dirac-GAN")
     test.set_defaults(test=dirac)
     test.add_argument("--gamma", type=float, default=0.4, help="strength of the penalty")
     test.add_argument("--rate", type=float, default=0.1, help="learning rate of gradient descent")
     test.add_argument("--steps", type=int, default=500)
 
-    test = tests.add_parser("digits", help="stacked digits")
+    test = tests.add_parser("digits", parents=[shared], help="stacked digits")
     test.set_defaults(test=digits)
-    test.add_argument("--digits", metavar="PATH.npz", type=Path, help="others than scikit-learn's: images and labels")
+    test.add_argument(
+        "--digits",
+        metavar="PATH.npz",
+        type=Path,
+        help="others than scikit-learn's: uint8 images (N, H, W), labels (N,)",
+    )
     test.add_argument("--out", type=Path, help="keep the run here")
     test.add_argument("--set", dest="different", action="append", default=[], metavar="KEY=VALUE", help="of the run")
 

@@ -87,7 +87,7 @@ def coverage(modes: NDArray[np.int64]) -> Coverage:
     return Coverage(len(shares), float((shares * np.log(shares * MODES)).sum()))
 
 
-def samples(model: Model, count: int) -> Images:
+def pictures_of(model: Model, count: int) -> Images:
     """Pictures (count, H, W, 3) of a generator."""
     chunks = [model.sample(min(CHUNK, count - start), start=start) for start in range(0, count, CHUNK)]
     return np.concatenate([chunk.permute(0, 2, 3, 1).numpy() for chunk in chunks])
