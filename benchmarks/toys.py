@@ -180,7 +180,7 @@ class Seeds:
     def __init__(self, recipe: Recipe, mixture: Mixture, seeds: Sequence[int]) -> None:
         self.recipe = recipe
         self.mixture = mixture
-        self.generators = [torch.Generator().manual_seed(key(seed, "samples")) for seed in seeds]
+        self.streams = [torch.Generator().manual_seed(key(seed, "samples")) for seed in seeds]
         hidden = [recipe.width] * recipe.depth
         micro_batch = MicroBatch(recipe.batch * len(seeds))
 
@@ -199,8 +199,8 @@ class Seeds:
     def draw(self) -> Batch:
         """The next batch of all seeds; each has random numbers of its own."""
         count, scale = self.recipe.batch, self.mixture.scale
-        real = [self.mixture.draw(count, generator) / scale for generator in self.generators]
-        latents = [torch.randn(count, self.recipe.z_dim, generator=generator) for generator in self.generators]
+        real = [self.mixture.draw(count, stream) / scale for stream in self.streams]
+        latents = [torch.randn(count, self.recipe.z_dim, generator=stream) for stream in self.streams]
         return Batch(torch.stack(real, 1).flatten(0, 1), torch.stack(latents, 1).flatten(0, 1))
 
     def play(self) -> None:
@@ -219,6 +219,6 @@ class Seeds:
 
     def samples(self, count: int) -> Tensor:
         """Points of the averaged generators, (seeds, count, 2)."""
-        seeds, generator = len(self.generators), torch.Generator().manual_seed(1)
+        seeds, generator = len(self.streams), torch.Generator().manual_seed(1)
         made: Tensor = self.average(torch.randn(count * seeds, self.recipe.z_dim, generator=generator))
         return self.mixture.scale * made.reshape(count, seeds, 2).transpose(0, 1)
