@@ -23,6 +23,7 @@ from sparring.ranks import Ranks, joined, launch
 from sparring.tasks import Task
 from sparring.tasks.generate import Generate
 from sparring.training.allocation import keep_freed_memory
+from sparring.training.files import writing
 from sparring.training.match import Match
 from sparring.training.monitor import Monitor, open_monitor
 from sparring.training.run import Run
@@ -191,6 +192,8 @@ def start(
             chosen = match.settings = ranks.told(paced(chosen, given, speed, judging))
         estimate = 60 * chosen.minutes if chosen.minutes is not None else (chosen.images or 0) / speed
         if name:
+            with writing(run.folder):  # better known before the search than after
+                run.folder.mkdir(parents=True, exist_ok=True)
             monitor.note(f"trying values of {name} for {share(TRYING)} of {duration(estimate)}")
             match, choice = search(
                 match,
