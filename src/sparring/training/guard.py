@@ -310,16 +310,20 @@ class Guard:
             self.sums[name] = self.sums.get(name, 0) + term
             self.counts[name] += 1  # a penalty need not be part of every step
 
-    def judge(self, fid: Estimate, recall: Estimate) -> None:
-        """Notes an evaluation, which the next watch looks at; intervals count, so that noise is no alarm."""
-        (fid_low, fid_high), (recall_low, recall_high) = ends(fid), ends(recall)
+    def judge(self, fid: Estimate, recall: Estimate, coverage: Estimate) -> None:
+        """Notes an evaluation, which the next watch looks at; intervals count, so that noise is no alarm.
+
+        Variety is the smaller of recall and coverage: a generator of noise, far and wide, has recall but no coverage.
+        """
+        variety = min(recall, coverage, key=lambda estimate: estimate.value)
+        (fid_low, fid_high), (variety_low, variety_high) = ends(fid), ends(variety)
         self.at_its_best = fid.value <= self.best.get("value", math.inf)
         self.best["value"] = min(self.best.get("value", math.inf), fid.value)
         self.best["fid"] = min(self.best.get("fid", math.inf), fid_high)
-        self.best["recall"] = max(self.best.get("recall", 0.0), recall_low)
+        self.best["variety"] = max(self.best.get("variety", 0.0), variety_low)
         self.judged = {
             "decline": fid_low / max(self.best["fid"], TINY),
-            "lost_variety": self.best["recall"] / max(recall_high, TINY),
+            "lost_variety": self.best["variety"] / max(variety_high, TINY),
         }
 
     def watch(self, standing: Mapping[str, float]) -> tuple[dict[str, float], Finding | None]:

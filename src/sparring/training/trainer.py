@@ -265,7 +265,9 @@ class Trainer:
             {"images": state.images, "seconds": round(state.seconds, 3), "quality": quality["metrics"]},
             {f"quality/{name}": result.value for name, result in judged.metrics.items()},
         )
-        self.treatment.guard.judge(*self.ranks.told([judged.metrics[name].estimate for name in ("fid", "recall")]))
+        self.treatment.guard.judge(
+            *self.ranks.told([judged.metrics[name].estimate for name in ("fid", "recall", "coverage")])
+        )
         metric = self.settings.quality_metric
         value = self.ranks.told(judged.value(metric))  # other machines may round otherwise
         if improves(metric, value, state.best):
