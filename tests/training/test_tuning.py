@@ -8,9 +8,10 @@ from tests.training.test_trainer import SMALL
 import sparring
 from sparring import config
 from sparring.errors import SettingError
+from sparring.metrics.estimate import Estimate
 from sparring.training import tuning
 from sparring.training.match import Match
-from sparring.training.tuning import FACTORS, ROUNDS, TRYING, Candidate, sorted_by_quality, tuned_setting, variant
+from sparring.training.tuning import FACTORS, ROUNDS, TRYING, Candidate, ranked, tuned_setting, variant
 
 BRIEF = {name: value for name, value in SMALL.items() if "every" not in name}
 
@@ -42,20 +43,22 @@ def test_the_search_takes_the_share_of_the_time_that_is_said() -> None:
     assert spent == pytest.approx(TRYING)
 
 
-def test_candidates_without_numbers_come_last(tmp_path: Path) -> None:
-    match: Any = None
-    candidates = [Candidate(value, match, quality) for value, quality in ((1, None), (2, 0.5), (3, 0.5), (4, 0.9))]
-    assert [candidate.value for candidate in sorted_by_quality(candidates, "prc")] == [4, 2, 3, 1]
-    assert [candidate.value for candidate in sorted_by_quality(candidates, "fid")] == [2, 3, 4, 1]
+def test_another_value_must_be_better_beyond_doubt() -> None:
+    chosen: Any = object()
+    near, far, other = (Estimate(value, value - 0.1, value + 0.1) for value in (0.6, 0.9, 0.5))
+    candidates = [Candidate(1, chosen, other), Candidate(2, Any, near), Candidate(3, Any, None), Candidate(4, Any, far)]
+    assert [candidate.value for candidate in ranked(candidates, "prc", chosen)] == [4, 1, 2, 3]
+    assert [candidate.value for candidate in ranked(candidates, "fid", chosen)] == [1, 2, 4, 3]
+    assert [candidate.value for candidate in ranked(candidates[1:], "prc", chosen)] == [4, 2, 3]
 
 
 def test_the_best_goes_on_from_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     played: dict[float, float] = {}
 
-    def judged(match: Match, judge: Any) -> float | None:
+    def judged(match: Match, judge: Any) -> Estimate | None:
         strength = match.settings.penalty_strength
         played[strength] = match.state.seconds
-        return None if strength == 10 else 1 - abs(strength - 3) / 10
+        return None if strength == 10 else Estimate(1 - abs(strength - 3) / 10)
 
     monkeypatch.setattr(tuning, "judged", judged)
     run = sparring.tune("digits", out=tmp_path / "run", minutes=0.1, penalty_strength_final=0.5, **BRIEF)
@@ -70,7 +73,7 @@ def test_the_best_goes_on_from_where_it_is(tmp_path: Path, monkeypatch: pytest.M
     assert summary["seconds"] < 5.5
     choice = run.plan()["choices"][0]
     assert (choice["setting"], choice["value"]) == ("penalty_strength", "3")
-    assert "the best of 5 that were tried" in choice["reason"]
+    assert "of 5 that were tried the best" in choice["reason"]
 
 
 def test_a_search_in_which_nothing_can_be_judged_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

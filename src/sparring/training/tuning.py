@@ -1,11 +1,14 @@
 """A short search before the run: several values of one setting play for a while, and the best goes on.
 
 Successive halving (Jamieson & Talwalkar 2016): all candidates play for a small share of the time, the better ones for
-more of it, and what they have learned is kept. Which setting it is: the strength of the penalty where there is one, for
-that is what differs most from set to set (from .05 to 150 in the tables of R3GAN, arXiv 2501.05441), else the learning
-rate.
+more of it, and what they have learned is kept. What learns fastest at first need not end best, a weak penalty for one,
+so that another value than the chosen one must be better beyond doubt: their intervals must not meet.
+
+The setting is the strength of the penalty where there is one, for that is what differs most from set to set (from .05
+to 150 in the tables of R3GAN, arXiv 2501.05441), else the learning rate.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,8 +17,10 @@ from sparring import config
 from sparring.chooser import FALL, Choice, shown
 from sparring.config import Settings
 from sparring.errors import MetricError, SettingError
-from sparring.evaluation.catalogue import improves
+from sparring.evaluation.catalogue import METRICS
 from sparring.evaluation.judgement import shown as quality_shown
+from sparring.metrics.estimate import Estimate
+from sparring.training.guard import ends
 from sparring.training.match import Match
 from sparring.wording import duration
 
@@ -28,7 +33,7 @@ ROUNDS = ((1.0, 0.05), (0.4, 0.125))
 TRYING = 0.4
 """About the share of the budget that this takes, what is kept of it included."""
 
-Judge = Callable[[Match], float]
+Judge = Callable[[Match], Estimate]
 """The deciding metric of the averaged generator."""
 
 Tell = Callable[[str], None]
@@ -40,7 +45,7 @@ class Candidate:
 
     value: float
     match: Match
-    quality: float | None = None
+    quality: Estimate | None = None
 
 
 def tuned_setting(settings: Settings, given: Sequence[str]) -> str:
@@ -84,9 +89,9 @@ def search(
         for candidate in candidates:
             play(candidate.match, until * 60 * settings.minutes)
             candidate.quality = judged(candidate.match, judge)
-            quality = "no numbers" if candidate.quality is None else quality_shown(metric, candidate.quality)
+            quality = "no numbers" if candidate.quality is None else quality_shown(metric, candidate.quality.value)
             tell(f"{name} {shown(candidate.value)}: {metric} {quality} after {duration(candidate.match.state.seconds)}")
-        candidates = sorted_by_quality(candidates, metric)
+        candidates = ranked(candidates, metric, first)
     best = candidates[0]
     if best.quality is None:
         raise SettingError(
@@ -96,9 +101,10 @@ def search(
     gone = time.perf_counter() - begun - best.match.state.seconds
     left = max(settings.minutes - gone / 60, best.match.state.seconds / 60)
     best.match.settings = config.complete(best.match.settings.model_dump() | {"minutes": left})
-    reason = (
-        f"the best of {tried} that were tried: {metric} {quality_shown(metric, best.quality)} after as many seconds"
-    )
+    said = f"{metric} {quality_shown(metric, best.quality.value)} after as many seconds"
+    reason = f"of {tried} that were tried the best: {said}"
+    if best.match is first:
+        reason = f"as chosen: of {tried} that were tried none is better beyond doubt; {said}"
     return best.match, Choice(name, shown(best.value), reason)
 
 
@@ -110,7 +116,7 @@ def play(match: Match, seconds: float) -> None:
         match.state.seconds = time.perf_counter() - begun
 
 
-def judged(match: Match, judge: Judge) -> float | None:
+def judged(match: Match, judge: Judge) -> Estimate | None:
     """How good a match is; None where its weights are no longer numbers."""
     if not match.is_sound():
         return None
@@ -120,15 +126,19 @@ def judged(match: Match, judge: Judge) -> float | None:
         return None
 
 
-def sorted_by_quality(candidates: Sequence[Candidate], metric: str) -> list[Candidate]:
-    """The best first; of equals the one that came first."""
-    ranked: list[Candidate] = []
-    for candidate in candidates:
-        behind = [other for other in ranked if better(metric, candidate, other)]
-        ranked.insert(ranked.index(behind[0]) if behind else len(ranked), candidate)
-    return ranked
+def ranked(candidates: Sequence[Candidate], metric: str, first: Match) -> list[Candidate]:
+    """Those that are better beyond doubt than the match `first`, the best of them first; then that; then the others."""
+    chosen = next((candidate for candidate in candidates if candidate.match is first), None)
+    lower = METRICS[metric].better == "lower"
 
+    def key(candidate: Candidate) -> tuple[int, float]:
+        quality = candidate.quality
+        if quality is None:
+            return 3, math.inf
+        order, doubt = quality.value if lower else -quality.value, False
+        if candidate is not chosen and chosen is not None and chosen.quality is not None:
+            (low, high), (chosen_low, chosen_high) = ends(quality), ends(chosen.quality)
+            doubt = not (high < chosen_low if lower else low > chosen_high)
+        return (2 if doubt else 1 if candidate is chosen else 0), order
 
-def better(metric: str, one: Candidate, other: Candidate) -> bool:
-    """Whether one is better than the other."""
-    return one.quality is not None and (other.quality is None or improves(metric, one.quality, other.quality))
+    return sorted(candidates, key=key)
