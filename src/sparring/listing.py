@@ -129,8 +129,9 @@ def diagnosis(account: Account) -> RenderableType:
     if not watched:
         return Group(*lines, Text("The guard has not looked at it yet.", style="dim"))
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for name, justify in (("what the guard looks at", "left"), ("highest", "right"), ("acts above", "right")):
-        table.add_column(name, justify="right" if justify == "right" else "left", no_wrap=True)
+    table.add_column("what the guard looks at", no_wrap=True)
+    for name in ("highest", "acts above"):
+        table.add_column(name, justify="right", no_wrap=True)
     for signal, largest in watched:
         table.add_row(signal.name, compact(largest), compact(signal.threshold))
     return Group(*lines, Text(""), table)

@@ -20,6 +20,11 @@ class Estimate:
     low: float | None = None
     high: float | None = None
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Where the interval begins and ends; both are the value where it is not known."""
+        return (self.value if self.low is None else self.low), (self.value if self.high is None else self.high)
+
 
 def normal(value: float, error: float, *, least: float = -math.inf, most: float = math.inf) -> Estimate:
     """value +- 1.96 standard errors, cut off at `least` and `most`."""

@@ -316,7 +316,7 @@ class Guard:
         Variety is the smaller of recall and coverage: a generator of noise, far and wide, has recall but no coverage.
         """
         variety = min(recall, coverage, key=lambda estimate: estimate.value)
-        (fid_low, fid_high), (variety_low, variety_high) = ends(fid), ends(variety)
+        (fid_low, fid_high), (variety_low, variety_high) = fid.ends, variety.ends
         self.at_its_best = fid.value <= self.best.get("value", math.inf)
         self.best["value"] = min(self.best.get("value", math.inf), fid.value)
         self.best["fid"] = min(self.best.get("fid", math.inf), fid_high)
@@ -401,12 +401,6 @@ class Guard:
         self.warned = set(state.get("warned", []))
         self.best, self.judged = dict(state.get("best", {})), dict(state.get("judged", {}))
         self.at_its_best = state.get("at_its_best", False)
-
-
-def ends(estimate: Estimate) -> tuple[float, float]:
-    """The ends of the interval; both are the value where there is none."""
-    low, high = estimate.low, estimate.high
-    return (estimate.value if low is None else low), (estimate.value if high is None else high)
 
 
 def reached(signal: Signal, vitals: Sequence[Vitals]) -> float | None:

@@ -71,8 +71,7 @@ class Treatment:
             return "went on"
         seen = match.state.images
         self._go_back(to_its_best=signal.of_quality)
-        if change:
-            match.change(change.settings)
+        match.change(change.settings if change else {})  # what was changed before counts from here on too
         self._settle()
         there, done = f"went back to {match.state.images:,} images", f" and {change.words}" if change else ""
         self._tell(signal.name, f"{when}: {there}{done} (try {match.state.attempt} of {TRIES})", seen)

@@ -20,7 +20,6 @@ from sparring.errors import MetricError, SettingError
 from sparring.evaluation.catalogue import METRICS
 from sparring.evaluation.judgement import shown as quality_shown
 from sparring.metrics.estimate import Estimate
-from sparring.training.guard import ends
 from sparring.training.match import Match
 from sparring.wording import duration
 
@@ -137,7 +136,7 @@ def ranked(candidates: Sequence[Candidate], metric: str, first: Match) -> list[C
             return 3, math.inf
         order, doubt = quality.value if lower else -quality.value, False
         if candidate is not chosen and chosen is not None and chosen.quality is not None:
-            (low, high), (chosen_low, chosen_high) = ends(quality), ends(chosen.quality)
+            (low, high), (chosen_low, chosen_high) = quality.ends, chosen.quality.ends
             doubt = not (high < chosen_low if lower else low > chosen_high)
         return (2 if doubt else 1 if candidate is chosen else 0), order
 
