@@ -1,7 +1,7 @@
 """What the command line, notebooks and programs call: train, resume, load. (`evaluate` is in `evaluation/`.)"""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
 from os import PathLike
@@ -12,7 +12,8 @@ import torch
 
 from sparring import config, data
 from sparring.adversarial.player import out_of_memory
-from sparring.chooser import LEAST_BETWEEN_WATCHES, SIZES, WATCHES, Choice, choose, every, pick_device, shown
+from sparring.choices import Choice, every, pick_device, shown
+from sparring.chooser import LEAST_BETWEEN_WATCHES, SIZES, WATCHES, choose
 from sparring.config import Settings
 from sparring.data.decode import Form
 from sparring.data.shards import is_command
@@ -22,6 +23,7 @@ from sparring.networks.features import anchored
 from sparring.ranks import Ranks, joined, launch
 from sparring.tasks import Task
 from sparring.tasks.generate import Generate
+from sparring.tasks.restore import Restore
 from sparring.training.allocation import keep_freed_memory
 from sparring.training.files import writing
 from sparring.training.match import Match
@@ -43,8 +45,11 @@ ARCHITECTURE = (
     "labels",
     "discriminator_features",
     "discriminator_size",
+    "task",
+    "damage",
+    "scale",
 )
-TASKS = {"generate": Generate}
+TASKS: dict[str, Callable[[Settings, data.Data, Ranks], Task]] = {"generate": Generate, "restore": Restore}
 
 TUNED_MINUTES = 20.0
 
@@ -361,7 +366,13 @@ def load_pictures(settings: Settings, monitor: Monitor) -> data.Data:
     """The pictures of a run in the form that its settings ask for, on its device."""
     (height, width), fit, channels, labels = settings.resolution, settings.fit, settings.channels, settings.labels
     pictures: data.Data
-    if settings.shuffle_buffer is None:
+    if fit == "patches":
+        assert settings.longest and settings.zoom, "complete settings have both"
+        form = Form(height, width, channels)
+        pictures = data.load_patches(
+            settings.data, form, longest=settings.longest, zoom=settings.zoom, labels=labels, progress=monitor.progress
+        )
+    elif settings.shuffle_buffer is None:
         pictures = data.load(
             settings.data,
             resolution=(height, width),

@@ -5,8 +5,7 @@ command makes the same run on the same kind of machine.
 """
 
 import math
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +13,12 @@ import torch
 
 from sparring import config
 from sparring.adversarial.augment import RELATIVISTIC_TARGET
+from sparring.choices import Choice, Choices, every, has_bf16, pick_device, shown
 from sparring.config import Settings
 from sparring.data import Survey, buffer_for
 from sparring.data.decode import Form
-from sparring.errors import SettingError
 from sparring.evaluation.extraction import default_space
+from sparring.tasks import restore_recipe
 
 
 @dataclass(frozen=True)
@@ -99,33 +99,13 @@ HELD_OUT, MOST_HELD_OUT = 0.05, 256
 """Share of the pictures that the discriminator is never shown, and how many suffice."""
 
 
-@dataclass(frozen=True)
-class Choice:
-    """One setting, its value as people read it, and the reason for it."""
-
-    setting: str
-    value: str
-    reason: str
-
-
-class Choices:
-    """Settings that are given, and those that are chosen for want of them."""
-
-    def __init__(self, given: Mapping[str, Any]) -> None:
-        self.values = dict(given)
-        self.told: list[Choice] = []
-
-    def choose(self, setting: str, value: Any, reason: str = "") -> Any:
-        """The given value, or else this one; with a reason it is one of those that people are told."""
-        if setting not in self.values:
-            self.values[setting] = value
-            if reason:
-                self.told.append(Choice(setting, shown(value), reason))
-        return self.values[setting]
+OTHER_TASKS: dict[str, Callable[[Choices, Survey, float], None]] = {"restore": restore_recipe.choose}
 
 
 def choose(data: str, given: Mapping[str, Any], survey: Survey, factor: float) -> tuple[Settings, list[Choice]]:
     """Complete settings out of those that are given, and the choices that people should know of.
+
+    Another task than to generate chooses first what it knows better; what is left is chosen alike for all.
 
     given: checked values by name, of the preset and of the user. factor: capacity, one of the values of SIZES.
     Raises: SettingError if the given settings do not go together, or ask for a device that is not there.
@@ -136,8 +116,11 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, factor: float) -
     on_cpu = device == "cpu"
     where = "a CPU" if on_cpu else "a GPU"
     pick("data", data)
-    pick("task", "generate")
+    if recipe_of_task := OTHER_TASKS.get(pick("task", "generate")):
+        recipe_of_task(settings, survey, factor)
     pick("seed", 0)
+    pick("adversarial", True)
+    pick("supervised", 0.0)
 
     longest = CPU_SIDE if on_cpu else GPU_SIDE
     side = max(pick("resolution", *resolution(survey, longest, where)))
@@ -225,18 +208,6 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, factor: float) -
     return config.complete(settings.values), settings.told
 
 
-def shown(value: Any) -> str:
-    """A setting as people read it."""
-    if isinstance(value, tuple):
-        return "x".join(map(str, value))
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def every(images: float, batch: int) -> int:
-    """A multiple of the batch near `images`, at least one batch."""
-    return max(1, round(images / batch)) * batch
-
-
 def resolution(survey: Survey, longest: int, where: str) -> tuple[tuple[int, int], str]:
     """(height, width) in the proportions of most pictures, the longer side at most `longest`; and why.
 
@@ -282,33 +253,3 @@ def augmentation(side: int, through_features: bool) -> tuple[str, str]:
     if side <= TINY_SIDE:
         return "none", "so few pixels have no room for it"
     return "ada", "it comes on by itself if the discriminator learns the pictures by heart"
-
-
-def pick_device(wanted: str | None) -> str:
-    """The device to train on: the one asked for, else CUDA or Apple's MPS where it is there, else the CPU.
-
-    Several processes cannot share an MPS.
-    Raises: SettingError if the one asked for is not there.
-    """
-    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
-    if wanted is None:
-        alone = os.environ.get("WORLD_SIZE", "1") == "1"
-        return "cuda" if cuda else "mps" if mps and alone else "cpu"
-    kind, _, number = wanted.partition(":")
-    there = {"cpu": True, "mps": mps, "cuda": cuda and int(number or 0) < torch.cuda.device_count()}
-    if not there[kind]:
-        have = ", ".join(name for name, found in (("cpu", True), ("cuda", cuda), ("mps", mps)) if found)
-        raise SettingError(f"device={wanted}: this machine or this build of torch has none; it has {have}")
-    return wanted
-
-
-def has_bf16(device: str) -> bool:
-    """Whether the device computes in bf16 faster than in float32."""
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device == "mps":
-        return False
-    abilities: dict[str, Any] = getattr(
-        torch.cpu, "get_capabilities", dict
-    )()  # newer than the oldest torch that we take
-    return any(abilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))

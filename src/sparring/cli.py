@@ -107,7 +107,7 @@ def options(
 def train(
     source: Source,
     out: Out,
-    task: Annotated[str | None, typer.Option(metavar="NAME", help="What to learn: generate.")] = None,
+    task: Annotated[str | None, typer.Option(metavar="NAME", help="What to learn: generate, restore.")] = None,
     preset: Preset = "default",
     size: Size = "auto",
     resolution: Resolution = None,
@@ -248,7 +248,7 @@ def sample(
     """Generate N new pictures. The same seed gives the same pictures, however many are asked for."""
     with reporting(output):
         from sparring import api, config
-        from sparring.chooser import pick_device
+        from sparring.choices import pick_device
         from sparring.output import check_place, write_samples
 
         check_place(out)

@@ -9,12 +9,15 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import tomlkit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from sparring.errors import SettingError
+
+if TYPE_CHECKING:
+    from sparring.data.decode import Form
 
 
 def parse_resolution(value: Any) -> Any:
@@ -58,6 +61,7 @@ Rate = Annotated[float, Field(gt=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Channels = Annotated[Literal[1, 3, 4], BeforeValidator(parse_whole)]
 MaybeCount = Annotated[Count | None, BeforeValidator(parse_none)]
+MaybeNotNegative = Annotated[NotNegative | None, BeforeValidator(parse_none)]
 MaybePositive = Annotated[Positive | None, BeforeValidator(parse_none)]
 Device = Annotated[str, Field(pattern=r"^(cpu|mps|cuda(:\d+)?)$")]
 BelowOne = Annotated[float, Field(ge=0, lt=1)]
@@ -68,6 +72,11 @@ def setting(group: str, meaning: str) -> Any:
     return Field(description=meaning, json_schema_extra={"group": group})
 
 
+def about(task: str, meaning: str) -> Any:
+    """A field of Settings that only the runs of one task have; None in all others."""
+    return Field(default=None, description=f"{task}: {meaning}", json_schema_extra={"group": task})
+
+
 class Settings(BaseModel):
     """The complete settings of a run."""
 
@@ -75,7 +84,13 @@ class Settings(BaseModel):
 
     data: str = setting("data", "folder, archive or array of pictures, or the name of an embedded set")
     resolution: Resolution = setting("data", "height and width in pixels")
-    fit: Literal["crop", "pad", "stretch"] = setting("data", "how a picture of another shape is brought to it")
+    fit: Literal["crop", "pad", "stretch", "patches"] = setting(
+        "data", "how a picture of another shape is brought to it; patches: random parts of pictures as they are"
+    )
+    longest: MaybeCount = setting("data", "patches: pixels that the longer side of a picture is reduced to, if longer")
+    zoom: Annotated[float | None, Field(ge=1, le=32), BeforeValidator(parse_none)] = setting(
+        "data", "patches: one covers up to so many times its own side, and is reduced then"
+    )
     channels: Channels = setting("data", "1 grey, 3 colour, 4 colour with transparency")
     held_out: Annotated[int, Field(ge=0), BeforeValidator(parse_count)] = setting(
         "data", "pictures that are never shown, by which the guard sees what the discriminator knows by heart"
@@ -86,11 +101,11 @@ class Settings(BaseModel):
     )
     mirror: bool = setting("data", "show every picture mirrored left to right half of the time")
 
-    task: Literal["generate"] = setting("players", "the application")
-    network: Literal["r3", "dcgan", "fast", "skip"] = setting(
-        "players", "family of the generator, and of a discriminator that learns to see"
+    task: Literal["generate", "restore"] = setting("players", "the application")
+    network: Literal["r3", "dcgan", "fast", "skip", "unet"] = setting(
+        "players", "family of the generator, and of a discriminator that learns to see; unet makes pictures of pictures"
     )
-    z_dim: Count = setting("players", "random numbers that a picture is made from")
+    z_dim: MaybeCount = setting("players", "random numbers that a picture is made from")
     width: Count = setting("players", "channels, or units of a layer, at the network's narrowest stage")
     depth: Count = setting("players", "residual blocks, or gated convolutions, at each resolution")
     discriminator_features: str = setting(
@@ -100,6 +115,28 @@ class Settings(BaseModel):
     )
     discriminator_size: Side = setting("players", "pixels that the longer side is brought to for that network")
     spectral_norm: bool = setting("players", "divide each layer of the discriminator by its largest singular value")
+
+    damage: Literal["inpaint", "denoise", "super", "mixed", None] = about(
+        "restore", "what is done to pictures, to be made good: holes, noise, low resolution, or a bit of everything"
+    )
+    holes: Literal["all", "thick", "boxes", "irregular", "outpainting", None] = about("restore", "inpaint: their kind")
+    noise: Literal["gaussian", "poisson", "jpeg", "salt-and-pepper", "all", None] = about(
+        "restore", "denoise: its kind"
+    )
+    noise_low: MaybeNotNegative = about("restore", "denoise: least standard deviation of Gaussian noise, of 255")
+    noise_high: MaybeNotNegative = about("restore", "denoise: largest")
+    scale: Annotated[Literal[2, 4, None], BeforeValidator(parse_whole)] = about("restore", "super: times as large")
+    degradation: Literal["bicubic", "realistic", None] = about("restore", "super: how pictures are made small")
+    adversarial: bool = setting(
+        "game", "play the game; false, in restore: learn from the distortion alone, without a game"
+    )
+    supervised: Annotated[float, Field(ge=0, le=1)] = setting(
+        "game", "share of the budget before the game, in which the generator learns from its further losses alone"
+    )
+    distortion_weight: MaybeNotNegative = about("restore", "of the mean absolute error, against 1 of the game")
+    perceptual_weight: MaybeNotNegative = about(
+        "restore", "of the distance in pretrained features, against 1 of the game"
+    )
 
     objective: Literal["relativistic", "non-saturating", "minimax", "least-squares", "wasserstein", "hinge"] = setting(
         "game", "what the players minimise"
@@ -138,9 +175,9 @@ class Settings(BaseModel):
         "quality",
         "space that pictures are compared in, or a TorchScript or ONNX file: as `sparring evaluate --features`",
     )
-    quality_metric: Literal["fid", "kid", "precision", "recall", "density", "coverage", "prc"] = setting(
-        "quality", "what decides which generator is the best, and whether quality still improves"
-    )
+    quality_metric: Literal[
+        "fid", "kid", "precision", "recall", "density", "coverage", "prc", "psnr", "ssim", "perceptual"
+    ] = setting("quality", "what decides which generator is the best, and whether quality still improves")
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = setting("machine", "fixes everything random")
     device: Device = setting("machine", "cpu, cuda, cuda:1, mps")
@@ -163,7 +200,21 @@ WANTED = {
 }
 """What people are told for pydantic's kinds of errors, where its own words are those of programmers."""
 
-GROUPS = ("data", "players", "game", "optimiser", "budget", "guard", "quality", "machine")
+GROUPS = ("data", "players", "restore", "game", "optimiser", "budget", "guard", "quality", "machine")
+
+
+OPTIONAL = tuple(
+    name for name, field in Settings.model_fields.items() if {None, type(None)} & {*get_args(field.annotation)}
+)
+"""Settings that may be None, which TOML cannot say."""
+
+
+def form_of(settings: Settings) -> "Form":
+    """What every picture of a set is brought to; what is cut into patches for training is cropped elsewhere."""
+    from sparring.data.decode import Form  # which brings torch along, and settings are needed before
+
+    height, width = settings.resolution
+    return Form(height, width, settings.channels, "crop" if settings.fit == "patches" else settings.fit)
 
 
 def check(name: str, value: Any) -> Any:
@@ -207,13 +258,24 @@ def complete(values: Mapping[str, Any]) -> Settings:
 
     Raises: SettingError for a wrong or missing one, or for two that do not go together.
     """
-    checked = {name: check(name, value) for name, value in values.items()}
+    checked: dict[str, Any] = dict.fromkeys(OPTIONAL)
+    checked |= {name: check(name, value) for name, value in values.items()}
     missing = [name for name in Settings.model_fields if name not in checked]
     if missing:
         raise SettingError(f"the settings lack {', '.join(missing)}")
     settings = Settings(**checked)
     if (settings.images is None) == (settings.minutes is None):
         raise SettingError("the budget is either images or minutes: give one of the two")
+    if settings.task == "generate" and (
+        settings.z_dim is None or not settings.adversarial or settings.fit == "patches"
+    ):
+        raise SettingError("task=generate needs z_dim, adversarial=true, and fit=crop, pad or stretch")
+    if settings.fit == "patches" and (settings.longest is None or settings.zoom is None):
+        raise SettingError("fit=patches needs longest and zoom")
+    if settings.fit == "patches" and settings.shuffle_buffer is not None:
+        raise SettingError(
+            "fit=patches needs all pictures at hand: shuffle_buffer=none, or fit=crop to let them stream"
+        )
     if settings.penalty == "wgan-gp" and settings.penalty_method != "exact":
         raise SettingError("penalty=wgan-gp needs penalty_method=exact: a random direction gives no norm of the slope")
     return settings
@@ -242,7 +304,7 @@ def load(path: Path) -> Settings:
     Raises: SettingError with the file and the key.
     """
     try:
-        return complete(dict.fromkeys(("images", "minutes", "patience", "shuffle_buffer")) | read(path))
+        return complete(dict.fromkeys(OPTIONAL) | read(path))
     except SettingError as error:
         raise SettingError(f"{path}: {error}") from None
 

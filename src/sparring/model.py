@@ -11,19 +11,22 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from sparring.errors import RunError, SettingError
-from sparring.tasks import generate
+from sparring.tasks import generate, restore
 
 FILE = "generator.safetensors"
 FORMAT = "sparring generator 1"
 """The entry of the file's metadata that holds the blueprint as JSON."""
 
-BLUEPRINTS = {"generate": generate.Blueprint}
+BLUEPRINTS: dict[str, type[generate.Blueprint] | type[restore.Blueprint]] = {
+    "generate": generate.Blueprint,
+    "restore": restore.Blueprint,
+}
 
 
 class Model:
     """A generator with what is needed to sample from it."""
 
-    def __init__(self, generator: nn.Module, blueprint: generate.Blueprint) -> None:
+    def __init__(self, generator: nn.Module, blueprint: generate.Blueprint | restore.Blueprint) -> None:
         self.generator = generator.eval().requires_grad_(False)
         self.blueprint = blueprint
 
@@ -74,8 +77,32 @@ class Model:
             )
         if not 0 <= truncation <= 2:
             raise SettingError(f"truncation={truncation}: it should be from 0 to 2; 1 changes nothing")
-        number = None if label is None else self.blueprint.class_number(label)
-        return generate.sample(self.generator, self.blueprint, n, seed, number, truncation, start)
+        blueprint = self.from_noise
+        number = None if label is None else blueprint.class_number(label)
+        return generate.sample(self.generator, blueprint, n, seed, number, truncation, start)
+
+    @property
+    def from_noise(self) -> generate.Blueprint:
+        """What the generator is, if it makes pictures of noise.
+
+        Raises: RunError if it makes pictures of pictures.
+        """
+        if not isinstance(self.blueprint, generate.Blueprint):
+            raise RunError(
+                "this generator changes pictures, and makes none of noise: sparring apply RUN IN OUT"
+            )
+        return self.blueprint
+
+    def apparatus(self, style: str | None = None, strength: float | None = None) -> restore.Apparatus:
+        """What changes pictures, for `sparring.applying`; `style` and `strength` are for generators that know styles.
+
+        Raises: RunError if the generator makes pictures of noise, SettingError for a style that it does not know.
+        """
+        if isinstance(self.blueprint, generate.Blueprint):
+            raise RunError("this generator makes pictures of noise, not of pictures: sparring sample RUN --out PATH")
+        if style is not None or strength is not None:
+            raise SettingError("this generator restores pictures, and knows no --style and no --strength")
+        return restore.Apparatus(self.generator, self.blueprint)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes the generator as one `.safetensors` file that `load` takes."""
@@ -84,7 +111,7 @@ class Model:
     @property
     def classes(self) -> Sequence[str]:
         """Names of the classes that can be asked for; empty if there are none."""
-        return self.blueprint.classes
+        return self.from_noise.classes
 
 
 def save_generator(generator: nn.Module, description: dict[str, object], path: Path) -> None:

@@ -120,12 +120,17 @@ class Bouts:
         return self.whole
 
     def make(self, batch: Any, random: Random) -> Bout:
-        """Real and generated samples, in float32 whatever the generator computed in, and what they are augmented by."""
+        """Real and generated samples, and what they are augmented by."""
         game = self.game
-        real = game.task.real(batch, random)
-        with game.low_precision():
-            fake = game.task.fake(self.generator, batch, random)
-        fake = fake.with_differentiable([part.float() for part in fake.differentiable])
+        real, fake = made_pair(game, self.generator, batch, random)
         shape = real.differentiable[0].shape[1:]
         augment = game.augmentation.draw(random.at("augment"), shape, game.augment_p)
         return Bout(game, self.discriminator, real, fake, augment)
+
+
+def made_pair(game: Game, generator: nn.Module, batch: Any, random: Random) -> tuple[Sample, Sample]:
+    """Real and generated samples, the latter in float32 whatever the generator computed in."""
+    real = game.task.real(batch, random)
+    with game.low_precision():
+        fake = game.task.fake(generator, batch, random)
+    return real, fake.with_differentiable([part.float() for part in fake.differentiable])

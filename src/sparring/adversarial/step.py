@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparring.adversarial.game import Bouts, Game
+from sparring.adversarial.game import Bouts, Game, made_pair
 from sparring.adversarial.objectives import signs
 from sparring.adversarial.player import Player
 from sparring.randomness import Random
@@ -57,6 +57,22 @@ def step(game: Game, generator: Player, discriminator: Player, batch: Any, rando
         made = generator.descend(generator_loss, batch, random)
     norms = {"discriminator_gradient": discriminator.gradient_norm(), "generator_gradient": generator.gradient_norm()}
     return judged | made | norms
+
+
+def supervised_step(game: Game, generator: Player, batch: Any, random: Random) -> dict[str, Tensor]:
+    """One generator update on what the task wants besides the game, as before it begins or in its place.
+
+    Returns as `step`: the losses by name, their sum `generator_loss`, and the norm of the gradient.
+    """
+
+    def loss(batch: Any, random: Random) -> Losses:
+        real, fake = made_pair(game, generator.module, batch, random)
+        nothing = torch.zeros((), device=real.parts[0].device)
+        total, terms = with_task_losses(game, "generator", View.before_the_game(real, fake), nothing, {})
+        return total, {"generator_loss": total, **terms}
+
+    made = generator.descend(loss, batch, random)
+    return made | {"generator_gradient": generator.gradient_norm()}
 
 
 def with_task_losses(game: Game, player: str, view: View, loss: Tensor, terms: dict[str, Tensor]) -> Losses:

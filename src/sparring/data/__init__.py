@@ -3,6 +3,7 @@
 from sparring.data.embedded import EMBEDDED
 from sparring.data.loading import fingerprint, load
 from sparring.data.packing import pack
+from sparring.data.patches import Patches, load_patches
 from sparring.data.pictures import Batch, Data, Pictures, to_floats
 from sparring.data.sources import Skipped
 from sparring.data.streaming import Stream, buffer_for, stream
@@ -12,6 +13,7 @@ __all__ = [
     "EMBEDDED",
     "Batch",
     "Data",
+    "Patches",
     "Pictures",
     "Skipped",
     "Stream",
@@ -20,6 +22,7 @@ __all__ = [
     "check",
     "fingerprint",
     "load",
+    "load_patches",
     "pack",
     "stream",
     "survey",

@@ -6,6 +6,7 @@ whatever goes wrong becomes an `UnusableError` with a reason for people.
 
 import math
 import threading
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
@@ -70,6 +71,7 @@ MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Pillow's mode for a number of channels."""
 
 Fit = Literal["crop", "pad", "stretch"]
+"""How a picture of another shape is brought to one of a form."""
 
 _one_large = threading.Lock()
 
@@ -198,13 +200,7 @@ def pixels(picture: Image.Image, form: Form) -> NDArray[np.uint8]:
         # JPEG decodes to 1/2, 1/4 or 1/8 for a fraction of the time; twice the final size keeps all its detail.
         scale = max(form.width, form.height) / min(picture.size)
         picture.draft(picture.mode, (math.ceil(2 * scale * picture.width), math.ceil(2 * scale * picture.height)))
-    picture = eight_bit(picture)
-    if picture.mode == "RGBA" and form.channels != 4:
-        white = Image.new("RGBA", picture.size, "white")
-        white.alpha_composite(picture)
-        picture = white.convert("RGB")
-    if picture.mode != MODES[form.channels]:
-        picture = picture.convert(MODES[form.channels])
+    picture = in_channels(eight_bit(picture), form.channels)
     size = (form.width, form.height)
     if picture.size == size:
         array = np.asarray(picture)
@@ -215,6 +211,34 @@ def pixels(picture: Image.Image, form: Form) -> NDArray[np.uint8]:
     else:
         array = _pad(picture, form)
     return np.ascontiguousarray(array.reshape(form.height, form.width, form.channels).transpose(2, 0, 1))
+
+
+def whole(picture: Image.Image, channels: int, size: Callable[[int, int], tuple[int, int]]) -> NDArray[np.uint8]:
+    """The whole picture as uint8 (C, h, w), where `size` gives (h, w) for its height and width.
+
+    channels: 1, 3 or 4. Transparency lies over white where alpha is not wanted.
+    """
+    width, height = size_as_shown(picture)
+    if isinstance(picture, JpegImageFile):
+        wanted = max(size(height, width))
+        picture.draft(picture.mode, (2 * wanted, 2 * wanted))
+    picture = in_channels(eight_bit(picture), channels)
+    if picture.size != (width, height):  # JPEG was read smaller, or was turned by what stands behind the pixels
+        turned = (picture.width < picture.height) != (width < height)
+        width, height = (height, width) if turned else (width, height)
+    height, width = size(height, width)
+    if picture.size != (width, height):
+        picture = _resize(picture, (width, height))
+    return np.ascontiguousarray(np.asarray(picture).reshape(height, width, channels).transpose(2, 0, 1))
+
+
+def in_channels(picture: Image.Image, channels: int) -> Image.Image:
+    """An 8-bit picture with 1, 3 or 4 channels. Transparency lies over white where alpha is not wanted."""
+    if picture.mode == "RGBA" and channels != 4:
+        white = Image.new("RGBA", picture.size, "white")
+        white.alpha_composite(picture)
+        picture = white.convert("RGB")
+    return picture if picture.mode == MODES[channels] else picture.convert(MODES[channels])
 
 
 def _orientation(picture: Image.Image) -> int:

@@ -70,7 +70,7 @@ def decoded(source: Source, form: Form, *, labels: bool = False, progress: Progr
     if kept is None:
         kept = _decode(source, form, known, notices, progress)
     used = [index for index in range(len(source.items)) if index not in kept.skipped]
-    names, found = _labels(source, used) if labels else ((), None)
+    names, found = class_labels(source, used) if labels else ((), None)
     return Pictures(
         images=torch.from_numpy(kept.images),
         labels=found,
@@ -167,8 +167,11 @@ def _all_skipped(source: Source, while_decoding: dict[int, str]) -> tuple[Skippe
     return (*source.skipped, *(Skipped(source.items[index], why) for index, why in while_decoding.items()))
 
 
-def _labels(source: Source, used: list[int]) -> tuple[tuple[str, ...], Tensor]:
-    """Class names, and the label of each used item, int64 (N,)."""
+def class_labels(source: Source, used: list[int]) -> tuple[tuple[str, ...], Tensor]:
+    """Class names, and the label of each used item, int64 (N,).
+
+    Raises: DataError if not every used item is in a class.
+    """
     labels = source.classes(used)
     names = class_names(labels)
     if not names:

@@ -162,21 +162,31 @@ class Pictures:
 
     def hold_out(self, count: int) -> "tuple[Pictures, Pictures | None]":
         """The same pictures twice, of which each draws a part; at most half of them are held out."""
-        if not count:
-            return self, None
-        numbers = torch.randperm(len(self), generator=torch.Generator().manual_seed(key(self.fingerprint, "held out")))
-        labels = torch.zeros(len(self)) if self.labels is None else self.labels.cpu()[numbers]
-        order = labels.argsort(stable=True)
-        first = order[torch.cat([torch.ones(1), labels[order].diff()]) != 0]  # one of each class
-        count = min(count, (len(self) - len(first)) // 2)
-        if not count:
-            return self, None
-        others = torch.ones(len(self), dtype=torch.bool).index_fill(0, first, False)
-        numbers = torch.cat([numbers[first], numbers[others]])
-        return replace(self, drawn=numbers[:-count].sort().values), replace(self, drawn=numbers[-count:].sort().values)
+        shown, held_out = split(len(self), self.labels, count, self.fingerprint)
+        return replace(self, drawn=shown), None if held_out is None else replace(self, drawn=held_out)
 
     def close(self) -> None:
         """Nothing reads ahead."""
+
+
+def split(total: int, labels: Tensor | None, count: int, fingerprint: str) -> tuple[Tensor | None, Tensor | None]:
+    """Numbers of the pictures that are shown, and of about `count` of `total` that are held out, ascending.
+
+    At most half are held out, and of every class at least one is shown. (None, None) where none can be spared: all are
+    shown then. Which ones goes by the fingerprint of the set.
+    """
+    if not count:
+        return None, None
+    numbers = torch.randperm(total, generator=torch.Generator().manual_seed(key(fingerprint, "held out")))
+    labels = torch.zeros(total) if labels is None else labels.cpu()[numbers]
+    order = labels.argsort(stable=True)
+    first = order[torch.cat([torch.ones(1), labels[order].diff()]) != 0]  # one of each class
+    count = min(count, (total - len(first)) // 2)
+    if not count:
+        return None, None
+    others = torch.ones(total, dtype=torch.bool).index_fill(0, first, False)
+    numbers = torch.cat([numbers[first], numbers[others]])
+    return numbers[:-count].sort().values, numbers[-count:].sort().values
 
 
 def sent(images: Tensor, device: torch.device) -> Tensor:

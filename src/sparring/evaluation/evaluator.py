@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from sparring import config
-from sparring.chooser import pick_device
+from sparring.choices import pick_device
 from sparring.data.decode import Form
 from sparring.data.sources import Progress
 from sparring.errors import MetricError

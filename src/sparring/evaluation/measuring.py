@@ -205,7 +205,7 @@ class Comparison:
         """Over the full path, at the generator's own size; the pictures of a pair are of one class."""
         model = self.fake.model
         assert model is not None
-        blueprint = model.blueprint
+        blueprint = model.from_noise
 
         def make(z: Tensor) -> Tensor:
             labels = (torch.arange(len(z) // 2) % max(len(blueprint.classes), 1)).repeat(2)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from sparring import data
+from sparring.config import form_of
 from sparring.data.decode import Form, channels_of
 from sparring.data.shards import is_command
 from sparring.data.sources import Progress
@@ -76,18 +77,19 @@ def look(place: Place, role: Role, count: int, seed: int, device: str = "cpu") -
 
 def _run(path: Path, count: int, seed: int, device: str) -> Found:
     model = Model.load(path, device)
-    channels, height, width = model.blueprint.shape
+    blueprint = model.from_noise
+    channels, height, width = blueprint.shape
 
     def draw(start: int, stop: int) -> Tensor:
         return model.sample(stop - start, seed=seed, start=start)
 
-    gallery = Drawn(draw, count, model.blueprint.shape)
+    gallery = Drawn(draw, count, blueprint.shape)
     weights = path / FILE if path.is_dir() else path
     about = {"kind": "generator", "name": str(path), "count": count, "seed": seed, "digest": checksum(weights)}
-    if model.blueprint.discriminator_features:
-        about["discriminator_features"] = model.blueprint.discriminator_features
+    if blueprint.discriminator_features:
+        about["discriminator_features"] = blueprint.discriminator_features
     if model.classes:
-        about["classes"] = dict(zip(model.classes, model.blueprint.class_shares, strict=True))
+        about["classes"] = dict(zip(model.classes, blueprint.class_shares, strict=True))
     form = Form(height, width, channels_of(channels))
     return Found(
         form,
@@ -99,8 +101,7 @@ def _training_data(path: Path) -> Found:
     run = Run(path).existing()
     settings = run.settings()
     place = run.place_of_pictures(settings)
-    height, width = settings.resolution
-    form = Form(height, width, settings.channels, settings.fit)
+    form = form_of(settings)
 
     def open_side(wanted: Form | None, progress: Progress | None) -> Evidence:
         survey = data.survey(place)

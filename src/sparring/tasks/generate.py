@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from sparring.adversarial.augment import Transformation, mirror
-from sparring.config import Settings
+from sparring.config import Settings, form_of
 from sparring.data import Batch, Data, Pictures, to_floats
-from sparring.data.decode import Form, channels_of
 from sparring.errors import MetricError, SettingError
 from sparring.evaluation.evidence import Evidence
 from sparring.evaluation.extraction import features_of, remembered_features
@@ -179,6 +178,7 @@ class Generate:
         self.ranks = ranks
         self.features: FeatureNetwork = open_features(settings.quality_features, settings.device)
         self.seen_through = discriminator_features(settings)
+        assert settings.z_dim is not None, "complete settings of this task have it"
         self.blueprint = Blueprint(
             settings.network,
             data.shape,
@@ -263,8 +263,7 @@ class Generate:
         made = Evidence("generated", about, gallery, features=features, made=True)
         comparison = Comparison(self.training_set, made, self.features, most=count, device=device)
         names = dict.fromkeys([self.settings.quality_metric, *JUDGED])
-        channels, height, width = self.data.shape
-        return measure(comparison, list(names), Form(height, width, channels_of(channels), self.settings.fit))
+        return measure(comparison, list(names), form_of(self.settings))
 
     @cached_property
     def known(self) -> Pictures:

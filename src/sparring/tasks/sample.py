@@ -48,9 +48,21 @@ class View:
     """What one update looks at: the pair and D's judgement of it, logits (N,) or (N, K).
 
     In the generator's update `real_logits` carry no gradient, and are zeros where the objective does not read them.
+    Before the game nobody judges, and there are no logits.
     """
 
     real: Sample
     fake: Sample
     real_logits: Tensor
     fake_logits: Tensor
+
+    @classmethod
+    def before_the_game(cls, real: Sample, fake: Sample) -> "View":
+        """The view of a pair that nobody judged."""
+        nothing = real.parts[0].new_zeros(0)
+        return cls(real, fake, nothing, nothing)
+
+    @property
+    def judged(self) -> bool:
+        """Whether the discriminator was asked."""
+        return self.fake_logits.numel() > 0

@@ -310,12 +310,16 @@ class Guard:
             self.sums[name] = self.sums.get(name, 0) + term
             self.counts[name] += 1  # a penalty need not be part of every step
 
-    def judge(self, fid: Estimate, recall: Estimate, coverage: Estimate) -> None:
+    def judge(self, judged: Mapping[str, Estimate]) -> None:
         """Notes an evaluation, which the next watch looks at; intervals count, so that noise is no alarm.
 
         Variety is the smaller of recall and coverage: a generator of noise, far and wide, has recall but no coverage.
+        What is judged pair by pair has neither, and no Frechet distance.
         """
-        variety = min(recall, coverage, key=lambda estimate: estimate.value)
+        if not {"fid", "recall", "coverage"} <= judged.keys():
+            self.at_its_best = False
+            return
+        fid, variety = judged["fid"], min(judged["recall"], judged["coverage"], key=lambda estimate: estimate.value)
         (fid_low, fid_high), (variety_low, variety_high) = fid.ends, variety.ends
         self.at_its_best = fid.value <= self.best.get("value", math.inf)
         self.best["value"] = min(self.best.get("value", math.inf), fid.value)

@@ -19,7 +19,7 @@ from sparring.adversarial.objectives import OBJECTIVES
 from sparring.adversarial.penalties import penalty
 from sparring.adversarial.player import MicroBatch, Player
 from sparring.adversarial.probe import probe
-from sparring.adversarial.step import step
+from sparring.adversarial.step import step, supervised_step
 from sparring.config import Settings
 from sparring.data import Batch, Data
 from sparring.errors import RunError
@@ -128,8 +128,13 @@ class Match:
             "ema_half_life": ema.half_life(settings.ema_half_life, settings.ema_ramp, self.state.images),
         }
 
+    @property
+    def playing(self) -> bool:
+        """Whether the game is on; before it, or without one, the generator learns from the task's losses alone."""
+        return self.settings.adversarial and self.progress >= self.settings.supervised
+
     def play(self) -> dict[str, Tensor]:
-        """One step of the game, after which the averaged generator and the augmentation follow."""
+        """One step of the game, or before it, after which the averaged generator and the augmentation follow."""
         settings, state, now = self.settings, self.state, self.schedule()
         for player in (self.generator, self.discriminator):
             for group in player.optimizer.param_groups:
@@ -141,12 +146,16 @@ class Match:
             penalty_strength=now["penalty_strength"] * settings.penalty_interval,
             augment_p=now["augment_p"],
         )
-        terms = step(game, self.generator, self.discriminator, self._batch(self.data), self._random())
+        batch, random = self._batch(self.data), self._random()
+        if self.playing:
+            terms = step(game, self.generator, self.discriminator, batch, random)
+        else:
+            terms = supervised_step(game, self.generator, batch, random)
         state.step += 1
         state.images += settings.batch
         average_life = ema.half_life(settings.ema_half_life, settings.ema_ramp, state.images)
         ema.update(self.average, self.generator.module, 0.5 ** (settings.batch / average_life))
-        if settings.augment == "ada":
+        if settings.augment == "ada" and "sign" in terms:
             self.controller.update(terms["sign"], settings.batch)
         return terms
 
@@ -193,7 +202,13 @@ class Match:
 
         Memory that does not suffice shows here, before anything is written, and is answered by smaller micro-batches.
         """
+        before = self.settings.supervised if self.settings.adversarial else 1.0
+        shares = {False: before, True: 1 - before}
+        return 1 / sum(share / self._rehearse(playing=on) for on, share in shares.items() if share > 0)
+
+    def _rehearse(self, *, playing: bool) -> float:
         double = copy.copy(self)
+        double.settings = self.settings.model_copy(update={"adversarial": playing, "supervised": 0.0})
         double.state = replace(self.state)
         double.average = copy.deepcopy(self.average)
         double.controller = copy.deepcopy(self.controller)

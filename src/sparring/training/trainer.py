@@ -182,7 +182,8 @@ class Trainer:
             return "went on" if sound else "given up"
         if not sound:
             return self.treatment.of_broken_numbers()
-        return self.treatment.at_a_watch(self._note_vitals) if watch else "went on"
+        watched = watch and self.treatment.guard.counts
+        return self.treatment.at_a_watch(self._note_vitals) if watched else "went on"
 
     def _ending(self, interrupted: bool) -> tuple[Ending, str] | None:
         state, patience = self.match.state, self.settings.patience
@@ -202,7 +203,7 @@ class Trainer:
     # What is measured
 
     def _add(self, terms: dict[str, Tensor]) -> None:
-        if self.settings.guard != "off":
+        if self.settings.guard != "off" and "sign" in terms:  # before the game there is nothing for it to watch
             self.treatment.guard.add(terms)
         for name, term in terms.items():
             self.sums[name] = self.sums[name] + term if name in self.sums else term
@@ -217,7 +218,7 @@ class Trainer:
             "images": state.images,
             "seconds": round(state.seconds, 3),
             "images_per_second": round(self.speed, 2),
-            "accuracy": (1 + means.pop("sign")) / 2,
+            **({"accuracy": (1 + means.pop("sign")) / 2} if "sign" in means else {}),
             **means,
             **self.match.schedule(),
         }
@@ -265,9 +266,7 @@ class Trainer:
             {"images": state.images, "seconds": round(state.seconds, 3), "quality": quality["metrics"]},
             {f"quality/{name}": result.value for name, result in judged.metrics.items()},
         )
-        self.treatment.guard.judge(
-            *self.ranks.told([judged.metrics[name].estimate for name in ("fid", "recall", "coverage")])
-        )
+        self.treatment.guard.judge(self.ranks.told({name: r.estimate for name, r in judged.metrics.items()}))
         metric = self.settings.quality_metric
         value = self.ranks.told(judged.value(metric))  # other machines may round otherwise
         if improves(metric, value, state.best):

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sparring import config
-from sparring.chooser import FALL, Choice, shown
+from sparring.choices import Choice, shown
+from sparring.chooser import FALL
 from sparring.config import Settings
 from sparring.errors import MetricError, SettingError
 from sparring.evaluation.catalogue import METRICS

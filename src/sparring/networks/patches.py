@@ -1,0 +1,44 @@
+"""A discriminator of patches: one judgement of every place, none of the whole (Isola et al. 2017, PatchGAN)."""
+
+from itertools import pairwise
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sparring.networks.convolution import Convolution
+from sparring.networks.layers import GAIN, activate, at_least_float32, draw_weights, full_precision
+from sparring.networks.spectral import normalise
+
+HALVINGS = 3
+"""A place is 8 x 8 pixels, and sees about 46 x 46."""
+
+
+class Discriminator(nn.Module):
+    """Pictures (N, C, H, W) in [-1, 1] to judgements (N, H/8 W/8) in float32; `width` channels at first.
+
+    With a mask (N, 1, H, W), 1 in holes, only places that a hole reaches into are judged; all others come out 0, which
+    is the same for real and generated pictures, so that nobody learns from them (LaMa, Suvorov et al. 2021, section
+    2.2). The mask is not shown: where a hole was should not be seen in the picture.
+    """
+
+    def __init__(self, channels: int, *, width: int, spectral_norm: bool) -> None:
+        super().__init__()
+        widths = [channels, width, 2 * width, 4 * width]
+        self.halve = nn.ModuleList(Convolution(a, b, 4, 2, 1) for a, b in pairwise(widths))
+        self.look = Convolution(widths[-1], widths[-1], 3, padding=1)
+        self.verdict = Convolution(widths[-1], 1, 3, padding=1)
+        for layer in (*self.halve, self.look):
+            draw_weights(layer, GAIN)
+        draw_weights(self.verdict, gain=1)
+        if spectral_norm:
+            normalise(self)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None, y: Tensor | None = None) -> Tensor:
+        """See the class."""
+        for layer in (*self.halve, self.look):
+            x = activate(layer(x))
+        with full_precision(x):
+            judgements: Tensor = self.verdict(at_least_float32(x))
+            if mask is not None:
+                judgements = judgements * F.adaptive_max_pool2d(mask, judgements.shape[2:])
+        return judgements.flatten(1)

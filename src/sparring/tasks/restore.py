@@ -1,0 +1,284 @@
+"""Pictures made good: inpainting, denoising, super-resolution, or all of it at once.
+
+Clean pictures are all that is needed: they are damaged on the fly, and the generator learns to take it back.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any, Self
+
+import torch
+from PIL.Image import Image
+from torch import Tensor, nn
+
+from sparring.adversarial.augment import Transformation, mirror
+from sparring.config import Settings
+from sparring.data import Batch, Data, to_floats
+from sparring.data.damage import Damage, Damaged, damage_of
+from sparring.data.patches import Patches
+from sparring.evaluation.judgement import Evaluation
+from sparring.evaluation.pairs import measure_pairs
+from sparring.metrics.similarity import perceptual_distance
+from sparring.mosaic import grid
+from sparring.networks import patches
+from sparring.networks.features import FeatureNetwork, open_features
+from sparring.networks.restorer import Restorer
+from sparring.randomness import Random
+from sparring.ranks import ALONE, Ranks
+from sparring.tasks.generate import to_bytes
+from sparring.tasks.sample import Sample, View
+
+LEVELS = {"inpaint": 5}
+"""Grids of the restorer where not `USUAL_LEVELS`: what is in a hole may be said by what is far from it."""
+
+USUAL_LEVELS = 3
+PREVIEWED = 12
+SHOWN_SIDE = 256
+"""Pixels a side of held-out pictures that are judged and shown, at most."""
+
+JUDGED_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """All that is needed to build the restorer again and to use it; stored as JSON beside the weights."""
+
+    damage: str
+    channels: int
+    width: int
+    depth: int
+    scale: int = 1
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    """The settings of the damage that it was trained on."""
+
+    def generator(self) -> Restorer:
+        """A new restorer, not trained."""
+        return Restorer(
+            self.channels,
+            width=self.width,
+            depth=self.depth,
+            levels=LEVELS.get(self.damage, USUAL_LEVELS),
+            scale=self.scale,
+            holes=self.takes_mask,
+        )
+
+    @property
+    def takes_mask(self) -> bool:
+        """Whether it fills holes."""
+        return self.damage == "inpaint"
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The blueprint that JSON made of `describe()`."""
+        return cls(**{name: value for name, value in values.items() if name != "task"})
+
+    def describe(self) -> dict[str, Any]:
+        """The values that `from_json` takes."""
+        return {"task": "restore", **asdict(self)}
+
+
+@dataclass(frozen=True)
+class Apparatus:
+    """A restorer as `sparring.applying` uses it."""
+
+    generator: nn.Module
+    blueprint: Blueprint
+
+    @property
+    def channels(self) -> int:
+        """Of the pictures that it takes."""
+        return self.blueprint.channels
+
+    @property
+    def scale(self) -> int:
+        """How many times as large the results are."""
+        return self.blueprint.scale
+
+    @property
+    def takes_mask(self) -> bool:
+        """Whether it fills holes."""
+        return self.blueprint.takes_mask
+
+    @property
+    def multiple(self) -> int:
+        """Sides that are multiples of it are not padded."""
+        return int(2 ** LEVELS.get(self.blueprint.damage, USUAL_LEVELS))
+
+    @property
+    def reach(self) -> int:
+        """Pixels from which little is heard any more."""
+        return 8 * self.multiple
+
+    @torch.no_grad()
+    def __call__(self, pictures: Tensor, mask: Tensor | None) -> Tensor:
+        """Pictures (N, C, H, W) in [-1, 1] restored, (N, C, scale H, scale W)."""
+        return restored(self.generator, Damaged(pictures, mask)).float()
+
+
+class Restore:
+    """The task of making damaged pictures good."""
+
+    def __init__(self, settings: Settings, data: Data, ranks: Ranks = ALONE) -> None:
+        self.settings = settings
+        self.data = data
+        self.ranks = ranks
+        self.damage: Damage = damage_of(settings)
+        self.judge_features: FeatureNetwork = open_features(settings.quality_features, settings.device)
+        channels, _, _ = data.shape
+        assert settings.damage is not None, "the recipe fills it in"
+        self.blueprint = Blueprint(
+            settings.damage,
+            channels,
+            settings.width,
+            settings.depth,
+            settings.scale or 1,
+            {name: value for name in PROTOCOL if (value := getattr(settings, name)) is not None},
+        )
+
+    def players(self) -> tuple[nn.Module, nn.Module]:
+        """New restorer, and a discriminator of patches."""
+        settings, blueprint = self.settings, self.blueprint
+        judge = patches.Discriminator(blueprint.channels, width=settings.width, spectral_norm=settings.spectral_norm)
+        return blueprint.generator(), judge
+
+    def real(self, batch: Batch, random: Random) -> Sample:
+        """The clean pictures of the batch, in [-1, 1], with the mask of holes if there are any."""
+        clean = self.clean(batch, random)
+        return sample_of(clean, self.damaged(clean, random).mask)
+
+    def fake(self, generator: nn.Module, batch: Batch, random: Random) -> Sample:
+        """The same pictures, damaged and restored."""
+        found = self.damaged(self.clean(batch, random), random)
+        return sample_of(restored(generator, found), found.mask)
+
+    def clean(self, batch: Batch, random: Random) -> Tensor:
+        """The pictures of the batch as floats."""
+        images = to_floats(batch.images)
+        return mirror(images, random) if self.settings.mirror else images
+
+    def damaged(self, clean: Tensor, random: Random) -> Damaged:
+        """Clean pictures with the damage of this step."""
+        return self.damage(clean, random.at("damage"))
+
+    def augmented(self, sample: Sample, transformation: Transformation) -> Sample:
+        """Picture and mask are left where they are: both sides show the same scene, and D learns from differences."""
+        return sample.with_differentiable([transformation(part) for part in sample.differentiable])
+
+    def losses(self, player: str, view: View) -> Mapping[str, tuple[float, Tensor]]:
+        """Of the restorer: how far it is from the clean picture, in pixels and in pretrained features."""
+        if player != "generator":
+            return {}
+        settings = self.settings
+        clean, made = view.real.parts[0], view.fake.parts[0]
+        error = (made - clean).abs()
+        if self.blueprint.takes_mask:
+            mask = view.real.parts[1]
+            distortion = (error * mask).sum() / (mask.sum() * clean.shape[1]).clamp(min=1)
+        else:
+            distortion = error.mean()
+        losses = {"distortion": (settings.distortion_weight or 0.0, distortion)}
+        if view.judged and self.eyes is not None:
+            maps = self.maps(self.eyes, torch.cat([clean, made]))
+            halves = [{stride: part.chunk(2)[i] for stride, part in maps.items()} for i in range(2)]
+            losses["perceptual"] = settings.perceptual_weight or 0.0, perceptual_distance(*halves).mean()
+        return losses
+
+    @cached_property
+    def eyes(self) -> FeatureNetwork | None:
+        """The network that the perceptual loss looks through."""
+        return open_features(PERCEPTION, self.settings.device) if self.settings.perceptual_weight else None
+
+    @staticmethod
+    def maps(network: FeatureNetwork, pictures: Tensor) -> dict[int, Tensor]:
+        """Maps of pictures (N, C, H, W) at the size that they have; grey is seen as RGB."""
+        return dict(network.maps(pictures.expand(-1, 3, -1, -1) if pictures.shape[1] == 1 else pictures))
+
+    # What people see
+
+    @cached_property
+    def unseen(self) -> list[Tensor]:
+        """Clean pictures that are judged and shown, uint8 (C, h, w): held-out ones, if there are any."""
+        _, held_out = self.data.hold_out(self.settings.held_out)
+        source = held_out or self.data
+        if isinstance(source, Patches):
+            pictures = source.own
+        else:
+            known = source.sample()
+            pictures = list(known.images if known.drawn is None else known.images[known.drawn])
+        scale = self.blueprint.scale
+        return [middle(picture.cpu(), SHOWN_SIDE, scale) for picture in pictures[: self.settings.quality_samples]]
+
+    @torch.no_grad()
+    def restored(self, generator: nn.Module, clean: Tensor, number: int) -> tuple[Damaged, Tensor]:
+        """A picture uint8 (C, h, w) with damage that is always the same, and what the restorer makes of it, uint8."""
+        device = torch.device(self.settings.device)
+        random = Random(JUDGED_SEED, number, 1, device=device)
+        found = self.damage(to_floats(clean[None]).to(device), random.at("damage"))
+        found = Damaged(to_floats(to_bytes(found.pictures)), found.mask)  # as it would lie in a file
+        return found, to_bytes(restored(generator, found))[0].cpu()
+
+    def triptych(self, generator: nn.Module, clean: Tensor, number: int) -> list[Tensor]:
+        """Damaged, restored and clean, uint8 (C, h, w) each."""
+        found, made = self.restored(generator, clean, number)
+        before = to_bytes(found.pictures)[0].cpu()
+        if before.shape != clean.shape:
+            before = torch.nn.functional.interpolate(before[None], clean.shape[1:], mode="nearest")[0]
+        return [before, made, clean]
+
+    def preview(self, generator: nn.Module) -> Tensor:
+        """Triptychs of damaged, restored and clean pictures, always the same ones."""
+        _, height, width = self.data.shape
+        shown = [middle(picture, min(height, width), self.blueprint.scale) for picture in self.unseen[:PREVIEWED]]
+        return torch.stack(
+            [torch.cat(self.triptych(generator, clean, number), dim=2) for number, clean in enumerate(shown)]
+        )
+
+    def illustrations(self, generator: nn.Module) -> Mapping[str, Image]:
+        """`before-N`, `after-N` and `clean-N` of some pictures at full size."""
+        made: dict[str, Image] = {}
+        for number, clean in enumerate(self.unseen[:ILLUSTRATED]):
+            for name, picture in zip(
+                ("before", "after", "clean"), self.triptych(generator, clean, number), strict=True
+            ):
+                made[f"{name}-{number}"] = grid(picture[None], scale=1, padding=0)
+        return made
+
+    def judge(self, generator: nn.Module) -> Evaluation:
+        """Restored pictures against clean ones, pair by pair."""
+        pairs = [self.restored(generator, clean, number) for number, clean in enumerate(self.unseen)]
+        holes = [found.mask[0, 0].bool().cpu() for found, _ in pairs if found.mask is not None]
+        return measure_pairs(
+            self.unseen, [made for _, made in pairs], self.judge_features, inside=holes if holes else None
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """The blueprint, as JSON values."""
+        return self.blueprint.describe()
+
+
+PROTOCOL = ("noise", "noise_low", "noise_high", "holes", "scale", "degradation")
+"""Settings that say what the damage is."""
+
+PERCEPTION = "lite0-bf16"
+"""What the perceptual loss looks through."""
+
+ILLUSTRATED = 6
+
+
+def sample_of(pictures: Tensor, mask: Tensor | None) -> Sample:
+    """What the discriminator sees."""
+    return Sample((pictures,) if mask is None else (pictures, mask))
+
+
+def restored(generator: nn.Module, found: Damaged) -> Tensor:
+    """What the generator makes of damaged pictures, float (N, C, H, W)."""
+    made: Tensor = generator(found.pictures) if found.mask is None else generator(found.pictures, found.mask)
+    return made
+
+
+def middle(picture: Tensor, most: int, scale: int) -> Tensor:
+    """The middle of a picture (C, H, W), at most `most` pixels a side, sides multiples of `scale`."""
+    height, width = (min(side, most) // scale * scale for side in picture.shape[1:])
+    top, left = (picture.shape[1] - height) // 2, (picture.shape[2] - width) // 2
+    return picture[:, top : top + height, left : left + width]

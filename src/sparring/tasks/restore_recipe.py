@@ -1,0 +1,98 @@
+"""What the restore task chooses of its settings, before the rest is chosen as for all tasks."""
+
+import math
+
+from sparring.choices import Choices, every, pick_device, shown
+from sparring.data.surveys import Survey
+from sparring.errors import SettingError
+
+SIDES = {"inpaint": 96, "denoise": 72, "super": 96, "mixed": 96}
+"""Pixels a side of a patch on a CPU, for each damage; on a GPU twice as many."""
+
+ZOOM = {"inpaint": 8.0}
+"""What is in a hole is a matter of the whole scene, so that patches of large pictures show more of it, reduced."""
+
+LONGEST, MOST_BYTES = 2048, 2**31
+"""Pixels of the longer side that a picture keeps at most, and bytes that all of them may take together."""
+
+MOST_HELD_OUT = 64
+WIDTH, DEPTH = 32, 2
+CPU_BATCH, GPU_BATCH = 16, 32
+CPU_IMAGES, GPU_IMAGES = 200_000, 2_000_000
+SUPERVISED = 0.6
+
+
+def choose(settings: Choices, survey: Survey, factor: float) -> None:
+    """Fills in what suits restoration.
+
+    Raises: SettingError if the given settings do not go together.
+    """
+    pick = settings.choose
+    on_cpu = pick_device(settings.values.get("device")) == "cpu"
+    damage = pick("damage", "inpaint", "holes are filled; --set damage=denoise, super or mixed for another")
+    refuse_strangers(settings)
+    if damage == "inpaint":
+        pick("holes", "all")
+    if damage == "denoise":
+        pick("noise", "gaussian", "--set noise=all for other kinds")
+        if settings.values["noise"] in ("gaussian", "all"):
+            low = pick("noise_low", 0.0)
+            high = pick("noise_high", 55.0)
+            if low > high:
+                raise SettingError(f"noise_low={low:g} is above noise_high={high:g}")
+    if damage == "super":
+        pick("scale", 2, "--set scale=4 for more")
+        pick("degradation", "realistic", "cameras blur, add noise and compress; bicubic compares with published tables")
+
+    common = survey.common_size()
+    side = SIDES[damage] * (1 if on_cpu else 2)
+    step = 8 * (settings.values.get("scale") or 1)
+    patch = max(step, min(side, min(common) // step * step))
+    pick("resolution", (patch, patch), f"of a patch; any size can be restored later; pictures are {shown(common)}")
+    channels = pick("channels", min(survey.channels(), 3), "as the pictures are")
+    streams = survey.in_shards is not None and settings.values.get("shuffle_buffer") is not None
+    if pick("fit", "crop" if streams else "patches") == "patches":
+        room = math.isqrt(MOST_BYTES // (channels * survey.pictures))
+        pick("longest", max(patch, min(LONGEST, room)))
+        pick("zoom", ZOOM.get(damage, 1.0))
+    pick("mirror", True)
+    pick("held_out", 0 if streams else min(max(survey.pictures // 20, 1), MOST_HELD_OUT))
+
+    pick("network", "unet", "takes and gives pictures of any size")
+    pick("width", max(16, round(WIDTH * factor / 16) * 16))
+    pick("depth", DEPTH)
+    pick("z_dim", None)
+    pick("discriminator_features", "none")
+    pick("spectral_norm", True)
+    playing = pick("adversarial", True)
+    pick("supervised", SUPERVISED if playing else 1.0)
+    pick("distortion_weight", 100.0)
+    perceptual = pick("perceptual_weight", 5.0 if playing else 0.0)
+    pick("penalty", "none")
+    pick("augment", "none")
+
+    batch = pick("batch", CPU_BATCH if on_cpu else GPU_BATCH)
+    pick("learning_rate", 2e-3 / math.sqrt(factor))
+    pick("beta1", 0.9)
+    pick("beta2", 0.99)
+    pick("ema_ramp", 0.05)
+    if settings.values.get("minutes") is None:
+        pick("images", every((CPU_IMAGES if on_cpu else GPU_IMAGES) * factor, batch), "the budget")
+    pick("patience", None)
+    pick("quality_samples", MOST_HELD_OUT)
+    # Features that the loss looks through would flatter the judge.
+    pick("quality_features", "wavelets" if perceptual else "lite0")
+    pick("quality_metric", "perceptual" if playing else "psnr", "what is best to look at" if playing else "")
+
+
+def refuse_strangers(settings: Choices) -> None:
+    """Raises: SettingError if a setting is given that another damage asks for, or that restoration has no use for."""
+    damage = settings.values["damage"]
+    owners = {"holes": "inpaint", "noise": "denoise", "noise_low": "denoise", "noise_high": "denoise"}
+    owners |= {"scale": "super", "degradation": "super"}
+    for name, owner in owners.items():
+        if settings.values.get(name) is not None and damage != owner:
+            raise SettingError(f"{name}={settings.values[name]} is for damage={owner}, and this is damage={damage}")
+    for name, only in {"network": "unet", "discriminator_features": "none", "labels": False}.items():
+        if settings.values.get(name, only) != only:
+            raise SettingError(f"{name}={settings.values[name]}: task=restore takes {name}={only}".lower())
