@@ -1,13 +1,22 @@
 import pytest
+import torch
 
 from sparring.errors import MetricError
 from sparring.evaluation.catalogue import METRICS, NEEDS, chosen, improves
 from sparring.evaluation.measuring import METHODS
+from sparring.evaluation.pairs import measure_pairs
+from sparring.networks.features import open_features
 
 
 def test_every_metric_that_is_explained_is_computed_and_the_other_way_round() -> None:
-    assert list(METRICS) == sorted(METHODS, key=list(METRICS).index)
-    assert set(METRICS) == set(METHODS)
+    of_sets = [name for name, metric in METRICS.items() if not metric.paired]
+    assert of_sets == sorted(METHODS, key=of_sets.index)
+    assert set(of_sets) == set(METHODS)
+    picture = torch.zeros(3, 16, 16, dtype=torch.uint8)
+    of_pairs = [name for name, metric in METRICS.items() if metric.paired]
+    hole = torch.ones(16, 16, dtype=torch.bool)
+    found = measure_pairs([picture], [picture + 1], open_features("lite0"), of_pairs, inside=[hole])
+    assert list(found.metrics) == of_pairs
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -35,5 +44,7 @@ def test_what_is_better_depends_on_the_metric() -> None:
     assert improves("recall", 0.4, 0.3)
     assert improves("density", 1.1, 0.7)
     assert not improves("density", 1.4, 0.7)
+    assert improves("psnr", 31.0, 30.0)
+    assert improves("perceptual", 0.1, 0.2)
     with pytest.raises(MetricError, match="not which are the best"):
         improves("memorisation", 0.45, 0.7)

@@ -16,7 +16,9 @@ COUNT = 10_000
 NEIGHBOURS = 5
 """k, of the metrics that look at the k-th neighbour."""
 
-Needs = Literal["moments", "features", "samples", "pictures", "maps", "classes", "classifier", "model"]
+Needs = Literal[
+    "moments", "features", "samples", "pictures", "maps", "classes", "classifier", "model", "pairs", "holes"
+]
 """What a metric is computed from."""
 
 NEEDS: dict[Needs, str] = {
@@ -29,8 +31,13 @@ NEEDS: dict[Needs, str] = {
     "classifier": "features of B by a network that tells classes apart: --features inception",
     "model": "as B a generator of this program, and features in fp32 with maps, which all have but pixels: "
     "--features lite0",
+    "pairs": "the same pictures on both sides, clean and restored, by their names",
+    "holes": "the same pictures on both sides, and which pixels of each were missing: `measure_pairs` in Python",
 }
 """The same in words."""
+
+PAIRED: frozenset[Needs] = frozenset(["pairs", "holes"])
+"""What metrics need that compare picture by picture, not set with set."""
 
 Better = Literal["lower", "higher", "near 1", "near expected"]
 
@@ -41,7 +48,8 @@ class Metric:
 
     title: its name in full. tells: the question it answers, with the answer's unit. range: values, with the best.
     lies: when not to believe it. source: paper and equation. asked: whether it is computed only when it is named, since
-    it takes long. share: whether people read it in per cent.
+    it takes long, or means little without being asked for. share: whether people read it in per cent. unit: what stands
+    behind the number. decimals: how many people read; three digits in all if None.
     """
 
     title: str
@@ -53,6 +61,13 @@ class Metric:
     needs: Needs
     asked: bool = False
     share: bool = False
+    unit: str = ""
+    decimals: int | None = None
+
+    @property
+    def paired(self) -> bool:
+        """Whether it compares picture by picture."""
+        return self.needs in PAIRED
 
 
 METRICS: dict[str, Metric] = {
@@ -242,6 +257,72 @@ METRICS: dict[str, Metric] = {
         "Karras et al. 2019 (StyleGAN), arXiv 1812.04948, section 4.1",
         "model",
         asked=True,
+    ),
+    "psnr": Metric(
+        "Peak signal-to-noise ratio",
+        "how far the restored pictures are from the clean ones, pixel by pixel: the mean over pictures of each one's "
+        "10 log10(255^2 / mean squared error).",
+        "0 dB (black for white) and up; equal pictures have no finite one and count as though a single value were off "
+        "by one",
+        "higher",
+        "It prefers blur: where several pictures are possible, their mean has the best PSNR and looks like none of "
+        "them. The better a restoration looks, the more PSNR it costs beyond some point (the trade-off of perception "
+        "and distortion: Blau & Michaeli 2018, arXiv 1711.06077), so `perceptual`, or `fid` of both sets, belongs "
+        "beside it. A shift by a pixel costs much and is not seen.",
+        "mean over pictures as in Zhang et al. 2017 (DnCNN), arXiv 1608.03981, and Wang et al. 2021 (Real-ESRGAN)",
+        "pairs",
+        unit="dB",
+        decimals=2,
+    ),
+    "psnr_inside": Metric(
+        "Peak signal-to-noise ratio in the holes",
+        "the same as `psnr`, of the pixels that were missing alone: what was filled in, not what was copied.",
+        "0 dB and up",
+        "higher",
+        "As `psnr`, and more so: a large hole has many good fillings, of which only one is the clean picture.",
+        "as `psnr`; of the missing pixels as in Pathak et al. 2016 (context encoders), arXiv 1604.07379, table 1",
+        "holes",
+        unit="dB",
+        decimals=2,
+    ),
+    "psnr_y": Metric(
+        "Peak signal-to-noise ratio of the luminance",
+        "the same as `psnr`, of the luminance Y of BT.601 (16 to 235, not rounded, against a peak of 255): what papers "
+        "on super-resolution report, with as many pixels of border left out as the picture is enlarged (--shave 4).",
+        "0 dB and up; mostly one or two dB above `psnr`",
+        "higher",
+        "As `psnr`; colours do not count. MATLAB rounds Y, which changes some hundredths at most. Grey pictures are "
+        "their own luminance; tools that read them as RGB get 1.3 dB more.",
+        "ITU-R BT.601; as in Dong et al. 2014 (SRCNN), arXiv 1501.00092, section 4",
+        "pairs",
+        asked=True,
+        unit="dB",
+        decimals=2,
+    ),
+    "ssim": Metric(
+        "Structural similarity",
+        "how alike restored and clean pictures are in local brightness, contrast and structure, through windows of "
+        "11 x 11 pixels.",
+        "about 0 (unlike) to 1 (the same picture)",
+        "higher",
+        "It prefers blur, too, only less than `psnr` does (Blau & Michaeli 2018). Flat regions make it high whatever "
+        "happens elsewhere. Pictures have at least 11 pixels a side.",
+        "Wang et al. 2004, eq. 13-16; channels apart, then averaged",
+        "pairs",
+        decimals=4,
+    ),
+    "perceptual": Metric(
+        "Perceptual distance",
+        "how different restored and clean pictures look to a network: in the form of LPIPS, in the maps of "
+        "EfficientNet-Lite0 (or another --features), all layers weighted alike, pictures at their own size.",
+        "0 (the same picture) and up; compares in the same feature space only",
+        "lower",
+        "Its numbers are not those of LPIPS, whose weights were fitted to people's judgements and whose network is "
+        "another. It is flattered by restorations trained through the same network. Read it beside `psnr`: no "
+        "restoration can have the best of both (Blau & Michaeli 2018, arXiv 1711.06077).",
+        "Zhang et al. 2018, arXiv 1801.03924, eq. 1, with unit weights",
+        "pairs",
+        decimals=4,
     ),
 }
 

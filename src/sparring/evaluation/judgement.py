@@ -47,7 +47,7 @@ class Evaluation:
 
     def __repr__(self) -> str:
         lines = [
-            f"{name:20} {shown(name, result.value):>8}  {_ends(name, result)}" for name, result in self.metrics.items()
+            f"{name:20} {shown(name, result.value):>9}  {_ends(name, result)}" for name, result in self.metrics.items()
         ]
         return "\n".join([*lines, summary(self.protocol), *self.notices])
 
@@ -78,13 +78,19 @@ def protocol_of(
         "real": real.about,
         "generated": fake.about,
         "device": device,
-        "versions": {name: metadata.version(name) for name in PACKAGES},
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """Of what computes the numbers."""
+    return {name: metadata.version(name) for name in PACKAGES}
 
 
 def comparable(protocol: Mapping[str, Any]) -> str:
     """A text that is the same for numbers that compare: of the same space, form, counts and real data."""
     features, pictures, real = protocol["features"], protocol["pictures"], protocol["real"]
+    pairs = protocol.get("pairs") or {}
     parts = {
         "features": {name: features.get(name) for name in ("name", "size", "resize", "digest", "precision")},
         "pictures": pictures,
@@ -92,17 +98,28 @@ def comparable(protocol: Mapping[str, Any]) -> str:
         "neighbours": protocol.get("neighbours"),
         "real": [real.get(name) for name in ("fingerprint", "count", "split")],
         "generated": protocol["generated"].get("count"),
+        "pairs": [pairs.get(name) for name in ("count", "shave")],
     }
     return json.dumps(parts, sort_keys=True)
 
 
 def summary(protocol: Mapping[str, Any]) -> str:
     """The protocol in a line, for people."""
-    features, pictures = protocol["features"], protocol["pictures"]
+    features, pictures, pairs = protocol["features"], protocol["pictures"], protocol.get("pairs")
+    if pairs is not None and protocol["k"] is None:
+        return pairs_in_words(pairs)
     seen = f"; pictures of {pictures['height']}x{pictures['width']}" if pictures else ""
     generated, real = (_count(protocol[side]) for side in ("generated", "real"))
+    beside = f"; {pairs_in_words(pairs)}" if pairs else ""
     title = features.get("title") or "features as given"
-    return f"{title}{seen}; {generated} generated against {real} real; k = {protocol['k']}"
+    return f"{title}{seen}; {generated} generated against {real} real; k = {protocol['k']}{beside}"
+
+
+def pairs_in_words(pairs: Mapping[str, Any]) -> str:
+    """What metrics of pairs hold under, for people."""
+    border = f", {pairs['shave']} pixels of border left out" if pairs["shave"] else ""
+    through = f"; {pairs['features']['title']}" if pairs["features"] else ""
+    return f"{pairs['count']:,} pair{'s' * (pairs['count'] != 1)} of pictures at their own size{border}{through}"
 
 
 def _ends(name: str, result: Result) -> str:
@@ -115,9 +132,12 @@ def _count(about: Mapping[str, Any]) -> str:
 
 
 def shown(name: str, value: float) -> str:
-    """A number of a metric as people read it: shares in per cent."""
-    if METRICS[name].share:
+    """A number of a metric as people read it: shares in per cent, ratios in dB."""
+    metric = METRICS[name]
+    if metric.share:
         return share(value)
+    if metric.decimals is not None:
+        return f"{value:.{metric.decimals}f} {metric.unit}".rstrip()
     return compact(value) if abs(value) > ROUNDING else "0"
 
 
@@ -125,6 +145,5 @@ def interval(name: str, low: float | None, high: float | None) -> str:
     """An interval as people read it; a dash where there is none."""
     if low is None or high is None:
         return "-"
-    if METRICS[name].share:
-        return f"{share(low).removesuffix(' %')} to {share(high)}"
-    return f"{shown(name, low)} to {shown(name, high)}"
+    unit = "%" if METRICS[name].share else METRICS[name].unit
+    return f"{shown(name, low).removesuffix(f' {unit}')} to {shown(name, high)}"

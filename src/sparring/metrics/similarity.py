@@ -25,6 +25,8 @@ K1, K2 = 0.01, 0.03
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of the scales of multi-scale structural similarity, finest first."""
 
+LUMINANCE = (65.481, 128.553, 24.966)
+"""What full red, green and blue add to the luminance of black, which is 16 (BT.601, 8 bits)."""
 
 CHUNK = 1 << 22
 """Values of pictures compared at a time: 32 MiB in float64."""
@@ -54,6 +56,23 @@ def ssim(a: Tensor, b: Tensor, *, span: float | None = None) -> Tensor:
     if min(a.shape[2:]) < WINDOW:
         raise MetricError(f"pictures of {a.shape[3]}x{a.shape[2]} pixels; structural similarity needs at least 11x11")
     return _structure(a, b, span)[0].mean(1)
+
+
+def luminance(pictures: Tensor) -> Tensor:
+    """Luminance Y float64 (N, 1, H, W), 16 to 235, of RGB pictures uint8 (N, 3, H, W); grey ones stay as they are.
+
+    16 + (65.481 R + 128.553 G + 24.966 B) / 255, not rounded: what papers on super-resolution measure `psnr` of, with a
+    span of 255.
+
+    Raises: MetricError for other types or numbers of channels.
+    Source: ITU-R BT.601-7, 2.5.1 to 2.5.3; `rgb2ycbcr` of MATLAB, which rounds.
+    """
+    if pictures.dtype != torch.uint8 or pictures.ndim != 4 or pictures.shape[1] not in (1, 3):
+        raise MetricError(f"pictures {pictures.dtype} {tuple(pictures.shape)}; luminance is of uint8 (N, 1 or 3, H, W)")
+    if pictures.shape[1] == 1:
+        return pictures.double()
+    weights = torch.tensor(LUMINANCE, dtype=torch.float64, device=pictures.device)[:, None, None]
+    return 16 + (pictures * weights).sum(1, keepdim=True) / 255
 
 
 def scales(height: int, width: int) -> int:
