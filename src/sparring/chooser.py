@@ -78,7 +78,7 @@ FALL = 0.1
 SIZES = {"XS": 0.5, "S": 0.7, "M": 1.0, "L": 1.4, "XL": 2.0}
 """Width relative to size M. The learning rate falls with the root of the width, and the budget grows with it."""
 
-OTHERWISE = {"fast": (32, 1), "r3": (16, 1), "skip": (48, 1), "dcgan": (64, 1)}
+OTHERWISE = {"unet": (32, 2), "fast": (32, 1), "r3": (16, 1), "skip": (48, 1), "dcgan": (64, 1)}
 """Width and depth of a family that somebody asked for where the recipe has another."""
 
 CPU_SIDE, GPU_SIDE = 64, 256
