@@ -40,6 +40,7 @@ STANDING = {
     "held_out_gap": 0.9,
 }
 HALF = Estimate(0.5, 0.45, 0.55)
+NEAR = Estimate(1.0, 0.9, 1.1)
 BY_NAME = {signal.name: signal for signal in SIGNALS}
 TRACES: dict[str, Any] = json.loads((Path(__file__).parent / "healthy.json").read_text())
 
@@ -93,10 +94,21 @@ def test_each_signal_is_provoked_by_what_it_is_for(name: str, vitals: dict[str, 
     assert found[-1].signal.name == name
 
 
+def judged(fid: Estimate = NEAR, recall: Estimate = HALF, coverage: Estimate = HALF) -> dict[str, Estimate]:
+    return {"fid": fid, "recall": recall, "coverage": coverage}
+
+
+def test_what_is_judged_pair_by_pair_is_no_alarm() -> None:
+    guard = after_calm()
+    for decibels in (30.0, 10.0, 10.0):
+        guard.judge({"psnr": Estimate(decibels, decibels - 0.1, decibels + 0.1)})
+        assert look(guard) is None
+
+
 def test_quality_far_below_its_best_is_noticed_at_the_second_evaluation() -> None:
     guard = after_calm()
     for fid, found in ((1.0, None), (3.0, None), (3.0, "decline")):
-        guard.judge(Estimate(fid, 0.9 * fid, 1.1 * fid), HALF, HALF)
+        guard.judge(judged(Estimate(fid, 0.9 * fid, 1.1 * fid)))
         finding = look(guard)
         assert (finding and finding.signal.name) == found
         assert look(guard) is None  # until it is measured again
@@ -105,7 +117,7 @@ def test_quality_far_below_its_best_is_noticed_at_the_second_evaluation() -> Non
 def test_variety_that_is_lost_is_noticed_at_the_second_evaluation() -> None:
     guard = after_calm()
     for recall, found in ((0.5, None), (0.1, None), (0.1, "lost variety")):
-        guard.judge(Estimate(1.0, 0.9, 1.1), Estimate(recall, 0.9 * recall, 1.1 * recall), HALF)
+        guard.judge(judged(recall=Estimate(recall, 0.9 * recall, 1.1 * recall)))
         finding = look(guard)
         assert (finding and finding.signal.name) == found
 
@@ -113,15 +125,15 @@ def test_variety_that_is_lost_is_noticed_at_the_second_evaluation() -> None:
 def test_the_recall_of_noise_is_no_variety() -> None:
     guard = after_calm()
     for recall, coverage in ((0.9, 0.0), (0.3, 0.2), (0.3, 0.3), (0.3, 0.4)):
-        estimates = (Estimate(value, 0.9 * value, 1.1 * value) for value in (recall, coverage))
-        guard.judge(Estimate(1.0, 0.9, 1.1), *estimates)
+        estimates = [Estimate(value, 0.9 * value, 1.1 * value) for value in (recall, coverage)]
+        guard.judge(judged(recall=estimates[0], coverage=estimates[1]))
         assert look(guard) is None
 
 
 def test_a_difference_within_the_intervals_is_no_alarm() -> None:
     guard = after_calm()
     for fid in (0.01, 0.05, 0.05, 0.05):
-        guard.judge(Estimate(fid, 0.0, fid + 0.05), Estimate(0.02, 0.0, 0.06), HALF)
+        guard.judge(judged(Estimate(fid, 0.0, fid + 0.05), Estimate(0.02, 0.0, 0.06)))
         assert look(guard) is None
 
 
@@ -170,7 +182,7 @@ def test_a_streak_that_is_interrupted_begins_anew() -> None:
 def test_what_is_remembered_comes_back_from_json() -> None:
     one, other = after_calm(), Guard()
     look(one, diversity=20.0)
-    one.judge(Estimate(1.0, 0.9, 1.1), HALF, HALF)
+    one.judge(judged())
     one.add({name: torch.tensor(0.1 + value) for name, value in STEP.items()})
     other.restore(json.loads(json.dumps(one.state())))
     for guard in (one, other):
@@ -288,10 +300,10 @@ def test_what_cannot_be_helped_ends_with_a_verdict_and_the_best_generator(
 def test_a_decline_goes_back_to_when_quality_was_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     judge, called = Guard.judge, 0
 
-    def declining(self: Guard, fid: Estimate, recall: Estimate, coverage: Estimate) -> None:
+    def declining(self: Guard, judged: dict[str, Estimate]) -> None:
         nonlocal called
         called += 1
-        judge(self, fid, recall, coverage)
+        judge(self, judged)
         self.at_its_best = called <= 2
         self.judged["decline"] = 2.0 if called in (4, 5) else 1.0
 

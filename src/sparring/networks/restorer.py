@@ -34,7 +34,7 @@ class Block(nn.Module):
     def __init__(self, channels: int, everywhere: bool = False) -> None:
         super().__init__()
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.mean = nn.Linear(channels, channels) if everywhere else None
         nn.init.zeros_(self.second.weight)
 
@@ -69,7 +69,7 @@ class Restorer(nn.Module):
         self.middle = blocks(widths[-1], 2 * depth, everywhere=holes)
         self.finer = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in pairwise(widths))
         self.up = nn.ModuleList(blocks(width, depth) for width in widths[:-1])
-        self.leave = nn.Conv2d(widths[0], (FOLD * scale) ** 2 * channels, 3, padding=1)
+        self.leave = nn.Conv2d(widths[0], (FOLD * scale) ** 2 * channels, 3, padding=1, bias=False)
         nn.init.zeros_(self.leave.weight)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
