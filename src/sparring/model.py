@@ -88,9 +88,7 @@ class Model:
         Raises: RunError if it makes pictures of pictures.
         """
         if not isinstance(self.blueprint, generate.Blueprint):
-            raise RunError(
-                "this generator changes pictures, and makes none of noise: sparring apply RUN IN OUT"
-            )
+            raise RunError("this generator changes pictures, and makes none of noise: sparring apply RUN IN OUT")
         return self.blueprint
 
     def apparatus(self, style: str | None = None, strength: float | None = None) -> restore.Apparatus:
