@@ -134,6 +134,9 @@ class Settings(BaseModel):
         "game", "share of the budget before the game, in which the generator learns from its further losses alone"
     )
     distortion_weight: MaybeNotNegative = about("restore", "of the mean absolute error, against 1 of the game")
+    matching_weight: MaybeNotNegative = about(
+        "restore", "of the mean absolute difference in the discriminator's layers, against 1 of the game"
+    )
     perceptual_weight: MaybeNotNegative = about(
         "restore", "of the distance in pretrained features, against 1 of the game"
     )

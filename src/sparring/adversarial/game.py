@@ -47,6 +47,14 @@ class Perceiving(Protocol):
         """Judgements (N,) or (N, K) of features."""
 
 
+@runtime_checkable
+class Layered(Protocol):
+    """A discriminator that tells what its layers make of a sample, so that the generator can match it."""
+
+    def layers(self, *parts: Tensor) -> list[Tensor]:
+        """Maps (N, C, h, w), one of each layer."""
+
+
 @dataclass
 class Bout:
     """A pair of samples, both augmented alike whenever D sees them. `fake` carries G's graph, if one was asked for."""
@@ -87,6 +95,15 @@ class Bout:
     def judge(self, *samples: Sample) -> tuple[Tensor, ...]:
         """D's judgements of samples."""
         return self.judge_seen(*(self.see(sample) for sample in samples))
+
+    def layers(self) -> tuple[list[Tensor], list[Tensor]]:
+        """What each layer of D makes of the real and of the generated sample; none of one that does not tell."""
+        if not isinstance(self.discriminator, Layered):
+            return [], []
+        with self.game.low_precision():
+            with torch.no_grad():
+                real = self.discriminator.layers(*self.real_seen.parts)
+            return real, self.discriminator.layers(*self.fake_seen.parts)
 
     def in_full_precision(self) -> "Bout":
         """The same pair before a D that computes in float32."""

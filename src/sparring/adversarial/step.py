@@ -48,7 +48,7 @@ def step(game: Game, generator: Player, discriminator: Player, batch: Any, rando
         if game.objective.midpoint is None:
             with torch.no_grad():
                 (real_logits,) = bout.judge_seen(bout.real_seen)
-        view = View(bout.real, bout.fake, real_logits, fake_logits)
+        view = View(bout.real, bout.fake, real_logits, fake_logits, layers=bout.layers)
         loss = game.objective.generator(real_logits, fake_logits)
         return with_task_losses(game, "generator", view, loss, {"generator_loss": loss})
 

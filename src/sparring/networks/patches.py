@@ -35,10 +35,17 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None, y: Tensor | None = None) -> Tensor:
         """See the class."""
-        for layer in (*self.halve, self.look):
-            x = activate(layer(x))
+        x = self.layers(x)[-1]
         with full_precision(x):
             judgements: Tensor = self.verdict(at_least_float32(x))
             if mask is not None:
                 judgements = judgements * F.adaptive_max_pool2d(mask, judgements.shape[2:])
         return judgements.flatten(1)
+
+    def layers(self, x: Tensor, mask: Tensor | None = None) -> list[Tensor]:
+        """What the layers before the verdict make of pictures, maps (N, C, h, w); a mask changes nothing."""
+        maps = []
+        for layer in (*self.halve, self.look):
+            x = activate(layer(x))
+            maps.append(x)
+        return maps

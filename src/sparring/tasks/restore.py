@@ -3,7 +3,7 @@
 Clean pictures are all that is needed: they are damaged on the fly, and the generator learns to take it back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Self
@@ -178,6 +178,8 @@ class Restore:
         else:
             distortion = error.mean()
         losses = {"distortion": (settings.distortion_weight or 0.0, distortion)}
+        if view.judged and settings.matching_weight:
+            losses["matching"] = settings.matching_weight, matching(*view.layers())
         if view.judged and self.eyes is not None:
             maps = self.maps(self.eyes, torch.cat([clean, made]))
             halves = [{stride: part.chunk(2)[i] for stride, part in maps.items()} for i in range(2)]
@@ -275,6 +277,11 @@ def restored(generator: nn.Module, found: Damaged) -> Tensor:
     """What the generator makes of damaged pictures, float (N, C, H, W)."""
     made: Tensor = generator(found.pictures) if found.mask is None else generator(found.pictures, found.mask)
     return made
+
+
+def matching(real: Sequence[Tensor], made: Sequence[Tensor]) -> Tensor:
+    """Mean absolute difference of two lists of maps, a mean over layers (Wang et al. 2018, pix2pixHD, eq. 4)."""
+    return torch.stack([(a.float() - b.float()).abs().mean() for a, b in zip(real, made, strict=True)]).mean()
 
 
 def middle(picture: Tensor, most: int, scale: int) -> Tensor:

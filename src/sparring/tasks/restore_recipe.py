@@ -67,6 +67,7 @@ def choose(settings: Choices, survey: Survey, factor: float) -> None:
     playing = pick("adversarial", True)
     pick("supervised", SUPERVISED if playing else 1.0)
     pick("distortion_weight", 100.0)
+    pick("matching_weight", 0.0)
     perceptual = pick("perceptual_weight", 5.0 if playing else 0.0)
     pick("penalty", "none")
     pick("augment", "none")

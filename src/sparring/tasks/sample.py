@@ -1,7 +1,7 @@
 """What a discriminator sees."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -43,18 +43,25 @@ class Sample:
         return self.with_differentiable([part.detach().requires_grad_() for part in self.differentiable])
 
 
+def no_layers() -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    """Of a discriminator that does not tell."""
+    return (), ()
+
+
 @dataclass(frozen=True)
 class View:
     """What one update looks at: the pair and D's judgement of it, logits (N,) or (N, K).
 
     In the generator's update `real_logits` carry no gradient, and are zeros where the objective does not read them.
-    Before the game nobody judges, and there are no logits.
+    Before the game nobody judges, and there are no logits. layers: what each layer of D makes of the real and of the
+    generated sample, computed when it is asked for; gradients flow to the generated one.
     """
 
     real: Sample
     fake: Sample
     real_logits: Tensor
     fake_logits: Tensor
+    layers: Callable[[], tuple[Sequence[Tensor], Sequence[Tensor]]] = field(default=no_layers, kw_only=True)
 
     @classmethod
     def before_the_game(cls, real: Sample, fake: Sample) -> "View":
