@@ -14,6 +14,7 @@ from sparring.evaluation.judgement import comparable, interval, shown
 from sparring.evaluation.judgement import summary as protocol_summary
 from sparring.training.account import Account
 from sparring.training.doctor import examine, signals
+from sparring.training.next_steps import next_steps
 from sparring.training.report import headline
 from sparring.training.run import Run
 from sparring.wording import compact, duration, printable
@@ -158,8 +159,10 @@ def ending(run: Run, summary: Mapping[str, Any]) -> RenderableType:
     if latest.is_file():
         lines.append(f"samples  {latest}")
     if summary["state"] == "finished":
-        lines.append(f"more     sparring sample {quote(str(run))} --n 64 --out samples.png")
-        lines.append(f"         sparring evaluate {quote(str(run))} {quote(str(run))}")
+        steps = next_steps(
+            str(run), str(summary.get("task")), "finished", summary["images"], run.settings().damage or ""
+        )
+        lines.extend(f"{head:8} {steps[place][0]}" for head, place in (("more", 0), ("", 2)))
     else:
         lines.append(f"go on    sparring resume {quote(str(run))}")
     return Text("\n".join(lines))

@@ -6,7 +6,6 @@ comes from users' files (names, reasons, settings) is escaped by the template.
 
 import base64
 import io
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,10 +22,17 @@ from sparring.training.account import Account, Record, text_of
 from sparring.training.charts import Curve, chart
 from sparring.training.doctor import examine
 from sparring.training.files import write_text
+from sparring.training.next_steps import Step, next_steps
 from sparring.wording import duration, printable, share
 
 HISTORY = 6
 """Sample grids shown of the way there."""
+
+EXPLANATIONS = {
+    "generate": "Each was made out of random numbers.",
+    "restore": "Each in three: damaged, restored, and as it was.",
+}
+"""What a picture of the grid is, by the task."""
 
 SKIPPED = 200
 """Skipped files listed by name."""
@@ -54,6 +60,7 @@ def write(run_folder: Path) -> Path:
         progress=progress(account),
         circumstances=circumstances(account),
         commands=commands(account),
+        explanation=EXPLANATIONS.get(account.setting("task"), EXPLANATIONS["generate"]),
         skipped_limit=SKIPPED,
     )
     path = run_folder / "report.html"
@@ -73,11 +80,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Pictures:
-    """The sample grids of a run; those that are missing or cut off are left out."""
+    """The sample grids of a run, and pictures before and after; those that are missing or cut off are left out."""
 
     main: Picture | None
     history: Sequence[Picture]
     nearest: Picture | None
+    before_after: Sequence[tuple[Picture, Picture]]
 
     @classmethod
     def read(cls, folder: Path, best: int | None) -> "Pictures":
@@ -89,7 +97,9 @@ class Pictures:
         candidates = [folder / f"grid-{best or 0:09d}.png"] if best else []
         candidates += [folder / "latest.png", *grids[-1:]]
         main = next((picture for path in candidates if (picture := _picture(path, 1280))), None)
-        return cls(main, history, _picture(folder / "nearest.png", 1280))
+        changed = [(path, path.with_name(path.name.replace("before", "after"))) for path in folder.glob("before-*.png")]
+        pairs = [(_picture(before, 512), _picture(after, 512)) for before, after in sorted(changed)]
+        return cls(main, history, _picture(folder / "nearest.png", 1280), [(a, b) for a, b in pairs if a and b])
 
 
 @dataclass(frozen=True)
@@ -120,6 +130,8 @@ def headline(account: Account) -> str:
     if not account.images:
         return f"A generator is about to learn from {what}."
     took = f"trained for {duration(seconds)}" if seconds else "trained"
+    if account.setting("task") == "restore":
+        size = f", by patches{size}"
     times = f", each picture about {account.images / data['pictures']:,.0f} times" if data.get("pictures") else ""
     return f"A generator {took} on {what}: it has seen {account.images:,} images{times}."
 
@@ -131,6 +143,10 @@ def verdict(account: Account) -> str:
         "recall": "of the real variety is reached (recall)",
         "coverage": "of the real pictures have a sample close by (coverage)",
     }
+    if (decibels := account.measured("psnr")) is not None:
+        return (
+            f"What it restores differs from the originals by {shown('psnr', decibels)} (PSNR) on pictures it never saw."
+        )
     known = {name: account.measured(name) for name in sentences}
     said = [f"{share(value)} {sentences[name]}" for name, value in known.items() if value is not None]
     return f"{', '.join(said)}." if said else ""
@@ -338,18 +354,10 @@ def circumstances(account: Account) -> list[tuple[str, str]]:
     return [(name, text_of(value)) for name, value in rows if value]
 
 
-def commands(account: Account) -> list[tuple[str, str]]:
+def commands(account: Account) -> Sequence[Step]:
     """What to do next: a command and what it does."""
-    folder = shlex.quote(str(account.folder))
-    sample = (f"sparring sample {folder} --n 64 --out samples.png", "64 new pictures in one grid")
-    folder_of_samples = (f"sparring sample {folder} --n 1000 --out samples/", "1,000 new pictures, a file each")
-    more = (f"sparring resume {folder} --images {2 * account.images}", "Train on, twice as long in all")
-    resume = (f"sparring resume {folder}", "Go on, should it have stopped")
-    python = (f"sparring.load({str(account.folder)!r}).sample(16)", "The same from Python: uint8 (16, C, H, W)")
-    judge = (f"sparring evaluate {folder} {folder}", "Judge 10,000 samples against the training data")
-    if account.state == "finished":
-        return [sample, folder_of_samples, judge, more, python]
-    return [resume, sample, python] if account.images else [resume]
+    task, damage = account.setting("task") or "generate", account.setting("damage")
+    return next_steps(str(account.folder), task, account.state, account.images, damage)
 
 
 def _template() -> Any:

@@ -1,0 +1,45 @@
+"""What to do with a run, as commands that can be copied; it depends on what the run was for."""
+
+import shlex
+from collections.abc import Sequence
+
+Step = tuple[str, str]
+"""A command, and what it does."""
+
+
+def next_steps(folder: str, task: str, state: str, images: int, damage: str = "") -> Sequence[Step]:
+    """The commands for a run in a state of its summary, after so many images; `damage` of a run that restores."""
+    place = shlex.quote(folder)
+    resume = (f"sparring resume {place}", "Go on, should it have stopped")
+    use = restoring(folder, damage) if task == "restore" else sampling(folder)
+    if state == "finished":
+        more = (f"sparring resume {place} --images {2 * images}", "Train on, twice as long in all")
+        return [*use, more]
+    return [resume, use[0]] if images else [resume]
+
+
+def sampling(folder: str) -> list[Step]:
+    """For a generator that makes pictures of noise."""
+    place = shlex.quote(folder)
+    return [
+        (f"sparring sample {place} --n 64 --out samples.png", "64 new pictures in one grid"),
+        (f"sparring sample {place} --n 1000 --out samples/", "1,000 new pictures, a file each"),
+        (f"sparring evaluate {place} {place}", "Judge 10,000 samples against the training data"),
+        (f"sparring.load({folder!r}).sample(16)", "The same from Python: uint8 (16, C, H, W)"),
+    ]
+
+
+def restoring(folder: str, damage: str) -> list[Step]:
+    """For a generator that makes pictures good."""
+    place = shlex.quote(folder)
+    holes = " --mask mask.png" if damage == "inpaint" else ""
+    given = ", mask=mask" if holes else ""
+    return [
+        (f"sparring apply {place} photo.jpg restored.png{holes}", "Restore a picture of any size"),
+        (f"sparring apply {place} photos/ restored/{holes and ' --mask masks/'}", "Restore all pictures of a folder"),
+        (
+            "sparring evaluate originals/ restored/ --metrics psnr,ssim,perceptual",
+            "Judge it, where the originals are known",
+        ),
+        (f"sparring.load({folder!r}).apply(picture{given})", "The same from Python, for a PIL image or a tensor"),
+    ]
