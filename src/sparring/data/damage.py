@@ -1,4 +1,5 @@
-"""What clean pictures suffer before they are restored: holes and noise, drawn anew every time.
+"""What clean pictures suffer before they are restored: holes, noise, low resolution, or all of it, drawn anew every
+time.
 
 Every draw belongs to its sample, so that a picture's damage does not depend on its neighbours in the batch.
 """
@@ -7,15 +8,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sparring.config import Settings
-from sparring.data import masks
+from sparring.data import chains, masks
+from sparring.data.degradations import LEVELS, SEEDS, compressed, rounded, with_shot_noise, with_specks
+from sparring.data.numbers import numbers_of
 from sparring.errors import SettingError
 from sparring.randomness import Random
-
-LEVELS = 127.5
-"""Steps of 8 bits in a unit of pictures in [-1, 1]."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +59,15 @@ class Holes:
 
 @dataclass(frozen=True)
 class GaussianNoise:
-    """White noise of a strength that is drawn for every picture; sums are not clamped, so they leave [-1, 1].
+    """White noise of a strength that is drawn for every picture; results leave [-1, 1] unless `rounded`.
 
-    low, high: its standard deviation, in steps of 255.
-    Raises: SettingError when made, unless 0 <= low <= high.
+    low, high: its standard deviation, in steps of 255. rounded: clamped and rounded, as a file of 8 bits holds them.
+    Raises: SettingError when made, unless 0 <= low <= high <= 255.
     """
 
     low: float = 0
     high: float = 55
+    rounded: bool = False
 
     def __post_init__(self) -> None:
         check_range("standard deviations of noise", self.low, self.high, 0, 255)
@@ -72,8 +75,152 @@ class GaussianNoise:
     def __call__(self, pictures: Tensor, random: Random) -> Damaged:
         """See `Damage`."""
         strength = self.low + (self.high - self.low) * random.uniform("strength", 1, 1, 1)
-        noise = strength / LEVELS * random.normal("noise", *pictures.shape[1:])
-        return Damaged(pictures + noise.to(pictures))
+        noisy = pictures + (strength / LEVELS * random.normal("noise", *pictures.shape[1:])).to(pictures)
+        return Damaged(rounded(noisy) if self.rounded else noisy)
+
+
+@dataclass(frozen=True)
+class PoissonNoise:
+    """The noise of little light: a white pixel counts `fewest` to `most` photons, every number as likely per octave.
+
+    Counts are not clamped at white unless `rounded`, as for `GaussianNoise`.
+    Raises: SettingError when made, unless 1 <= fewest <= most <= 1e6.
+    """
+
+    fewest: float = 20
+    most: float = 2000
+    rounded: bool = False
+
+    def __post_init__(self) -> None:
+        check_range("photons of a white pixel", self.fewest, self.most, 1, 1e6)
+
+    def __call__(self, pictures: Tensor, random: Random) -> Damaged:
+        """See `Damage`."""
+        photons = [n.between_logarithms(self.fewest, self.most) for n in numbers_of(random, "photons", 1)]
+        seeds = random.integers("counts", SEEDS).tolist()
+        noisy = torch.stack([with_shot_noise(*each) for each in zip(pictures, photons, seeds, strict=True)])
+        return Damaged(rounded(noisy) if self.rounded else noisy)
+
+
+@dataclass(frozen=True)
+class Jpeg:
+    """What JPEG files leave, of a quality that is drawn from `low` to `high`, as Pillow counts.
+
+    Raises: SettingError when made, unless 1 <= low <= high <= 95.
+    """
+
+    low: int = 10
+    high: int = 80
+
+    def __post_init__(self) -> None:
+        check_range("qualities of JPEG", self.low, self.high, 1, 95)
+
+    def __call__(self, pictures: Tensor, random: Random) -> Damaged:
+        """See `Damage`; clamped and rounded."""
+        qualities = [n.whole(self.low, self.high) for n in numbers_of(random, "quality", 1)]
+        return Damaged(torch.stack(compressed(pictures.unbind(), qualities)))
+
+
+@dataclass(frozen=True)
+class SaltAndPepper:
+    """Some pixels are white, as many are black: a share from `low` to `high` together.
+
+    Raises: SettingError when made, unless 0 <= low <= high <= 1.
+    """
+
+    low: float = 0.005
+    high: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_range("shares of salt and pepper", self.low, self.high, 0, 1)
+
+    def __call__(self, pictures: Tensor, random: Random) -> Damaged:
+        """See `Damage`."""
+        share = self.low + (self.high - self.low) * random.uniform("share", 1, 1, 1)
+        return Damaged(with_specks(pictures, share, random.uniform("specks", 1, *pictures.shape[2:])))
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of several damages for each picture, all as likely; none of them makes holes or changes the size."""
+
+    damages: tuple[Damage, ...]
+
+    def __call__(self, pictures: Tensor, random: Random) -> Damaged:
+        """See `Damage`."""
+        chosen = random.integers("which", len(self.damages), 1, 1, 1)
+        found = pictures
+        for number, damage in enumerate(self.damages):
+            found = torch.where(chosen == number, damage(pictures, random.at(str(number))).pictures, found)
+        return Damaged(found)
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """Pictures reduced bicubically, each side `scale` times shorter: how methods of super-resolution are compared.
+
+    Equals Pillow's BICUBIC. Results may leave [-1, 1] a little unless `rounded`, as a file of 8 bits holds them.
+    Raises: SettingError when made, if the scale is below 2, and when called, if it does not divide the sides.
+    """
+
+    scale: int = 4
+    rounded: bool = True
+
+    def __post_init__(self) -> None:
+        check_scale(self.scale)
+
+    def __call__(self, pictures: Tensor, random: Random) -> Damaged:
+        """See `Damage`; the result is (N, C, H / scale, W / scale)."""
+        size = reduced_size(pictures, self.scale)
+        small = F.interpolate(pictures, size, mode="bicubic", antialias=True)
+        return Damaged(rounded(small) if self.rounded else small)
+
+
+@dataclass(frozen=True)
+class Degraded:
+    """Pictures reduced as real ones have been: blurred, resized, noisy, compressed, twice over; see `chains.lowered`.
+
+    strength: 1 for the ranges of Real-ESRGAN, milder towards 0.
+    Raises: SettingError when made, if the scale is below 2 or the strength not in (0, 1], and when called, if the scale
+    does not divide the sides.
+    """
+
+    scale: int = 4
+    strength: float = 1
+
+    def __post_init__(self) -> None:
+        check_scale(self.scale)
+        check_strength(self.strength)
+
+    def __call__(self, pictures: Tensor, random: Random) -> Damaged:
+        """See `Damage`; the result is (N, C, H / scale, W / scale), clamped and rounded."""
+        size = reduced_size(pictures, self.scale)
+        return Damaged(torch.stack(chains.lowered(pictures.unbind(), size, self.strength, random)))
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Any of blur, low resolution, noise, salt and pepper, and JPEG, at the size that pictures have; `chains.mixed`.
+
+    Raises: SettingError when made, if the strength is not in (0, 1].
+    """
+
+    strength: float = 1
+
+    def __post_init__(self) -> None:
+        check_strength(self.strength)
+
+    def __call__(self, pictures: Tensor, random: Random) -> Damaged:
+        """See `Damage`; clamped and rounded."""
+        return Damaged(torch.stack(chains.mixed(pictures.unbind(), self.strength, random)))
+
+
+def reduced_size(pictures: Tensor, scale: int) -> tuple[int, int]:
+    """The sides of pictures divided by `scale`. Raises: SettingError if that leaves a rest."""
+    height, width = pictures.shape[2:]
+    if height % scale or width % scale:
+        raise SettingError(f"pictures of {height}x{width} pixels: scale={scale} needs sides that are multiples of it")
+    return height // scale, width // scale
 
 
 def check_range(what: str, low: float, high: float, least: float, most: float) -> None:
@@ -85,6 +232,18 @@ def check_range(what: str, low: float, high: float, least: float, most: float) -
         )
 
 
+def check_scale(scale: int) -> None:
+    """Raises SettingError unless it is 2 or more."""
+    if scale < 2:
+        raise SettingError(f"scale={scale}: pictures are made so many times smaller, which takes at least 2")
+
+
+def check_strength(strength: float) -> None:
+    """Raises SettingError unless it is above 0 and at most 1."""
+    if not 0 < strength <= 1:
+        raise SettingError(f"a strength of {strength:g}: it should be above 0, and 1 at most")
+
+
 def inpaint(settings: Settings) -> Damage:
     """The holes of the settings."""
     return Holes(masks.ALL if settings.holes in (None, "all") else {settings.holes: 1.0})
@@ -93,10 +252,35 @@ def inpaint(settings: Settings) -> Damage:
 def denoise(settings: Settings) -> Damage:
     """The noise of the settings."""
     low, high = settings.noise_low, settings.noise_high
-    return GaussianNoise(0 if low is None else low, 55 if high is None else high)
+    gaussian = GaussianNoise(0 if low is None else low, 55 if high is None else high)
+    kinds: dict[str | None, Damage] = {
+        None: gaussian,
+        "gaussian": gaussian,
+        "poisson": PoissonNoise(),
+        "jpeg": Jpeg(),
+        "salt-and-pepper": SaltAndPepper(),
+    }
+    kinds["all"] = OneOf((gaussian, PoissonNoise(), Jpeg(), SaltAndPepper()))
+    return kinds[settings.noise]
 
 
-DAMAGES: Mapping[str, Callable[[Settings], Damage]] = {"inpaint": inpaint, "denoise": denoise}
+def reduce(settings: Settings) -> Damage:
+    """The reduction of the settings."""
+    scale = settings.scale or 4
+    return Reduced(scale) if settings.degradation == "bicubic" else Degraded(scale)
+
+
+def mix(settings: Settings) -> Damage:
+    """The blind mix, which has no settings."""
+    return Mixed()
+
+
+DAMAGES: Mapping[str, Callable[[Settings], Damage]] = {
+    "inpaint": inpaint,
+    "denoise": denoise,
+    "super": reduce,
+    "mixed": mix,
+}
 """What makes a damage out of a run's settings, by the name that `damage` has there."""
 
 
@@ -105,6 +289,6 @@ def damage_of(settings: Settings) -> Damage:
 
     Raises: SettingError if they name none, or one with values that do not go together.
     """
-    if settings.damage is None or settings.damage not in DAMAGES:
-        raise SettingError(f"damage={settings.damage}: it should be one of {', '.join(DAMAGES)}")
+    if settings.damage is None:
+        raise SettingError(f"damage=none: it should be one of {', '.join(DAMAGES)}")
     return DAMAGES[settings.damage](settings)

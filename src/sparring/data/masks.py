@@ -5,17 +5,17 @@ hole is as large as was drawn for it. Lengths are relative to the picture, which
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import accumulate
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from sparring.data.numbers import Numbers, numbers_of
 from sparring.errors import SettingError
-from sparring.randomness import CPU, Random
+from sparring.randomness import Random
 
 LEAST, MOST = 0.02, 0.6
 """Share of a picture that is missing."""
@@ -28,21 +28,6 @@ CORNERS = 6
 
 NUMBERS = 2 + PIECES * (4 + 2 * CORNERS)
 """What the kind that needs most draws for a sample."""
-
-
-class Numbers:
-    """The uniform numbers of a sample, taken one after the other."""
-
-    def __init__(self, numbers: Sequence[float]) -> None:
-        self._rest = iter(numbers)
-
-    def between(self, low: float, high: float) -> float:
-        """A number in [low, high)."""
-        return low + (high - low) * next(self._rest)
-
-    def whole(self, low: int, high: int) -> int:
-        """A whole number in [low, high]."""
-        return low + int((high - low + 1) * next(self._rest))
 
 
 Piece = Callable[[ImageDraw.ImageDraw, Numbers, int, int], None]
@@ -150,8 +135,7 @@ def holes(random: Random, height: int, width: int, kinds: Mapping[str, float]) -
     check(kinds)
     if min(height, width) < 4:
         raise SettingError(f"pictures of {height}x{width} pixels: holes need at least 4x4")
-    rows = replace(random, device=CPU).uniform("holes", NUMBERS).tolist()
-    masks = np.stack([hole(Numbers(row), height, width, kinds) for row in rows])
+    masks = np.stack([hole(numbers, height, width, kinds) for numbers in numbers_of(random, "holes", NUMBERS)])
     return torch.from_numpy(masks)[:, None].to(random.device, torch.float32)
 
 
@@ -168,9 +152,7 @@ def check(kinds: Mapping[str, float]) -> None:
 
 def hole(numbers: Numbers, height: int, width: int, kinds: Mapping[str, float]) -> np.ndarray[tuple[int, int]]:
     """One mask (height, width) of uint8, 1 in the hole."""
-    limits = list(accumulate(kinds.values()))
-    place = numbers.between(0, limits[-1])
-    kind = KINDS[next(name for name, limit in zip(kinds, limits, strict=True) if place < limit)]
+    kind = KINDS[numbers.choice(kinds)]
     enough = numbers.between(LEAST, kind.most)
 
     mask = np.zeros((height, width), np.uint8)
