@@ -100,7 +100,7 @@ def lowered(pictures: Sequence[Tensor], size: tuple[int, int], strength: float, 
     pictures = compressed(pictures, [q if e else None for q, e in zip(chosen, early, strict=True)])
     pictures = [rescaled(p, size, n) for p, n in zip(pictures, numbers, strict=True)]
     pictures = [
-        blurred(p, ringing(n)) if n.happens(FINAL_RINGING * strength) else p
+        blurred(p, ringing(n, strength)) if n.happens(FINAL_RINGING * strength) else p
         for p, n in zip(pictures, numbers, strict=True)
     ]
     pictures = compressed(pictures, [None if e else q for q, e in zip(chosen, early, strict=True)])
@@ -146,7 +146,7 @@ def blur(n: Numbers, deviations: Range, strength: float) -> Tensor:
     """The kernel of a blur of any shape and direction."""
     shape = n.choice(SHAPES)
     if shape == "ringing":
-        return ringing(n)
+        return ringing(n, strength)
     radius = n.whole(*RADII)
     first, second = (strength * n.between(*deviations) for _ in range(2))
     if n.happens(ALIKE[shape]):
@@ -160,9 +160,9 @@ def blur(n: Numbers, deviations: Range, strength: float) -> Tensor:
     )
 
 
-def ringing(n: Numbers) -> Tensor:
+def ringing(n: Numbers, strength: float) -> Tensor:
     """The kernel of a low pass that rings."""
-    return ringing_kernel(n.whole(*RADII), n.between(math.pi / 3, math.pi))
+    return ringing_kernel(n.whole(*RADII), math.pi * n.between(1 - 2 / 3 * strength, 1))
 
 
 def rescaled(picture: Tensor, size: tuple[int, int], n: Numbers) -> Tensor:

@@ -142,9 +142,16 @@ class SaltAndPepper:
 
 @dataclass(frozen=True)
 class OneOf:
-    """One of several damages for each picture, all as likely; none of them makes holes or changes the size."""
+    """One of several damages for each picture, all as likely; none of them makes holes or changes the size.
+
+    Raises: SettingError when made of none.
+    """
 
     damages: tuple[Damage, ...]
+
+    def __post_init__(self) -> None:
+        if not self.damages:
+            raise SettingError("no damages to choose from: give at least one")
 
     def __call__(self, pictures: Tensor, random: Random) -> Damaged:
         """See `Damage`."""
@@ -159,21 +166,20 @@ class OneOf:
 class Reduced:
     """Pictures reduced bicubically, each side `scale` times shorter: how methods of super-resolution are compared.
 
-    Equals Pillow's BICUBIC. Results may leave [-1, 1] a little unless `rounded`, as a file of 8 bits holds them.
+    Equals Pillow's BICUBIC on 8 bits, which goes along rows, clamps and rounds, then along columns and does so again.
     Raises: SettingError when made, if the scale is below 2, and when called, if it does not divide the sides.
     """
 
     scale: int = 4
-    rounded: bool = True
 
     def __post_init__(self) -> None:
         check_scale(self.scale)
 
     def __call__(self, pictures: Tensor, random: Random) -> Damaged:
         """See `Damage`; the result is (N, C, H / scale, W / scale)."""
-        size = reduced_size(pictures, self.scale)
-        small = F.interpolate(pictures, size, mode="bicubic", antialias=True)
-        return Damaged(rounded(small) if self.rounded else small)
+        height, width = reduced_size(pictures, self.scale)
+        narrow = rounded(F.interpolate(pictures, (pictures.shape[2], width), mode="bicubic", antialias=True))
+        return Damaged(rounded(F.interpolate(narrow, (height, width), mode="bicubic", antialias=True)))
 
 
 @dataclass(frozen=True)
@@ -253,15 +259,13 @@ def denoise(settings: Settings) -> Damage:
     """The noise of the settings."""
     low, high = settings.noise_low, settings.noise_high
     gaussian = GaussianNoise(0 if low is None else low, 55 if high is None else high)
-    kinds: dict[str | None, Damage] = {
-        None: gaussian,
+    kinds: dict[str, Damage] = {
         "gaussian": gaussian,
         "poisson": PoissonNoise(),
         "jpeg": Jpeg(),
         "salt-and-pepper": SaltAndPepper(),
     }
-    kinds["all"] = OneOf((gaussian, PoissonNoise(), Jpeg(), SaltAndPepper()))
-    return kinds[settings.noise]
+    return OneOf(tuple(kinds.values())) if settings.noise == "all" else kinds[settings.noise or "gaussian"]
 
 
 def reduce(settings: Settings) -> Damage:
