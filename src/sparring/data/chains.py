@@ -188,10 +188,10 @@ def noisy(
     return noisy.clamp(-1, 1)
 
 
-MIX: Mapping[str, float] = {"blur": 0.5, "resolution": 0.4, "noise": 0.6, "specks": 0.15, "JPEG": 0.6}
-"""What may happen to a picture of a blind mix, in the order in which it does, and how often."""
-
 MIXED = Chain(0.5, (0.5, 3), larger=0, smaller=1, ratio=(0.25, 1), gaussian=(1, 50), shot=(0.05, 4), quality=(10, 90))
+
+MIX: Mapping[str, float] = {"blur": MIXED.blur, "resolution": 0.4, "noise": 0.6, "specks": 0.15, "JPEG": 0.6}
+"""What may happen to a picture of a blind mix, in the order in which it does, and how often."""
 
 SPECKS = 0.002, 0.05
 """Share of the pixels that are white or black."""
