@@ -1,6 +1,7 @@
 """The real command in a process of its own, as a person runs it."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -92,6 +93,29 @@ def test_evaluate_explains_its_metrics() -> None:
     assert all(words in whole for words in ("fid", "Heusel et al. 2017", "lies", "memorisation", "perceptual"))
     answer = json.loads(sparring("evaluate", "--explain", "--metrics", "kid", "--json", "-").stdout)
     assert list(answer["metrics"]) == ["kid"]
+
+
+def test_evaluate_compares_restored_pictures_with_clean_ones(tmp_path: Path) -> None:
+    for side, value in (("clean", 100), ("restored", 110)):
+        (tmp_path / side).mkdir()
+        for name in "abc":
+            Image.new("RGB", (24, 20), (value, value, value)).save(tmp_path / side / f"{name}.png")
+    (tmp_path / "restored/c.png").rename(tmp_path / "restored/d.png")
+    pair = ("evaluate", "clean", "restored", "--metrics", "psnr,ssim,perceptual,psnr_y")
+    done = sparring(*pair, "--shave", 2, "--json", "-", cwd=tmp_path)
+    answer = json.loads(done.stdout)
+    assert list(answer["metrics"]) == ["psnr", "ssim", "perceptual", "psnr_y"]
+    assert answer["metrics"]["psnr"]["value"] == pytest.approx(20 * math.log10(25.5))
+    assert answer["protocol"]["pairs"]["shave"] == 2
+    words = " ".join(done.stderr.split())
+    assert all(
+        said in words
+        for said in ("28.13 dB", "2 pairs of pictures at their own size", "clean/c.png: nothing in restored")
+    )
+    (tmp_path / "restored/a.png").unlink()
+    (tmp_path / "restored/b.png").unlink()
+    assert "no pictures of the same name" in sparring(*pair, status=2, cwd=tmp_path).stderr
+    assert "Blau & Michaeli" in sparring("evaluate", "--explain", "psnr").stderr
 
 
 def test_evaluate_says_what_is_wrong(run: Path, tmp_path: Path) -> None:

@@ -268,6 +268,7 @@ def sample(
         "sparring evaluate photos/ samples.zip --features inception --metrics fid,kid,inception_score",
         "sparring evaluate real.npz generated.npz",
         "sparring evaluate runs/photos runs/photos --nearest nearest.png",
+        "sparring evaluate clean/ restored/ --metrics psnr,ssim,perceptual",
         "sparring evaluate --explain fid",
     )
 )
@@ -289,14 +290,19 @@ def evaluate(
         ),
     ] = None,
     metrics: Annotated[
-        str | None, typer.Option(metavar="LIST", help="Names with commas; what applies and is quick if not given.")
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Names with commas; what applies to sets and is quick if not given. psnr, ssim and perceptual compare "
+            "B with A picture by picture, by their names.",
+        ),
     ] = None,
     features: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
             help="Space to compare in: wavelets (the default above 16 pixels), pixels (up to 16), lite0, lite0-bf16, "
-            "inception, inception-clean, dinov2, NAME=WEIGHTS, or a TorchScript or ONNX file.",
+            "inception, inception-clean, dinov2, NAME=WEIGHTS, or a TorchScript or ONNX file; perceptual: lite0.",
         ),
     ] = None,
     n: Annotated[int, typer.Option("--n", metavar="N", help="Samples that are taken of a generator.")] = COUNT,
@@ -311,12 +317,24 @@ def evaluate(
         Path | None,
         typer.Option(metavar="PNG", help="Also write the most suspicious samples above the real ones they resemble."),
     ] = None,
+    shave: Annotated[
+        int, typer.Option(metavar="PIXELS", help="Border that metrics of pairs leave out, as with psnr_y in papers.")
+    ] = 0,
+    masks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH", help="For psnr_inside: pictures by the same names, white where pixels were missing."
+        ),
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say of each metric what it tells, its range and when it lies.")
     ] = False,
     output: Json = None,
 ) -> None:
-    """Judge generated samples B against real ones A, each number with an interval and the protocol it holds under."""
+    """Judge generated samples B against real ones A, or restored pictures B against clean ones A.
+
+    Each number comes with an interval and the protocol it holds under.
+    """
     with reporting(output):
         if explain:
             from sparring.evaluation.catalogue import METRICS, chosen
@@ -346,6 +364,8 @@ def evaluate(
                 resolution=config.check("resolution", resolution) if resolution else None,
                 device=device,
                 nearest=nearest,
+                shave=shave,
+                masks=masks,
                 progress=monitor.progress,
             )
         emit(found.to_json(), output)

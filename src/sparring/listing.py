@@ -20,8 +20,9 @@ from sparring.training.run import Run
 from sparring.wording import compact, duration, printable
 
 SHOWN = 20
-QUALITIES = {"fid": "fid", "precision": "prec.", "recall": "recall", "coverage": "cover."}
-"""Metrics in the table of runs, and what stands above them."""
+GENERATED = {"fid": "fid", "precision": "prec.", "recall": "recall", "coverage": "cover."}
+RESTORED = {"psnr": "psnr", "ssim": "ssim", "perceptual": "perc."}
+"""Metrics in the table of runs, and what stands above them: of pictures that were made, and that were restored."""
 
 
 def find_runs(folder: Path) -> list[dict[str, Any]]:
@@ -58,7 +59,10 @@ def table(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
             kinds.setdefault(comparable(protocol), f"{printable(Path(run['data']).name)}; {protocol_summary(protocol)}")
     number = {kind: str(place) for place, kind in enumerate(kinds, 1)}
     several = len(kinds) > 1
-    for name in ("images", "time", *QUALITIES.values(), *["prot."] * several):
+    measured = {name for run in runs for name in (run.get("quality") or {}).get("metrics", {})}
+    restored = RESTORED if measured & RESTORED.keys() else {}
+    qualities = (GENERATED if measured & GENERATED.keys() or not restored else {}) | restored
+    for name in ("images", "time", *qualities.values(), *["prot."] * several):
         listed.add_column(name, justify="right", no_wrap=True)
     for run in runs:
         metrics = (run.get("quality") or {}).get("metrics", {})
@@ -69,7 +73,7 @@ def table(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
             printable(Path(run.get("data", "")).name),
             compact(run.get("images", 0)),
             duration(run.get("seconds", 0)),
-            *(shown(name, metrics[name]["value"]) if name in metrics else "-" for name in QUALITIES),
+            *(shown(name, metrics[name]["value"]) if name in metrics else "-" for name in qualities),
             *[number[comparable(protocol)] if protocol else "-"] * several,
         )
     if not several:

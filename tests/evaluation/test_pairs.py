@@ -163,7 +163,7 @@ def test_numbers_of_sets_and_pairs_stand_together() -> None:
         ([flat(0, 3, 8, 8)], [flat(0, 3, 8, 8)], {"metrics": "psnr", "shave": -1}, "at least 0"),
         ([flat(0, 3, 8, 8)], [flat(0, 3, 8, 8)], {"metrics": "fid"}, "compares sets"),
         ([flat(0, 3, 8, 8)], [flat(0, 3, 8, 8)], {"metrics": "perceptual"}, "features with maps"),
-        ([flat(0, 3, 8, 8)], [flat(0, 3, 8, 8)], {"metrics": "psnr_inside"}, "which pixels"),
+        ([flat(0, 3, 8, 8)], [flat(0, 3, 8, 8)], {"metrics": "psnr_inside"}, "masks by the same names"),
         ([flat(0, 3, 8, 8)], [flat(0, 3, 8, 8)], {"inside": [torch.zeros(8, 9, dtype=torch.bool)]}, "holes"),
     ],
 )

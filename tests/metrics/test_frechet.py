@@ -255,9 +255,10 @@ def test_warning_of_small_samples():
     assert "at least 4,096" in warning
 
 
-@pytest.mark.parametrize(("freedom", "quantile"), [(5, 2.5706), (10, 2.2281), (100, 1.9840)])
+@pytest.mark.parametrize(("freedom", "quantile"), [(1, 12.7062), (2, 4.3027), (5, 2.5706), (10, 2.2281), (100, 1.984)])
 def test_quantile_of_students_t(freedom, quantile):
     assert t95(freedom) == pytest.approx(quantile, rel=0.01)
+    assert t95(3) == pytest.approx(3.1824, rel=0.04)
 
 
 @pytest.mark.parametrize(

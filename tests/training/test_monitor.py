@@ -67,6 +67,14 @@ def test_log_tells_every_evaluation_and_note_at_once(log, clock):
     ]
 
 
+def test_log_tells_the_quality_of_restorations(log, clock):
+    quality = {"perceptual": 0.12345, "psnr": 27.314, "ssim": 0.81234}
+    measured = {name: {"value": value, "low": value, "high": value} for name, value in quality.items()}
+    PlainMonitor(log, clock=clock).update({"images": 1000, "quality": measured}, 0.5, None)
+    line = "quality after 1,000 images: psnr 27.31 dB, ssim 0.8123, perceptual 0.1235"
+    assert log.getvalue().splitlines() == [line]
+
+
 def test_log_says_what_was_chosen(log, clock):
     PlainMonitor(log, clock=clock).plan(CHOICES, 90.0)
     assert log.getvalue() == "network = fast  (8x8 pictures on a CPU)\nIt will take about 1 min 30 s.\n"

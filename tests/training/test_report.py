@@ -136,6 +136,25 @@ def test_page_says_how_it_went(folder):
         assert words in text
 
 
+def test_page_shows_how_restorations_went(folder):
+    quality = measured(psnr=28.4, ssim=0.8765, perceptual=0.25)
+    pairs = {"count": 100, "shave": 0, "features": None}
+    protocol = {"features": {"name": "none"}, "pictures": None, "k": None, "real": {}, "generated": {}, "pairs": pairs}
+    best = {"metrics": quality, "metric": "psnr", "images": 2000, "protocol": protocol, "notices": []}
+    change(folder, "summary.json", quality=best, task="restore")
+    (folder / "metrics.jsonl").write_text(lines(*({"images": n, "quality": quality} for n in (1000, 2000))))
+    text = Page(read(folder)).text
+    assert "28.40 dB" in text and "25.56 to 31.24 dB" in text
+    assert "0.8765" in text
+    assert "100 pairs of pictures at their own size" in text
+    titles = [each.title for each in report.charts(report.Account.read(folder))]
+    assert titles == [
+        "What decides: Peak signal-to-noise ratio",
+        "Structural similarity",
+        "Perceptual distance",
+    ]
+
+
 def test_hostile_names_are_text(folder):
     change(folder, "data.json", name=HOSTILE, classes=[HOSTILE])
     text = read(folder)

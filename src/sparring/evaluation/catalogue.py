@@ -32,7 +32,7 @@ NEEDS: dict[Needs, str] = {
     "model": "as B a generator of this program, and features in fp32 with maps, which all have but pixels: "
     "--features lite0",
     "pairs": "the same pictures on both sides, clean and restored, by their names",
-    "holes": "the same pictures on both sides, and which pixels of each were missing: `measure_pairs` in Python",
+    "holes": "the same pictures on both sides, and masks by the same names, white where pixels were missing: --masks",
 }
 """The same in words."""
 
@@ -269,7 +269,7 @@ METRICS: dict[str, Metric] = {
         "them. The better a restoration looks, the more PSNR it costs beyond some point (the trade-off of perception "
         "and distortion: Blau & Michaeli 2018, arXiv 1711.06077), so `perceptual`, or `fid` of both sets, belongs "
         "beside it. A shift by a pixel costs much and is not seen.",
-        "mean over pictures as in Zhang et al. 2017 (DnCNN), arXiv 1608.03981, and Wang et al. 2021 (Real-ESRGAN)",
+        "mean over pictures as in Zhang et al. 2017 (DnCNN), arXiv 1608.03981, section 4",
         "pairs",
         unit="dB",
         decimals=2,
@@ -289,11 +289,11 @@ METRICS: dict[str, Metric] = {
         "Peak signal-to-noise ratio of the luminance",
         "the same as `psnr`, of the luminance Y of BT.601 (16 to 235, not rounded, against a peak of 255): what papers "
         "on super-resolution report, with as many pixels of border left out as the picture is enlarged (--shave 4).",
-        "0 dB and up; mostly one or two dB above `psnr`",
+        "0 dB and up; higher than `psnr`, by 1.3 dB where errors are the same in all channels, else by more",
         "higher",
-        "As `psnr`; colours do not count. MATLAB rounds Y, which changes some hundredths at most. Grey pictures are "
+        "As `psnr`; colours do not count. MATLAB rounds Y, which changes some hundredths. Grey pictures are "
         "their own luminance; tools that read them as RGB get 1.3 dB more.",
-        "ITU-R BT.601; as in Dong et al. 2014 (SRCNN), arXiv 1501.00092, section 4",
+        "ITU-R BT.601; as in Dong et al. 2015 (SRCNN), arXiv 1501.00092, section 4",
         "pairs",
         asked=True,
         unit="dB",

@@ -1,4 +1,7 @@
-"""`sparring.evaluate`: two places in; numbers with intervals, and the protocol that they hold under, out."""
+"""`sparring.evaluate`: two places in; numbers with intervals, and the protocol that they hold under, out.
+
+Most metrics compare one set with another; those of restoration compare pictures with their originals, pair by pair.
+"""
 
 from collections.abc import Iterable, Sequence
 from os import PathLike
@@ -17,12 +20,17 @@ from sparring.evaluation.extraction import default_space, features_of, remembere
 from sparring.evaluation.galleries import held, take
 from sparring.evaluation.judgement import Evaluation
 from sparring.evaluation.measuring import Comparison, measure
+from sparring.evaluation.pairing import evaluate_pairs
+from sparring.evaluation.pairs import joined
 from sparring.evaluation.sides import Place, agreed, look
 from sparring.mosaic import above_others
 from sparring.networks.features import FeatureNetwork, open_features
 
 SUSPECTS, NEAREST = 8, 3
 """Generated pictures shown, and how many of the training pictures that each is nearest to."""
+
+PERCEPTUAL = "lite0"
+"""The features behind `perceptual` unless others are named."""
 
 
 def evaluate(
@@ -37,19 +45,25 @@ def evaluate(
     resolution: int | tuple[int, int] | None = None,
     device: str | None = None,
     nearest: str | PathLike[str] | None = None,
+    shave: int = 0,
+    masks: Place | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Compares generated samples with real ones.
+    """Compares generated samples with real ones, or restored pictures with their clean originals.
 
     real, generated: each a run, a generator (`.safetensors`, `.onnx`), a folder, archive or array of pictures, the name
     of an embedded set, or an .npz file of features (`features`, (N, D), perhaps `labels`) or of moments (`mu`,
     `sigma`). A run is its training data as `real`, and n samples of its generator as `generated`.
-    metrics: names of `sparring.evaluation.catalogue.METRICS`; all that apply and are quick if None.
+    metrics: names of `sparring.evaluation.catalogue.METRICS`; all of sets that apply and are quick if None. Those of
+    pairs (psnr, ssim, perceptual, ...) take the same pictures on both sides, which they find by their names, at their
+    own size; see `sparring.evaluation.pairing.evaluate_pairs`.
     features: the space that pictures are compared in: a name of `networks.features.SPACES`, NAME=FILE for weights that
-    lie elsewhere, or a TorchScript or ONNX file. None takes the one that needs no download.
+    lie elsewhere, or a TorchScript or ONNX file. None takes the one that needs no download; `perceptual` then looks
+    through lite0.
     k: neighbours. seed: of the samples. resolution: side, or (height, width), that pictures of both sides are brought
     to; by default that of the generated ones, but no larger than the real ones. nearest: where to write a PNG of the
-    most suspicious samples above the training pictures they resemble.
+    most suspicious samples above the training pictures they resemble. shave: pixels of border that metrics of pairs
+    leave out. masks: pictures of the same names, white where pixels were missing, for `psnr_inside`.
 
     Raises: MetricError, DataError, RunError or SettingError with what is wrong and what to do.
     """
@@ -59,6 +73,15 @@ def evaluate(
             raise MetricError(f"{name}={value}: it should be a whole number, at least {least}")
     on = pick_device(None if device is None else config.check("device", device))
     seed = config.check("seed", seed)
+    paired = [name for name in wanted or () if METRICS[name].paired]
+    of_sets = None if wanted is None else [name for name in wanted if name not in paired]
+    _check_pairs(paired, of_sets, shave=shave, masks=masks, resolution=resolution, nearest=nearest)
+    of_pairs = None
+    if paired:
+        network = open_features(features or PERCEPTUAL, on) if "perceptual" in paired else None
+        of_pairs = evaluate_pairs(real, generated, paired, network, masks, shave=shave, device=on, progress=progress)
+        if not of_sets:
+            return of_pairs
     found = look(real, "real", n, seed, on), look(generated, "generated", n, seed, on)
     natural = found[0].form, found[1].form
     if nearest is not None:
@@ -67,20 +90,42 @@ def evaluate(
     network = _network(natural, form, features, on)
     sides = [side.open(form, progress) for side in found]
     comparison = Comparison(sides[0], sides[1], network, k=k, seed=seed, device=on)
-    for name in wanted or ():  # before the work
+    for name in of_sets or ():  # before the work
         if lack := comparison.lacks(name):
             raise MetricError(f"{name}: {lack}")
     if network is not None:
         for role, side in zip(("real", "generated"), sides, strict=True):
             _take_features(side, role, network, on, progress)
-    if wanted is None:
+    if of_sets is None:
         suitable = [name for name in METRICS if comparison.suits(name)]
         evaluation = measure(comparison, suitable, form, only_what_can_be=True)
     else:
-        evaluation = measure(comparison, wanted, form)
+        evaluation = measure(comparison, of_sets, form)
     if nearest is not None:
         _save(_suspects(comparison), Path(nearest))
-    return evaluation
+    return evaluation if of_pairs is None else joined(evaluation, of_pairs)
+
+
+def _check_pairs(
+    paired: Sequence[str],
+    of_sets: Sequence[str] | None,
+    *,
+    shave: int,
+    masks: Place | None,
+    resolution: object,
+    nearest: object,
+) -> None:
+    """Raises: MetricError for options that say nothing to the metrics that were named."""
+    if not isinstance(shave, int) or shave < 0:
+        raise MetricError(f"shave={shave}: it should be a whole number of pixels, at least 0")
+    if not paired and (shave or masks is not None):
+        option = "shave" if shave else "masks"
+        raise MetricError(f"{option} is for metrics of pairs: name some, as in --metrics psnr,ssim,perceptual")
+    if masks is not None and "psnr_inside" not in paired:
+        raise MetricError("masks say where psnr_inside looks: name it under --metrics")
+    if paired and not of_sets and (resolution is not None or nearest is not None):
+        option = "nearest" if resolution is None else "resolution"
+        raise MetricError(f"{option} is for metrics of sets, such as fid; pairs are compared at their own size")
 
 
 def _check_place(path: Path, natural: Sequence[Form | None]) -> None:

@@ -62,12 +62,12 @@ class Tally:
         return Result(mean_of(self.values[name], least=least, most=most))
 
     def worst(self) -> dict[str, dict[str, str | float]]:
-        """The pair that each metric likes least, where pairs have names."""
+        """The pair that each metric likes least, where pairs have names and are not all alike to it."""
         found: dict[str, dict[str, str | float]] = {}
         for name, values in self.values.items():
             pick = min if METRICS[name].better == "higher" else max
             place = values.index(pick(values))
-            if self.named[name][place]:
+            if self.named[name][place] and min(values) < max(values):
                 found[name] = {"name": self.named[name][place], "value": values[place]}
         return found
 
@@ -126,8 +126,8 @@ def measure_pairs(
         wanted = chosen(metrics)
     tally = compare(pairs, wanted, features, shave=shave, device=device, total=len(pairs), progress=progress)
     abouts = [
-        {"kind": kind, "name": "as given", **(about or {}), "count": tally.count}
-        for kind, about in (("clean pictures", clean_about), ("restored pictures", restored_about))
+        {"kind": "pictures", "name": "as given", **(about or {}), "count": tally.count}
+        for about in (clean_about, restored_about)
     ]
     tally.notices = [*notices, *tally.notices]
     return evaluation_of(tally, features, abouts[0], abouts[1], shave=shave, device=device)
@@ -173,15 +173,23 @@ def compare(
     """
     if shave < 0:
         raise MetricError(f"shave={shave}: it should be at least 0, in pixels")
+    exact = "cpu" if device.startswith("mps") else device  # which has no float64
+
+    def stacked(pictures: Iterable[Tensor]) -> Tensor:
+        return cropped(torch.stack(list(pictures)), shave).to(exact)
+
     tally = Tally({name: [] for name in names}, {name: [] for name in names})
     for group in groups(checked(pairs, names, features, shave)):
-        for name, values in scores(group, names, features, shave, device).items():
+        clean, restored = stacked(pair.clean for pair in group), stacked(pair.restored for pair in group)
+        holes = [pair.hole for pair in group if pair.hole is not None]
+        found = scores(clean, restored, stacked(holes) if holes else None, names, features, device)
+        for name, values in found.items():
             # A picture without a hole has no value inside.
             there = [(pair.name, value) for pair, value in zip(group, values.tolist(), strict=True) if value == value]
             tally.named[name].extend(named for named, _ in there)
             tally.values[name].extend(value for _, value in there)
         tally.count += len(group)
-        tally.equal += sum(torch.equal(pair.clean, pair.restored) for pair in group)
+        tally.equal += int((clean == restored).flatten(1).all(1).sum())
         if progress:
             progress("comparing pairs", tally.count, total)
     for name in names:
@@ -281,14 +289,17 @@ def groups(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
 
 
 def scores(
-    group: Sequence[Pair], names: Sequence[str], features: FeatureNetwork | None, shave: int, device: str
+    clean: Tensor,
+    restored: Tensor,
+    holes: Tensor | None,
+    names: Sequence[str],
+    features: FeatureNetwork | None,
+    device: str,
 ) -> dict[str, Tensor]:
-    """Each metric of pairs of one shape, (n,); NaN for a PSNR inside where nothing was missing."""
-    exact = "cpu" if device.startswith("mps") else device  # which has no float64
-    clean, restored = (
-        cropped(torch.stack([pair.clean for pair in group]), shave).to(exact),
-        cropped(torch.stack([pair.restored for pair in group]), shave).to(exact),
-    )
+    """Each metric of pairs uint8 (n, C, H, W), float64 (n,); NaN for a PSNR inside where nothing was missing.
+
+    holes: bool (n, H, W). device: where the features are.
+    """
     found: dict[str, Tensor] = {}
     for name in names:
         match name:
@@ -300,8 +311,8 @@ def scores(
                 ours, theirs = (luminance(opaque(side)) for side in (clean, restored))
                 found[name] = bounded(psnr(ours, theirs, span=255.0), ours[0].numel())
             case "psnr_inside":
-                holes = torch.stack([pair.hole for pair in group if pair.hole is not None])
-                found[name] = psnr_inside(clean, restored, cropped(holes, shave).to(exact))
+                assert holes is not None, "checked before"
+                found[name] = psnr_inside(clean, restored, holes)
             case "perceptual":
                 assert features is not None, "checked before"
                 maps = [features.maps(seen(side.to(device))) for side in (clean, restored)]

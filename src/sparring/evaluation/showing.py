@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sparring.evaluation.catalogue import METRICS, NEEDS
-from sparring.evaluation.judgement import Evaluation, interval, shown
+from sparring.evaluation.judgement import Evaluation, interval, pairs_in_words, shown
 from sparring.wording import printable, share
 
 
@@ -46,8 +46,14 @@ def verdict(evaluation: Evaluation) -> RenderableType:
 
 def protocol_lines(protocol: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The protocol in words: what was compared, and how."""
-    features, pictures = protocol["features"], protocol["pictures"]
-    lines = [("real", _side(protocol["real"])), ("generated", _side(protocol["generated"]))]
+    features, pictures, pairs = protocol["features"], protocol["pictures"], protocol.get("pairs")
+    alone = bool(pairs) and protocol["k"] is None
+    sides = ("clean", "restored") if alone else ("real", "generated")
+    lines = [(side, _side(protocol[key])) for side, key in zip(sides, ("real", "generated"), strict=True)]
+    if pairs:
+        lines.append(("pairs", pairs_in_words(pairs)))
+        worst = (f"{name} {shown(name, found['value'])}: {found['name']}" for name, found in pairs["worst"].items())
+        lines.extend(("worst", words) for words in worst)
     if pictures:
         channels = {1: "grey", 3: "RGB", 4: "RGBA"}[pictures["channels"]]
         form = f"{pictures['height']}x{pictures['width']} {channels}, proportions by {pictures['fit']}"
@@ -55,7 +61,7 @@ def protocol_lines(protocol: Mapping[str, Any]) -> list[tuple[str, str]]:
         digest, resize = features["digest"][:12], features["resize"]
         to = f", {resize} to {features['size'][0]}x{features['size'][1]}" if features["size"] else ""
         lines.append(("features", f"{features['title']}{to}, {features['precision']}, sha256 {digest}"))
-    else:
+    elif not alone:
         lines.append(("features", "as given"))
     if among := protocol.get("neighbours"):
         counts = f"{among['real']:,} real, {among['generated']:,} generated, k = {protocol['k']}"

@@ -37,6 +37,14 @@ EXPLANATIONS = {
 SKIPPED = 200
 """Skipped files listed by name."""
 
+RESTORED = {
+    "psnr": "Rises and levels off; it may fall a little while the perceptual distance does: sharp details are guesses.",
+    "ssim": "Rises and levels off, much as PSNR does.",
+    "perceptual": "Falls and levels off.",
+    "psnr_inside": "Rises and levels off; large holes have many good fillings, so it need not rise far.",
+}
+"""Metrics of restored pictures that have a chart each, and what a healthy one looks like."""
+
 
 def write(run_folder: Path) -> Path:
     """Writes `report.html` into the run folder from what lies there, and returns its path.
@@ -164,6 +172,10 @@ def tiles(quality: Record) -> list[Tile]:
         "coverage": "of the real pictures have a sample close by",
         "density": "how densely real pictures surround the samples; 1 is expected of real ones",
         "copies": "of the samples are near-copies of a real picture; 0 is good",
+        "psnr": "pixel by pixel, of restored pictures against clean ones; higher is better",
+        "ssim": "of restored pictures with clean ones; 1 is the same",
+        "perceptual": "of restored pictures from clean ones, as a network sees them; lower is better",
+        "psnr_inside": "of what was filled in; higher is better",
     }
     first = sorted(meanings, key=lambda name: name != deciding)
     return [
@@ -220,6 +232,11 @@ def charts(account: Account) -> list[Chart]:
             {"fid": "fid"},
             {"log": True},
             "Falls and levels off.",
+        ),
+        *(
+            (METRICS[name].title, METRICS[name].unit, qualities, {name: name}, {}, healthy)
+            for name, healthy in RESTORED.items()
+            if name != deciding
         ),
         (
             "Losses",
