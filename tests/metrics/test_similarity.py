@@ -173,3 +173,10 @@ def test_maps_that_do_not_match():
 def test_too_few_pairs():
     with pytest.raises(MetricError, match="3 pictures in 1 pairs"):
         mean_of_pairs(pictures(8, 3, 1, 12, 12), ms_ssim, seed=0, count=5)
+
+
+def test_ssim_of_large_pictures_in_tiles_agrees_with_scipy():
+    a = pictures(9, 1, 1, 151, 203)  # more than two tiles each way, with something left over
+    b = noisy(a, 10)
+    whole, _ = reference(*(x[0, 0].double().numpy() for x in (a, b)))
+    assert ssim(a, b).tolist() == pytest.approx([whole], abs=1e-9)

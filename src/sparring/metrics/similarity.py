@@ -4,7 +4,7 @@ Pictures are uint8 (N, C, H, W) in 0 to 255, or float in 0 to `span`. Numbers ar
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -15,6 +15,9 @@ from sparring.metrics.estimate import Estimate, normal
 
 WINDOW = 11
 """Pixels a side of the window that structural similarity looks through."""
+
+TILE = 64
+"""Means along a side that are taken by one product: few enough that the zeros of its matrix cost little."""
 
 SIGMA = 1.5
 """Standard deviation of the window's Gaussian weights, in pixels."""
@@ -163,18 +166,36 @@ def _pictures(a: Tensor, b: Tensor, span: float | None) -> tuple[Tensor, Tensor,
 
 def _structure(a: Tensor, b: Tensor, span: float) -> tuple[Tensor, Tensor]:
     """Structural similarity (N, C) of each channel, and that without its luminance term."""
-    down, across = (_window(side, a.device) for side in a.shape[2:])
-
-    def blur(pictures: Tensor) -> Tensor:
-        return down @ pictures @ across.T
-
-    mean_a, mean_b = blur(a), blur(b)
-    variances = blur(a * a) - mean_a**2 + blur(b * b) - mean_b**2
-    covariance = blur(a * b) - mean_a * mean_b
+    height, width = a.shape[2:]
+    across = _tiles(width, a.device)
     c1, c2 = (K1 * span) ** 2, (K2 * span) ** 2
-    contrast = (2 * covariance + c2) / (variances + c2)
-    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
-    return (luminance * contrast).mean((2, 3)), contrast.mean((2, 3))
+    whole, without = a.new_zeros(a.shape[:2]), a.new_zeros(a.shape[:2])
+    for place, down in _tiles(height, a.device):  # strip by strip, which stays in the caches
+        x, y = a[:, :, place], b[:, :, place]
+        mean_x, mean_y = _means(x, down, across), _means(y, down, across)
+        variances = _means(x * x, down, across) - mean_x**2 + _means(y * y, down, across) - mean_y**2
+        covariance = _means(x * y, down, across) - mean_x * mean_y
+        contrast = (2 * covariance + c2) / (variances + c2)
+        bright = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+        whole += (bright * contrast).sum((2, 3))
+        without += contrast.sum((2, 3))
+    windows = (height - WINDOW + 1) * (width - WINDOW + 1)
+    return whole / windows, without / windows
+
+
+def _means(pictures: Tensor, down: Tensor, across: Sequence[tuple[slice, Tensor]]) -> Tensor:
+    """Gaussian means of all windows of a strip (N, C, H, W)."""
+    return down @ torch.cat([pictures[..., place] @ window.T for place, window in across], 3)
+
+
+def _tiles(side: int, device: torch.device) -> list[tuple[slice, Tensor]]:
+    """Pieces of a side, overlapping so that every window lies in one of them, each with its `_window`.
+
+    A single band for a large side would be zeros for the most part.
+    """
+    count = side - WINDOW + 1
+    ends = [(start, min(start + TILE, count) + WINDOW - 1) for start in range(0, count, TILE)]
+    return [(slice(start, end), _window(end - start, device)) for start, end in ends]
 
 
 def _window(side: int, device: torch.device) -> Tensor:
