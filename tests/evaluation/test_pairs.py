@@ -1,11 +1,14 @@
 """Restored pictures against clean ones: closed forms, numbers worked out by hand, and what cannot be compared."""
 
+import itertools
 import json
 import math
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageFilter
+from sklearn.datasets import load_sample_images
 from tests.evaluation.helpers import Means
 from torch import Tensor
 
@@ -40,6 +43,12 @@ def test_the_mean_is_that_of_decibels_not_of_errors_and_its_interval_that_of_stu
     half = 4.302653 * 20 / math.sqrt(3)
     estimate = found.metrics["psnr"].estimate
     assert (estimate.low, estimate.value, estimate.high) == pytest.approx((middle - half, middle, middle + half))
+
+
+def test_one_pair_has_no_interval() -> None:
+    found = measure_pairs([flat(0, 3, 12, 12)], [flat(51, 3, 12, 12)], metrics="psnr")
+    assert found.to_json()["metrics"]["psnr"] == {"value": pytest.approx(20 * math.log10(5)), "low": None, "high": None}
+    assert "one pair has no interval" in found.notices
 
 
 def test_batches_give_what_pairs_give_alone() -> None:
@@ -170,3 +179,21 @@ def test_numbers_of_sets_and_pairs_stand_together() -> None:
 def test_what_makes_no_pairs(clean: list[Tensor], restored: list[Tensor], options: dict, words: str) -> None:
     with pytest.raises(MetricError, match=words):
         measure_pairs(clean, restored, **options)
+
+
+def test_blur_has_the_better_psnr_and_misplaced_detail_the_better_perceptual_distance() -> None:
+    # The trade-off of perception and distortion (Blau & Michaeli 2018): the reason to report both.
+    clean, blurred, misplaced = [], [], []
+    for photograph in load_sample_images().images:
+        for top, left in itertools.product((0, 192), (0, 192, 384)):
+            crop = Image.fromarray(photograph[top : top + 192, left : left + 192])
+            blur = np.asarray(crop.filter(ImageFilter.GaussianBlur(2)), np.float64)
+            detail = np.roll(crop - blur, (2, 2), (0, 1))
+            for side, picture in ((clean, crop), (blurred, blur), (misplaced, blur + detail)):
+                array = np.rint(picture).clip(0, 255).astype(np.uint8)
+                side.append(torch.from_numpy(array).permute(2, 0, 1))
+    network = open_features("lite0")
+    soft, sharp = (measure_pairs(clean, side, network) for side in (blurred, misplaced))
+    for name in ("psnr", "ssim"):
+        assert soft.value(name) > sharp.value(name)
+    assert sharp.value("perceptual") < 0.8 * soft.value("perceptual")

@@ -318,7 +318,8 @@ METRICS: dict[str, Metric] = {
         "0 (the same picture) and up; compares in the same feature space only",
         "lower",
         "Its numbers are not those of LPIPS, whose weights were fitted to people's judgements and whose network is "
-        "another. It is flattered by restorations trained through the same network. Read it beside `psnr`: no "
+        "another. Faint noise in smooth regions counts for much. It is flattered by restorations trained through the "
+        "same network. Read it beside `psnr`: no "
         "restoration can have the best of both (Blau & Michaeli 2018, arXiv 1711.06077).",
         "Zhang et al. 2018, arXiv 1801.03924, eq. 1, with unit weights",
         "pairs",
