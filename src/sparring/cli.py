@@ -263,6 +263,64 @@ def sample(
 
 @app.command(
     epilog=examples(
+        "sparring apply runs/denoiser noisy/ clean/",
+        "sparring apply runs/upscaler small.jpg large.png",
+        "sparring apply runs/inpainter photo.jpg whole.png --mask scratches.png",
+        "sparring apply runs/inpainter photos/ whole/ --mask masks/",
+        "sparring apply runs/styles photos/ paintings/ --style monet --strength 0.7",
+    )
+)
+def apply(
+    place: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run folder or its generator.safetensors.", show_default=False)
+    ],
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="A picture, or a folder of them and of folders.", show_default=False)
+    ],
+    out: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUT",
+            help="A file, whose ending is the format, or a folder, in which names stay.",
+            show_default=False,
+        ),
+    ],
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="M",
+            help="White where to fill: one for all, or a folder with one of each name; else what is transparent.",
+        ),
+    ] = None,
+    style: Annotated[str | None, typer.Option(metavar="NAME", help="One of several that the run has learned.")] = None,
+    strength: Annotated[
+        float | None, typer.Option(metavar="S", help="How much of the change is made; 1 is as learned.")
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="D", help="cpu, cuda or mps.")] = "cpu",
+    output: Json = None,
+) -> None:
+    """Change pictures: remove noise, enlarge, fill holes, transfer a style; whatever RUN has learned.
+
+    Pictures may be of any size. What the folder OUT holds already is not done again, and no other file is overwritten.
+    """
+    with reporting(output):
+        from sparring import api, config
+        from sparring.applying import apply_to_files, identity
+        from sparring.chooser import pick_device
+        from sparring.listing import describe_applied
+        from sparring.training.monitor import open_monitor
+
+        model: Any = api.load(place, pick_device(config.check("device", device)))
+        apparatus = model.apparatus(style=style, strength=strength)
+        made_by = identity(place, style, strength)
+        with open_monitor(f"sparring apply {place}") as monitor:
+            found = apply_to_files(apparatus, source, out, mask, monitor.progress, monitor.note, made_by)
+        emit(found, output)
+        show(describe_applied(found))
+
+
+@app.command(
+    epilog=examples(
         "sparring evaluate runs/demo runs/demo",
         "sparring evaluate photos/ runs/photos --json quality.json",
         "sparring evaluate photos/ samples.zip --features inception --metrics fid,kid,inception_score",

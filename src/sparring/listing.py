@@ -110,6 +110,14 @@ def describe_packed(packed: Mapping[str, Any]) -> RenderableType:
     return Group(whole, *list_skipped(packed["skipped"]))
 
 
+def describe_applied(found: Mapping[str, Any]) -> RenderableType:
+    """What `apply` did, for people. It has said the notices itself."""
+    pictures = f"{found['pictures']:,} picture{'s' * (found['pictures'] != 1)}"
+    left_out = f", {len(found['skipped']):,} skipped" if found["skipped"] else ""
+    whole = Text(f"{pictures} in {duration(found['seconds'])}{left_out}: {printable(found['out'])}", style="bold")
+    return Group(whole, *list_skipped(found["skipped"]))
+
+
 def list_skipped(skipped: Sequence[Mapping[str, str]]) -> Iterator[RenderableType]:
     """What is not used and why, as a table of the first."""
     if skipped:
