@@ -61,7 +61,7 @@ def plan(source: Path, out: Path, mask: Path | None, filling: bool) -> Plan:
         relative = path.relative_to(root)
         name = names[path]
         if relative.with_name(name).as_posix().lower() in taken:
-            name = path.name
+            name = path.name + ".png"
         while relative.with_name(name).as_posix().lower() in taken:
             name += ".png"
         taken.add(relative.with_name(name).as_posix().lower())

@@ -70,7 +70,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 def read(path: Path) -> Reading:
     """The picture in a file; of several in one file the first.
 
-    Raises: UnusableError if there is none. Damaged files raise all sorts of errors, for which `decode.reason` has words.
+    Raises: UnusableError if there is none. Damaged files raise all sorts of errors; see `decode.reason`.
     """
     with opened(path) as stream:
         picture = identify(stream)

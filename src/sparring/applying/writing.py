@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL import Image
 
+from sparring.applying.reading import EXIF_IFD, GPS_IFD
 from sparring.data.decode import UnusableError
 from sparring.training.files import writing
 
@@ -68,6 +69,8 @@ def encoded(picture: Image.Image, suffix: str, lossless: bool) -> tuple[bytes, l
     options = OPTIONS[kind] | {name: picture.info[name] for name in KEPT[kind] if name in picture.info}
     if kind == "WEBP" and lossless:
         options |= {"lossless": True, "exact": True}  # exact: colours under full transparency too
+    if kind == "TIFF" and has_tables(options.get("exif", b"")):
+        del options["compression"]  # libtiff, which compresses, cannot write them
     if kind in OPAQUE and picture.mode in ("LA", "RGBA"):
         picture = over_white(picture)
         notices.append(f"{kind} has no transparency: it was laid over white")
@@ -78,9 +81,16 @@ def encoded(picture: Image.Image, suffix: str, lossless: bool) -> tuple[bytes, l
     stream = io.BytesIO()
     try:
         picture.save(stream, kind, **options)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise UnusableError(f"its result cannot be saved as {kind}: {error}") from None
     return stream.getvalue(), notices
+
+
+def has_tables(exif: bytes) -> bool:
+    """Whether EXIF data has more than the first table."""
+    data = Image.Exif()
+    data.load(exif)
+    return EXIF_IFD in data or GPS_IFD in data
 
 
 def over_white(picture: Image.Image) -> Image.Image:
