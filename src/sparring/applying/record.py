@@ -9,7 +9,6 @@ from typing import Any
 
 from sparring.applying.planning import Item
 from sparring.errors import RunError
-from sparring.model import FILE
 from sparring.training.files import checksum, read_lines, reading, writing
 
 NAME = ".sparring-apply.jsonl"
@@ -72,11 +71,10 @@ def origin(item: Item) -> list[list[int] | None]:
     return [stamp(item.source.stat()), None if item.mask is None else stamp(item.mask.stat())]
 
 
-def identity(place: Path, *options: object) -> str:
-    """What tells a generator, of a run folder or a file, and its settings from all others; hexadecimal.
+def identity(weights: Path, *options: object) -> str:
+    """What tells a generator, by the file of its weights, and its settings from all others; hexadecimal.
 
-    Raises: RunError if it cannot be read.
+    Raises: RunError if the file cannot be read.
     """
-    path = place / FILE if place.is_dir() else place
-    with reading(path):
-        return hashlib.sha256(json.dumps([checksum(path), *options]).encode()).hexdigest()
+    with reading(weights):
+        return hashlib.sha256(json.dumps([checksum(weights), *options]).encode()).hexdigest()
