@@ -221,6 +221,24 @@ def test_png_keeps_its_name_where_another_becomes_one(tmp_path: Path, photo: Ima
     assert np.array_equal(pixels(tmp_path / "out/a.jpg.png.png")[5:], pixels(tmp_path / "in/a.jpg")[5:])
 
 
+def test_names_that_differ_in_the_size_of_letters_alone_stay(folder: Path, tmp_path: Path) -> None:
+    (folder / "A.png").write_bytes((folder / "a.png").read_bytes())
+    if len({"a.png", "A.png"} & content(folder)) < 2:
+        pytest.skip("this disk does not tell them apart")
+    apply_to_files(Negative(), folder, tmp_path / "out")
+    assert {"a.png", "A.png"} <= content(tmp_path / "out")
+
+
+def test_masks_may_lie_among_or_above_the_pictures(folder: Path, masks: Path, tmp_path: Path) -> None:
+    masks.rename(folder / "masks")
+    found = apply_to_files(Filler(), folder, tmp_path / "out", folder / "deep/../masks")
+    assert (found["pictures"], [each["path"] for each in found["skipped"]]) == (3, ["deep/notes.txt", "broken.png"])
+    (folder / "masks").rename(masks)
+    (masks / "pictures").mkdir()
+    (folder / "a.png").rename(masks / "pictures/a.png")
+    assert apply_to_files(Filler(), masks / "pictures", tmp_path / "more", masks)["pictures"] == 1
+
+
 def test_a_format_that_was_asked_for_is_given_with_a_warning(folder: Path, masks: Path, tmp_path: Path) -> None:
     found = apply_to_files(Filler(), folder / "a.png", tmp_path / "b.jpg", masks / "a.png")
     assert any("PNG would not" in notice for notice in found["notices"])

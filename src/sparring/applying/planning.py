@@ -54,33 +54,45 @@ def plan(source: Path, out: Path, mask: Path | None, filling: bool) -> Plan:
         raise RunError(f"{out}: lies inside {source}, whose pictures are read: give another OUT")
     files, skipped = ([source], []) if single else find(source, mask)
     root = source.parent if single else source
-    masks = {} if mask is None or not mask.is_dir() else by_name(mask)
-    items, taken = [], set[str]()
-    names = {path: result_name(path, filling) for path in files}
-    for path in sorted(files, key=lambda path: names[path] != path.name):  # who keeps the name comes first
+    masks = by_name(mask) if mask is not None and mask.is_dir() else None
+    results = result_names([path.relative_to(root) for path in files], root, filling)
+    items = []
+    for path in files:
         relative = path.relative_to(root)
-        name = names[path]
-        if relative.with_name(name).as_posix().lower() in taken:
-            name = path.name + ".png"
-        while relative.with_name(name).as_posix().lower() in taken:
-            name += ".png"
-        taken.add(relative.with_name(name).as_posix().lower())
+        name, result = printable(relative.as_posix()), results[relative]
         belonging = mask
-        if mask is not None and mask.is_dir():
+        if masks is not None:
             belonging = masks.get(relative.as_posix()) or masks.get(relative.with_suffix("").as_posix())
             if belonging is None:
-                skipped.append(Skipped(printable(relative.as_posix()), f"there is no mask for it in {mask}"))
+                skipped.append(Skipped(name, f"there is no mask for it in {mask}"))
                 continue
         notice = None
-        if not to_file and name != path.name and path.suffix.lower() in FORMATS:
-            notice = f"its result is {name}: {path.suffix[1:].upper()} would change the pixels outside of holes too"
-        target = out if to_file else out / relative.with_name(name)
-        items.append(Item(printable(relative.as_posix()), path, target, belonging, notice))
-    items.sort(key=lambda item: natural(item.name))
+        if not to_file and result != relative and path.suffix.lower() in FORMATS:
+            kind = path.suffix[1:].upper()
+            notice = f"its result is {printable(result.name)}: {kind} would change the pixels outside of holes too"
+        items.append(Item(name, path, out if to_file else out / result, belonging, notice))
     for item in items:
         if item.target.exists() and item.target.samefile(item.source):
             raise RunError(f"{item.target}: would be overwritten while it is read: give another OUT")
     return Plan(items, skipped, None if to_file else out)
+
+
+def result_names(files: list[Path], root: Path, filling: bool) -> dict[Path, Path]:
+    """How the results of files in a folder are named, relative to it: no two alike, in no letter's size either.
+
+    As the files, if their format can be kept; else as PNG, where names give way to those that are kept.
+    """
+    names = {path: path.with_name(result_name(root / path, filling)) for path in files}
+    taken = {path.as_posix().lower() for path in files if names[path] == path}
+    for path in files:
+        if names[path] == path:
+            continue
+        if names[path].as_posix().lower() in taken:
+            names[path] = path.with_name(path.name + ".png")
+        while names[path].as_posix().lower() in taken:
+            names[path] = names[path].with_name(names[path].name + ".png")
+        taken.add(names[path].as_posix().lower())
+    return names
 
 
 def goes_to_file(single: bool, out: Path) -> bool:
@@ -104,6 +116,8 @@ def find(root: Path, mask: Path | None) -> tuple[list[Path], list[Skipped]]:
     Links are not followed, hidden files not looked at; masks that lie there are no pictures to change.
     """
     files, skipped = [], []
+    whole = root.resolve()
+    masks = mask.resolve() if mask is not None and whole in mask.resolve().parents else None
 
     def unreadable(error: OSError) -> None:
         skipped.append(Skipped(named(Path(error.filename)), f"the folder cannot be read: {error.strerror}"))
@@ -114,7 +128,7 @@ def find(root: Path, mask: Path | None) -> tuple[list[Path], list[Skipped]]:
     for inside, folders, names in os.walk(root, onerror=unreadable):
         folders[:] = [name for name in folders if not hidden(name) and not Path(inside, name).is_symlink()]
         for path in (Path(inside, name) for name in names if not hidden(name)):
-            if mask is not None and (path == mask or mask in path.parents):
+            if masks is not None and masks in (whole / path.relative_to(root) / "_").parents:
                 continue
             if path.suffix.lower() not in FORMATS:
                 skipped.append(Skipped(named(path), "not named as a picture is"))
