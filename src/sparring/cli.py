@@ -306,12 +306,12 @@ def apply(
     with reporting(output):
         from sparring import api, config
         from sparring.applying import apply_to_files, identity
-        from sparring.chooser import pick_device
+        from sparring.choices import pick_device
         from sparring.listing import describe_applied
         from sparring.model import FILE
         from sparring.training.monitor import open_monitor
 
-        model: Any = api.load(place, pick_device(config.check("device", device)))
+        model = api.load(place, pick_device(config.check("device", device)))
         apparatus = model.apparatus(style=style, strength=strength)
         made_by = identity(place / FILE if place.is_dir() else place, style, strength)
         with open_monitor(f"sparring apply {place}") as monitor:

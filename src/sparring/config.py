@@ -127,6 +127,9 @@ class Settings(BaseModel):
     noise_high: MaybeNotNegative = about("restore", "denoise: largest")
     scale: Annotated[Literal[2, 4, None], BeforeValidator(parse_whole)] = about("restore", "super: times as large")
     degradation: Literal["bicubic", "realistic", None] = about("restore", "super: how pictures are made small")
+    severity: Annotated[float | None, Field(gt=0, le=1), BeforeValidator(parse_none)] = about(
+        "restore", "super by realistic degradation, mixed: how bad pictures are; 1 has the ranges of Real-ESRGAN"
+    )
     adversarial: bool = setting(
         "game", "play the game; false, in restore: learn from the distortion alone, without a game"
     )

@@ -4,12 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Self
+from typing import Self, overload
 
+from PIL.Image import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from sparring.applying import Apparatus, apply_to_picture
 from sparring.errors import RunError, SettingError
 from sparring.tasks import generate, restore
 
@@ -91,7 +93,7 @@ class Model:
             raise RunError("this generator changes pictures, and makes none of noise: sparring apply RUN IN OUT")
         return self.blueprint
 
-    def apparatus(self, style: str | None = None, strength: float | None = None) -> restore.Apparatus:
+    def apparatus(self, style: str | None = None, strength: float | None = None) -> Apparatus:
         """What changes pictures, for `sparring.applying`; `style` and `strength` are for generators that know styles.
 
         Raises: RunError if the generator makes pictures of noise, SettingError for a style that it does not know.
@@ -101,6 +103,39 @@ class Model:
         if style is not None or strength is not None:
             raise SettingError("this generator restores pictures, and knows no --style and no --strength")
         return restore.Apparatus(self.generator, self.blueprint)
+
+    @overload
+    def apply(
+        self,
+        picture: Image,
+        mask: Image | Tensor | None = None,
+        *,
+        style: str | None = None,
+        strength: float | None = None,
+    ) -> Image: ...
+    @overload
+    def apply(
+        self,
+        picture: Tensor,
+        mask: Image | Tensor | None = None,
+        *,
+        style: str | None = None,
+        strength: float | None = None,
+    ) -> Tensor: ...
+    def apply(
+        self,
+        picture: Image | Tensor,
+        mask: Image | Tensor | None = None,
+        *,
+        style: str | None = None,
+        strength: float | None = None,
+    ) -> Image | Tensor:
+        """What the generator makes of a picture of any size, uint8 (C, H, W) or a PIL image; the result is of its kind.
+
+        mask: where to fill, for a generator that fills holes: white, true or 1; without, what is transparent is filled.
+        Raises: as `apparatus` and `sparring.applying.apply_to_picture`.
+        """
+        return apply_to_picture(self.apparatus(style, strength), picture, mask)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes the generator as one `.safetensors` file that `load` takes."""

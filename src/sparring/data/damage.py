@@ -256,12 +256,12 @@ def inpaint(settings: Settings) -> Damage:
 
 
 def denoise(settings: Settings) -> Damage:
-    """The noise of the settings."""
+    """The noise of the settings, in 8 bits, as it lies in files."""
     low, high = settings.noise_low, settings.noise_high
-    gaussian = GaussianNoise(0 if low is None else low, 55 if high is None else high)
+    gaussian = GaussianNoise(0 if low is None else low, 55 if high is None else high, rounded=True)
     kinds: dict[str, Damage] = {
         "gaussian": gaussian,
-        "poisson": PoissonNoise(),
+        "poisson": PoissonNoise(rounded=True),
         "jpeg": Jpeg(),
         "salt-and-pepper": SaltAndPepper(),
     }
@@ -271,12 +271,12 @@ def denoise(settings: Settings) -> Damage:
 def reduce(settings: Settings) -> Damage:
     """The reduction of the settings."""
     scale = settings.scale or 4
-    return Reduced(scale) if settings.degradation == "bicubic" else Degraded(scale)
+    return Reduced(scale) if settings.degradation == "bicubic" else Degraded(scale, settings.severity or 1)
 
 
 def mix(settings: Settings) -> Damage:
-    """The blind mix, which has no settings."""
-    return Mixed()
+    """The blind mix of the settings."""
+    return Mixed(settings.severity or 1)
 
 
 DAMAGES: Mapping[str, Callable[[Settings], Damage]] = {

@@ -112,8 +112,10 @@ class Apparatus:
 
     @torch.no_grad()
     def __call__(self, pictures: Tensor, mask: Tensor | None) -> Tensor:
-        """Pictures (N, C, H, W) in [-1, 1] restored, (N, C, scale H, scale W)."""
-        return restored(self.generator, Damaged(pictures, mask)).float()
+        """See `sparring.applying.Apparatus`."""
+        device = next(self.generator.parameters()).device
+        found = Damaged(pictures.to(device), None if mask is None else mask.to(device))
+        return restored(self.generator, found).float()
 
 
 class Restore:
@@ -145,7 +147,7 @@ class Restore:
     def real(self, batch: Batch, random: Random) -> Sample:
         """The clean pictures of the batch, in [-1, 1], with the mask of holes if there are any."""
         clean = self.clean(batch, random)
-        return sample_of(clean, self.damaged(clean, random).mask)
+        return sample_of(clean, self.damaged(clean, random).mask if self.blueprint.takes_mask else None)
 
     def fake(self, generator: nn.Module, batch: Batch, random: Random) -> Sample:
         """The same pictures, damaged and restored."""
@@ -259,7 +261,7 @@ class Restore:
         return self.blueprint.describe()
 
 
-PROTOCOL = ("noise", "noise_low", "noise_high", "holes", "scale", "degradation")
+PROTOCOL = ("noise", "noise_low", "noise_high", "holes", "scale", "degradation", "severity")
 """Settings that say what the damage is."""
 
 PERCEPTION = "lite0-bf16"

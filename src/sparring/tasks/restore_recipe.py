@@ -15,6 +15,9 @@ ZOOM = {"inpaint": 8.0}
 LONGEST, MOST_BYTES = 2048, 2**31
 """Pixels of the longer side that a picture keeps at most, and bytes that all of them may take together."""
 
+SEVERITY = 0.5
+"""Ordinary poor photographs; at 1 more is lost than networks of these sizes learn to make up for."""
+
 MOST_HELD_OUT = 64
 WIDTH, DEPTH = 32, 2
 CPU_BATCH, GPU_BATCH = 16, 32
@@ -43,6 +46,9 @@ def choose(settings: Choices, survey: Survey, factor: float) -> None:
     if damage == "super":
         pick("scale", 2, "--set scale=4 for more")
         pick("degradation", "realistic", "cameras blur, add noise and compress; bicubic compares with published tables")
+
+    if damage == "mixed" or settings.values.get("degradation") == "realistic":
+        pick("severity", SEVERITY)
 
     common = survey.common_size()
     side = SIDES[damage] * (1 if on_cpu else 2)
@@ -91,6 +97,10 @@ def refuse_strangers(settings: Choices) -> None:
     damage = settings.values["damage"]
     owners = {"holes": "inpaint", "noise": "denoise", "noise_low": "denoise", "noise_high": "denoise"}
     owners |= {"scale": "super", "degradation": "super"}
+    if settings.values.get("severity") is not None and damage not in ("super", "mixed"):
+        raise SettingError(
+            f"severity={settings.values['severity']:g} is for damage=super and mixed, and this is {damage}"
+        )
     for name, owner in owners.items():
         if settings.values.get(name) is not None and damage != owner:
             raise SettingError(f"{name}={settings.values[name]} is for damage={owner}, and this is damage={damage}")
