@@ -200,20 +200,24 @@ def test_the_smallest_patches_are_damaged_too(damage: Damage) -> None:
     assert found.isfinite().all()
 
 
+ROUNDED = (GaussianNoise(rounded=True), PoissonNoise(rounded=True), Jpeg(), SaltAndPepper())
+"""As files hold them."""
+
+
 def test_settings_name_the_damage() -> None:
     def made(**values: object) -> Damage:
         return damage_of(Settings.model_construct(**values))  # type: ignore[arg-type]
 
     assert made(damage="inpaint", holes="all") == Holes()
     assert made(damage="inpaint", holes="boxes") == Holes({"boxes": 1.0})
-    assert made(damage="denoise", noise="gaussian", noise_low=5.0, noise_high=15.0) == GaussianNoise(5, 15)
-    assert made(damage="denoise", noise="poisson") == PoissonNoise()
+    assert made(damage="denoise", noise="gaussian", noise_low=5.0, noise_high=15.0) == GaussianNoise(5, 15, rounded=True)
+    assert made(damage="denoise", noise="poisson") == PoissonNoise(rounded=True)
     assert made(damage="denoise", noise="jpeg") == Jpeg()
     assert made(damage="denoise", noise="salt-and-pepper") == SaltAndPepper()
-    assert made(damage="denoise", noise="all", noise_low=0.0, noise_high=55.0) == OneOf(NOISES)
+    assert made(damage="denoise", noise="all", noise_low=0.0, noise_high=55.0) == OneOf(ROUNDED)
     assert made(damage="super", scale=2, degradation="bicubic") == Reduced(2)
-    assert made(damage="super", scale=4, degradation="realistic") == Degraded(4)
-    assert made(damage="mixed") == Mixed()
+    assert made(damage="super", scale=4, degradation="realistic", severity=0.5) == Degraded(4, 0.5)
+    assert made(damage="mixed", severity=1.0) == Mixed()
     with pytest.raises(SettingError, match="one of inpaint, denoise, super, mixed"):
         made()
 
