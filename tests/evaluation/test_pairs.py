@@ -10,11 +10,11 @@ import torch
 from PIL import Image, ImageFilter
 from sklearn.datasets import load_sample_images
 from tests.evaluation.helpers import Means
-from torch import Tensor
+from torch import Tensor, nn
 
 from sparring.errors import MetricError
 from sparring.evaluation.judgement import Evaluation, comparable, summary
-from sparring.evaluation.pairs import joined, measure_pairs
+from sparring.evaluation.pairs import device_of, joined, measure_pairs
 from sparring.metrics.similarity import perceptual_distance, ssim
 from sparring.networks.features import open_features
 
@@ -130,6 +130,14 @@ def test_what_applies_is_measured_where_nothing_is_named() -> None:
     assert list(everything.metrics) == ["psnr", "ssim", "perceptual", "psnr_inside"]
     assert everything.value("psnr_inside") == pytest.approx(everything.value("psnr"))
     assert everything.value("ssim") == pytest.approx(float(ssim(a[None], b[None])))
+
+
+def test_pairs_go_where_the_weights_of_the_network_are() -> None:
+    assert [device_of(features) for features in (None, Means(), nn.Linear(1, 1, device="meta"))] == [
+        "cpu",
+        "cpu",
+        "meta",
+    ]
 
 
 def test_the_worst_pair_is_named() -> None:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sparring.data import to_floats
 from sparring.data.sources import Progress
@@ -80,7 +80,7 @@ def measure_pairs(
     *,
     inside: Sequence[Tensor] | None = None,
     shave: int = 0,
-    device: str = "cpu",
+    device: str | None = None,
     names: Sequence[str] | None = None,
     clean_about: Mapping[str, Any] | None = None,
     restored_about: Mapping[str, Any] | None = None,
@@ -93,6 +93,7 @@ def measure_pairs(
     metrics: of psnr, ssim, perceptual, psnr_y, psnr_inside; None takes those that apply: the first two, perceptual with
     features that have maps, and psnr_inside with holes. inside: bool (H, W) each, True where pixels were missing;
     pictures without a missing pixel do not count in psnr_inside. shave: pixels of border that all metrics leave out.
+    device: where to compute; where the features are if None.
     names: of the pairs, for people. clean_about, restored_about: what the protocol says of each side.
 
     Equal pictures have no finite PSNR; they count with the largest that unequal 8-bit pictures of their size can have,
@@ -124,6 +125,7 @@ def measure_pairs(
             notices.append(f"ssim left out: {small}")
     else:
         wanted = chosen(metrics)
+    device = device or device_of(features)
     tally = compare(pairs, wanted, features, shave=shave, device=device, total=len(pairs), progress=progress)
     abouts = [
         {"kind": "pictures", "name": "as given", **(about or {}), "count": tally.count}
@@ -131,6 +133,12 @@ def measure_pairs(
     ]
     tally.notices = [*notices, *tally.notices]
     return evaluation_of(tally, features, abouts[0], abouts[1], shave=shave, device=device)
+
+
+def device_of(features: FeatureNetwork | None) -> str:
+    """Where the weights of a network lie; the CPU where there are none."""
+    weights: list[Tensor] = list(features.parameters()) if isinstance(features, nn.Module) else []
+    return str(weights[0].device) if weights else "cpu"
 
 
 def lacks(name: str, features: FeatureNetwork | None, holes: bool) -> str:
