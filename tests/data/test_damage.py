@@ -210,7 +210,9 @@ def test_settings_name_the_damage() -> None:
 
     assert made(damage="inpaint", holes="all") == Holes()
     assert made(damage="inpaint", holes="boxes") == Holes({"boxes": 1.0})
-    assert made(damage="denoise", noise="gaussian", noise_low=5.0, noise_high=15.0) == GaussianNoise(5, 15, rounded=True)
+    assert made(damage="denoise", noise="gaussian", noise_low=5.0, noise_high=15.0) == GaussianNoise(
+        5, 15, rounded=True
+    )
     assert made(damage="denoise", noise="poisson") == PoissonNoise(rounded=True)
     assert made(damage="denoise", noise="jpeg") == Jpeg()
     assert made(damage="denoise", noise="salt-and-pepper") == SaltAndPepper()

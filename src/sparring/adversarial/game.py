@@ -97,7 +97,12 @@ class Bout:
         return self.judge_seen(*(self.see(sample) for sample in samples))
 
     def layers(self) -> tuple[list[Tensor], list[Tensor]]:
-        """What each layer of D makes of the real and of the generated sample; none of one that does not tell."""
+        """What each layer of D makes of the real and of the generated sample; none of one that does not tell.
+
+        Of one that looks through a frozen network it is what that perceives, which is known already.
+        """
+        if isinstance(self.discriminator, Perceiving):
+            return list(self.real_seen.parts), list(self.fake_seen.parts)
         if not isinstance(self.discriminator, Layered):
             return [], []
         with self.game.low_precision():

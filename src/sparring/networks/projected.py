@@ -88,18 +88,26 @@ class Discriminator(nn.Module):
         return self.judge(*self.perceive(x), y=y)
 
     def perceive(self, *parts: Tensor) -> tuple[Tensor, ...]:
-        """Mixed maps of one batch of pictures, finest first; gradients flow to the pictures."""
-        (pictures,) = parts
+        """Mixed maps of one batch of pictures, finest first; gradients flow to the pictures.
+
+        A mask (N, 1, H, W) may come with them, 1 in holes, and stands behind the maps then.
+        """
+        pictures, *mask = parts
         seen = zip(self.standard, self.across, self.look(pictures), strict=True)
         maps = [mix(standardise(x)) for standardise, mix, x in seen]
         for level in reversed(range(len(self.down))):
             coarse = self.down[level](maps[level + 1])
             maps[level] = maps[level] + F.interpolate(coarse, maps[level].shape[2:], mode="nearest")
-        return tuple(maps)
+        return (*maps, *mask)
 
-    def judge(self, *maps: Tensor, y: Tensor | None = None) -> Tensor:
-        """Judgements (N, K) of mixed maps."""
-        return torch.cat([head(x, y).flatten(1) for head, x in zip(self.heads, maps, strict=True)], dim=1)
+    def judge(self, *perceived: Tensor, y: Tensor | None = None) -> Tensor:
+        """Judgements (N, K) of mixed maps; with a mask, those of places that no hole reaches into are 0."""
+        count = len(self.heads)
+        maps, mask = perceived[:count], perceived[count:]
+        judged = [head(x, y) for head, x in zip(self.heads, maps, strict=True)]
+        for holes in mask:
+            judged = [places * F.adaptive_max_pool2d(holes, places.shape[1:]).squeeze(1) for places in judged]
+        return torch.cat([places.flatten(1) for places in judged], dim=1)
 
     def look(self, pictures: Tensor) -> list[Tensor]:
         """The maps of the frozen network that the heads use, finest first; its vector as one place if it has no maps.

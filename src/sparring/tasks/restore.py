@@ -17,16 +17,17 @@ from sparring.config import Settings
 from sparring.data import Batch, Data, to_floats
 from sparring.data.damage import Damage, Damaged, damage_of
 from sparring.data.patches import Patches
+from sparring.evaluation.galleries import spread
 from sparring.evaluation.judgement import Evaluation
 from sparring.evaluation.pairs import measure_pairs
 from sparring.metrics.similarity import perceptual_distance
 from sparring.mosaic import grid
-from sparring.networks import patches
+from sparring.networks import patches, projected
 from sparring.networks.features import FeatureNetwork, open_features
 from sparring.networks.restorer import Restorer
 from sparring.randomness import Random
 from sparring.ranks import ALONE, Ranks
-from sparring.tasks.generate import to_bytes
+from sparring.tasks.generate import LOOKED_AT, discriminator_features, to_bytes
 from sparring.tasks.sample import Sample, View
 
 LEVELS = {"inpaint": 5}
@@ -125,6 +126,7 @@ class Restore:
         self.settings = settings
         self.data = data
         self.ranks = ranks
+        self.seen_through = discriminator_features(settings)
         self.damage: Damage = damage_of(settings)
         self.judge_features: FeatureNetwork = open_features(settings.quality_features, settings.device)
         channels, _, _ = data.shape
@@ -141,6 +143,16 @@ class Restore:
     def players(self) -> tuple[nn.Module, nn.Module]:
         """New restorer, and a discriminator of patches."""
         settings, blueprint = self.settings, self.blueprint
+        if self.seen_through is not None:
+            known = self.data.sample()
+            shown = known.batch(spread(len(known), LOOKED_AT))
+            return blueprint.generator(), projected.Discriminator(
+                self.data.shape,
+                features=self.seen_through,
+                pictures=to_floats(shown.images),
+                side=settings.discriminator_size,
+                spectral_norm=settings.spectral_norm,
+            )
         judge = patches.Discriminator(blueprint.channels, width=settings.width, spectral_norm=settings.spectral_norm)
         return blueprint.generator(), judge
 

@@ -18,6 +18,9 @@ LONGEST, MOST_BYTES = 2048, 2**31
 SEVERITY = 0.5
 """Ordinary poor photographs; at 1 more is lost than networks of these sizes learn to make up for."""
 
+LEAST_SEEN = 64
+"""Pixels a side that pretrained features are shown at least."""
+
 MOST_HELD_OUT = 64
 WIDTH, DEPTH = 32, 2
 CPU_BATCH, GPU_BATCH = 16, 32
@@ -69,6 +72,7 @@ def choose(settings: Choices, survey: Survey, factor: float) -> None:
     pick("depth", DEPTH)
     pick("z_dim", None)
     pick("discriminator_features", "none")
+    pick("discriminator_size", max(patch, LEAST_SEEN))
     pick("spectral_norm", True)
     playing = pick("adversarial", True)
     pick("supervised", SUPERVISED if playing else 1.0)
@@ -104,6 +108,6 @@ def refuse_strangers(settings: Choices) -> None:
     for name, owner in owners.items():
         if settings.values.get(name) is not None and damage != owner:
             raise SettingError(f"{name}={settings.values[name]} is for damage={owner}, and this is damage={damage}")
-    for name, only in {"network": "unet", "discriminator_features": "none", "labels": False}.items():
+    for name, only in {"network": "unet", "labels": False}.items():
         if settings.values.get(name, only) != only:
             raise SettingError(f"{name}={settings.values[name]}: task=restore takes {name}={only}".lower())
