@@ -22,6 +22,7 @@ from sparring.evaluation.judgement import Evaluation
 from sparring.evaluation.measuring import Comparison, measure
 from sparring.evaluation.pairing import evaluate_pairs
 from sparring.evaluation.pairs import joined
+from sparring.evaluation.restoring import evaluate_restorer, restorer
 from sparring.evaluation.sides import Place, agreed, look
 from sparring.mosaic import above_others
 from sparring.networks.features import FeatureNetwork, open_features
@@ -65,6 +66,9 @@ def evaluate(
     most suspicious samples above the training pictures they resemble. shave: pixels of border that metrics of pairs
     leave out. masks: pictures of the same names, white where pixels were missing, for `psnr_inside`.
 
+    Of a run that restores pictures as `generated`, the first n pictures of `real` are damaged as in its training,
+    restored, and compared with themselves, by metrics of pairs.
+
     Raises: MetricError, DataError, RunError or SettingError with what is wrong and what to do.
     """
     wanted = None if metrics is None else chosen(metrics)
@@ -73,6 +77,10 @@ def evaluate(
             raise MetricError(f"{name}={value}: it should be a whole number, at least {least}")
     on = pick_device(None if device is None else config.check("device", device))
     seed = config.check("seed", seed)
+    if model := restorer(generated, on):
+        return evaluate_restorer(
+            real, model, generated, wanted, features, n=n, seed=seed, shave=shave, device=on, progress=progress
+        )
     paired = [name for name in wanted or () if METRICS[name].paired]
     of_sets = None if wanted is None else [name for name in wanted if name not in paired]
     _check_pairs(paired, of_sets, shave=shave, masks=masks, resolution=resolution, nearest=nearest)

@@ -199,7 +199,7 @@ def in_channels(whole: Image.Image, channels: Literal[1, 3]) -> Tensor:
     """An 8-bit picture as uint8 (C, H, W) with 1 or 3 channels, transparency on white."""
     # A new picture, or else what its metadata say of turning would be done a second time.
     bare = Image.frombytes(whole.mode, whole.size, whole.tobytes())
-    return torch.from_numpy(pixels(bare, Form(whole.height, whole.width, channels)))
+    return torch.from_numpy(pixels(bare, Form(whole.height, whole.width, channels)).copy())
 
 
 def example(source: Source) -> str:

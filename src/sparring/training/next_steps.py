@@ -37,9 +37,6 @@ def restoring(folder: str, damage: str) -> list[Step]:
     return [
         (f"sparring apply {place} photo.jpg restored.png{holes}", "Restore a picture of any size"),
         (f"sparring apply {place} photos/ restored/{holes and ' --mask masks/'}", "Restore all pictures of a folder"),
-        (
-            "sparring evaluate originals/ restored/ --metrics psnr,ssim,perceptual",
-            "Judge it, where the originals are known",
-        ),
+        (f"sparring evaluate originals/ {place}", "Judge it on other pictures, damaged as in its training"),
         (f"sparring.load({folder!r}).apply(picture{given})", "The same from Python, for a PIL image or a tensor"),
     ]
