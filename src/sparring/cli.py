@@ -49,7 +49,7 @@ Source = Annotated[
     typer.Argument(
         metavar="DATA",
         help="Folder, zip, tar, .npy or .npz of pictures, shards as in 'a-{000..099}.tar' or 'pipe:COMMAND', or an "
-        "embedded set: digits.",
+        "embedded set: digits, photographs.",
         show_default=False,
     ),
 ]

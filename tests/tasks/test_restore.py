@@ -138,6 +138,17 @@ def test_a_generator_of_pictures_from_noise_changes_none(tmp_path: Path) -> None
         sparring.load(run).apparatus()
 
 
+def test_the_embedded_photographs_are_restored_too(tmp_path: Path) -> None:
+    run = sparring.train("photographs", out=tmp_path / "run", **SMALL | {"damage": "mixed", "images": 8})
+    assert run.data()["pictures"] == 16
+    assert run.summary()["quality"]["notices"] == ["one pair has no interval"]
+
+
+def test_where_nothing_can_be_held_out_it_says_what_it_is_judged_on(tmp_path: Path, photographs: Path) -> None:
+    run = sparring.train(photographs, out=tmp_path / "run", **SMALL | {"images": 8, "held_out": 0})
+    assert "that it was trained on" in " ".join(run.summary()["quality"]["notices"])
+
+
 def test_settings_follow_the_damage(photographs: Path) -> None:
     settings = settings_for(photographs)
     assert (settings.noise, settings.noise_low, settings.noise_high) == ("gaussian", 0.0, 55.0)

@@ -31,7 +31,25 @@ def digits() -> tuple[NDArray[np.uint8], list[str]]:
     return np.rint(found.images * (255 / 16)).astype(np.uint8), [str(label) for label in found.target]
 
 
-EMBEDDED = {"digits": Embedded("1,797 handwritten digits, 8x8, grey, ten classes; from scikit-learn", digits)}
+def photographs() -> tuple[NDArray[np.uint8], list[str]]:
+    """Two photographs cut into tiles: uint8 (16, 213, 160, 3), and the photograph of each, "china" or "flower".
+
+    Source: scikit-learn's sample images, by the photographers that it names, under Creative Commons (CC BY).
+    """
+    from sklearn.datasets import load_sample_image
+
+    tiles, labels = [], []
+    for name in ("china", "flower"):
+        picture = load_sample_image(f"{name}.jpg")[:426]
+        tiles += [picture[top : top + 213, left : left + 160] for top in (0, 213) for left in (0, 160, 320, 480)]
+        labels += [name] * 8
+    return np.stack(tiles), labels
+
+
+EMBEDDED = {
+    "digits": Embedded("1,797 handwritten digits, 8x8, grey, ten classes; from scikit-learn", digits),
+    "photographs": Embedded("16 parts of two photographs, 213x160, in colour; from scikit-learn", photographs),
+}
 """Every embedded set by its name."""
 
 

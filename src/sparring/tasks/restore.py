@@ -4,7 +4,7 @@ Clean pictures are all that is needed: they are damaged on the fly, and the gene
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -213,10 +213,14 @@ class Restore:
     # What people see
 
     @cached_property
+    def held_out(self) -> Data | None:
+        """Pictures that are never shown to the players; None if there are none to spare."""
+        return self.data.hold_out(self.settings.held_out)[1]
+
+    @cached_property
     def unseen(self) -> list[Tensor]:
         """Clean pictures that are judged and shown, uint8 (C, h, w): held-out ones, if there are any."""
-        _, held_out = self.data.hold_out(self.settings.held_out)
-        source = held_out or self.data
+        source = self.held_out or self.data
         if isinstance(source, Patches):
             pictures = source.own
         else:
@@ -264,9 +268,10 @@ class Restore:
         """Restored pictures against clean ones, pair by pair."""
         pairs = [self.restored(generator, clean, number) for number, clean in enumerate(self.unseen)]
         holes = [found.mask[0, 0].bool().cpu() for found, _ in pairs if found.mask is not None]
-        return measure_pairs(
+        found = measure_pairs(
             self.unseen, [made for _, made in pairs], self.judge_features, inside=holes if holes else None
         )
+        return found if self.held_out else replace(found, notices=(*found.notices, TRAINED_ON))
 
     def describe(self) -> dict[str, Any]:
         """The blueprint, as JSON values."""
@@ -280,6 +285,8 @@ PERCEPTION = "lite0-bf16"
 """What the perceptual loss looks through."""
 
 ILLUSTRATED = 6
+
+TRAINED_ON = "judged on pictures that it was trained on, for there are too few to hold some out"
 
 
 def sample_of(pictures: Tensor, mask: Tensor | None) -> Sample:

@@ -152,9 +152,7 @@ def verdict(account: Account) -> str:
         "coverage": "of the real pictures have a sample close by (coverage)",
     }
     if (decibels := account.measured("psnr")) is not None:
-        return (
-            f"What it restores differs from the originals by {shown('psnr', decibels)} (PSNR) on pictures it never saw."
-        )
+        return f"What it restores differs from the originals by {shown('psnr', decibels)} (PSNR)."
     known = {name: account.measured(name) for name in sentences}
     said = [f"{share(value)} {sentences[name]}" for name, value in known.items() if value is not None]
     return f"{', '.join(said)}." if said else ""
