@@ -1,3 +1,6 @@
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
@@ -92,3 +95,20 @@ def test_the_discriminator_judges_only_places_that_a_hole_reaches_into() -> None
     judged = judge(x, mask).reshape(2, 4, 5) != 0
     assert judged[0].nonzero().tolist() == [[1, 2]]
     assert not judged[1].any()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("holes", [False, True])
+def test_it_exports_for_pictures_of_any_size(tmp_path: Path, holes: bool) -> None:
+    pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    restorer, path = trained(holes=holes, fold=4), str(tmp_path / "restorer.onnx")
+    names = ["picture", "mask"][: 1 + holes]
+    example = (torch.rand(2, 3, 41, 57), (torch.rand(2, 1, 41, 57) > 0.7).float())[: 1 + holes]
+    axes = {name: {0: "n", 2: "height", 3: "width"} for name in names}
+    torch.onnx.export(restorer, example, path, dynamo=False, opset_version=18, input_names=names, dynamic_axes=axes)
+    session = runtime.InferenceSession(path)
+    for size in ((41, 57), (16, 80), (33, 70)):
+        given = (torch.rand(1, 3, *size), (torch.rand(1, 1, *size) > 0.7).float())[: 1 + holes]
+        (made,) = session.run(None, {name: x.numpy() for name, x in zip(names, given, strict=True)})
+        np.testing.assert_allclose(made, restorer(*given).detach().numpy(), atol=1e-5)

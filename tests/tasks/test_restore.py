@@ -30,7 +30,8 @@ SMALL: dict[str, Any] = {
     "evaluate_every": 48,
     "checkpoint_every": 48,
     "guard_every": 16,
-    "perceptual_weight": 0.0,
+    "adversarial": True,
+    "discriminator_features": "none",
     "device": "cpu",
     "precision": "fp32",
 }

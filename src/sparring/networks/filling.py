@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-GRIDS = 7
-"""Each has half the side of the one before: holes up to about 128 pixels are spanned, and the mean is beyond."""
+GRIDS = 6
+"""Each has half the side of the one before: holes up to about 64 pixels are spanned, and the mean is beyond."""
 
 SWEEPS = 6
 
@@ -25,8 +25,6 @@ def fill(x: Tensor, mask: Tensor) -> Tensor:
     grids = [(x * known, known)]
     for _ in range(GRIDS - 1):
         values, weight = grids[-1]
-        if min(values.shape[2:]) < 2:
-            break
         share = F.avg_pool2d(weight, 2, ceil_mode=True, count_include_pad=False)
         total = F.avg_pool2d(values, 2, ceil_mode=True, count_include_pad=False)
         there = (share > 0).to(x.dtype)
@@ -35,8 +33,7 @@ def fill(x: Tensor, mask: Tensor) -> Tensor:
     mean = (values * weight).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp(min=1e-6)
     filled = torch.where(weight > 0, values, mean)
     for values, weight in reversed(grids):
-        if filled.shape != values.shape:
-            filled = F.interpolate(filled, values.shape[2:], mode="bilinear", align_corners=False)
+        filled = F.interpolate(filled, values.shape[2:], mode="bilinear", align_corners=False)
         for _ in range(SWEEPS):
             filled = torch.where(weight > 0, values, neighbours(filled))
     return filled

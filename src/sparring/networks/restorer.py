@@ -17,9 +17,6 @@ from torch import Tensor, nn
 
 from sparring.networks.filling import fill
 
-FOLD = 2
-"""Pixels a side that become channels of one place."""
-
 
 MOST = 6
 """Channels of the coarsest grids, as a multiple of those of the finest."""
@@ -51,25 +48,35 @@ class Restorer(nn.Module):
     """Pictures (N, C, H, W) in [-1, 1] to pictures (N, C, scale H, scale W), about in the same range; any H and W.
 
     width: channels of the finest grid, twice as many with each coarser one, up to six times. depth: blocks of a grid,
-    twice as many in the coarsest. levels: grids, each half as fine as the one before. With `holes` a mask (N, 1, H, W)
+    twice as many in the coarsest. levels: grids, each half as fine as the one before. fold: pixels a side that make one
+    place of the finest. With `holes` a mask (N, 1, H, W)
     is given too, 1 where pixels are unknown; what stands there makes no difference, and what is known comes back as it
     was.
     """
 
     def __init__(
-        self, channels: int, *, width: int, depth: int, levels: int, scale: int = 1, holes: bool = False
+        self,
+        channels: int,
+        *,
+        width: int,
+        depth: int,
+        levels: int,
+        fold: int = 2,
+        scale: int = 1,
+        holes: bool = False,
     ) -> None:
         super().__init__()
+        self.fold = fold
         self.scale, self.holes, self.levels = scale, holes, levels
         widths = [width * min(2**level, MOST) for level in range(levels)]
-        seen = FOLD**2 * (channels + holes)
+        seen = fold**2 * (channels + holes)
         self.enter = nn.Conv2d(seen, widths[0], 3, padding=1)
         self.coarser = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
         self.down = nn.ModuleList(blocks(width, depth) for width in widths[:-1])
         self.middle = blocks(widths[-1], 2 * depth, everywhere=holes)
         self.finer = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in pairwise(widths))
         self.up = nn.ModuleList(blocks(width, depth) for width in widths[:-1])
-        self.leave = nn.Conv2d(widths[0], (FOLD * scale) ** 2 * channels, 3, padding=1, bias=False)
+        self.leave = nn.Conv2d(widths[0], (fold * scale) ** 2 * channels, 3, padding=1, bias=False)
         nn.init.zeros_(self.leave.weight)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -79,12 +86,12 @@ class Restorer(nn.Module):
                 "this restorer fills holes, and needs a mask" if self.holes else "this restorer takes no mask"
             )
         height, width = x.shape[2:]
-        shape = [-(-side // self.multiple) * self.multiple for side in (height, width)]
-        padding = (0, shape[1] - width, 0, shape[0] - height)
-        padded = F.pad(x, padding, mode="replicate")
+        # Not by negative numbers, which ONNX divides otherwise.
+        shape = [(side + self.multiple - 1) // self.multiple * self.multiple for side in (height, width)]
+        padded = extended(x, shape)
         seen, given = padded, x
         if mask is not None:
-            unknown = F.pad(mask, padding, mode="replicate")
+            unknown = extended(mask, shape)
             padded = fill(padded, unknown)
             seen, given = torch.cat([padded, unknown], dim=1), padded[:, :, :height, :width]
         made = self.residual(seen)[:, :, : height * self.scale, : width * self.scale]
@@ -96,11 +103,11 @@ class Restorer(nn.Module):
     @property
     def multiple(self) -> int:
         """Sides that are multiples of it need no padding."""
-        return int(FOLD * 2 ** (self.levels - 1))
+        return int(self.fold * 2 ** (self.levels - 1))
 
     def residual(self, seen: Tensor) -> Tensor:
         """What is to be added, (N, C, scale H, scale W); H and W are multiples of `multiple`."""
-        x = self.enter(F.pixel_unshuffle(seen, FOLD).contiguous(memory_format=torch.channels_last))
+        x = self.enter(F.pixel_unshuffle(seen, self.fold).contiguous(memory_format=torch.channels_last))
         kept = []
         for down, coarser in zip(self.down, self.coarser, strict=True):
             kept.append(down(x))
@@ -108,7 +115,18 @@ class Restorer(nn.Module):
         x = self.middle(x)
         for level in reversed(range(len(self.up))):
             x = self.up[level](F.pixel_shuffle(self.finer[level](x), 2) + kept[level])
-        return F.pixel_shuffle(self.leave(x), FOLD * self.scale)
+        return F.pixel_shuffle(self.leave(x), self.fold * self.scale)
+
+
+def extended(x: Tensor, size: list[int]) -> Tensor:
+    """(N, C, H, W) with its last row and column repeated until it is (N, C, *size).
+
+    By places rather than by padding, whose amount an export would fix.
+    """
+    for dimension, side in zip((2, 3), size, strict=True):
+        places = torch.arange(side, device=x.device).clamp(max=x.shape[dimension] - 1)
+        x = x.index_select(dimension, places)
+    return x
 
 
 def blocks(channels: int, count: int, everywhere: bool = False) -> nn.Sequential:

@@ -30,10 +30,10 @@ from sparring.ranks import ALONE, Ranks
 from sparring.tasks.generate import LOOKED_AT, discriminator_features, to_bytes
 from sparring.tasks.sample import Sample, View
 
-LEVELS = {"inpaint": 5}
-"""Grids of the restorer where not `USUAL_LEVELS`: what is in a hole may be said by what is far from it."""
+GRIDS = {"inpaint": (4, 4)}
+"""Levels and fold of the restorer where not `USUAL_GRIDS`: what is in a hole is said by what is far from it, and coarse."""
 
-USUAL_LEVELS = 3
+USUAL_GRIDS = (3, 2)
 PREVIEWED = 12
 SHOWN_SIDE = 256
 """Pixels a side of held-out pictures that are judged and shown, at most."""
@@ -55,11 +55,13 @@ class Blueprint:
 
     def generator(self) -> Restorer:
         """A new restorer, not trained."""
+        levels, fold = GRIDS.get(self.damage, USUAL_GRIDS)
         return Restorer(
             self.channels,
             width=self.width,
             depth=self.depth,
-            levels=LEVELS.get(self.damage, USUAL_LEVELS),
+            levels=levels,
+            fold=fold,
             scale=self.scale,
             holes=self.takes_mask,
         )
@@ -104,7 +106,8 @@ class Apparatus:
     @property
     def multiple(self) -> int:
         """Sides that are multiples of it are not padded."""
-        return int(2 ** LEVELS.get(self.blueprint.damage, USUAL_LEVELS))
+        levels, fold = GRIDS.get(self.blueprint.damage, USUAL_GRIDS)
+        return int(fold * 2 ** (levels - 1))
 
     @property
     def reach(self) -> int:
