@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from sparring.networks.filling import fill
 
-
 MOST = 6
 """Channels of the coarsest grids, as a multiple of those of the finest."""
 
