@@ -31,7 +31,7 @@ from sparring.tasks.generate import LOOKED_AT, discriminator_features, to_bytes
 from sparring.tasks.sample import Sample, View
 
 GRIDS = {"inpaint": (4, 4)}
-"""Levels and fold of the restorer where not `USUAL_GRIDS`: what is in a hole is said by what is far from it, and coarse."""
+"""Levels and fold of the restorer where not `USUAL_GRIDS`: what is in a hole is said by what is far from it."""
 
 USUAL_GRIDS = (3, 2)
 PREVIEWED = 12
