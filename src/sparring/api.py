@@ -24,6 +24,7 @@ from sparring.ranks import Ranks, joined, launch
 from sparring.tasks import Task
 from sparring.tasks.generate import Generate
 from sparring.tasks.restore import Restore
+from sparring.tasks.translate import Translate
 from sparring.training.allocation import keep_freed_memory
 from sparring.training.files import writing
 from sparring.training.match import Match
@@ -48,8 +49,14 @@ ARCHITECTURE = (
     "task",
     "damage",
     "scale",
+    "paired",
+    "content",
 )
-TASKS: dict[str, Callable[[Settings, data.Data, Ranks], Task]] = {"generate": Generate, "restore": Restore}
+TASKS: dict[str, Callable[[Settings, data.Data, Ranks], Task]] = {
+    "generate": Generate,
+    "restore": Restore,
+    "translate": Translate,
+}
 
 TUNED_MINUTES = 20.0
 
@@ -62,6 +69,7 @@ JUDGING = 0.05
 
 def train(
     source: str | PathLike[str],
+    source_b: str | PathLike[str] | None = None,
     *,
     out: str | PathLike[str],
     preset: str = "default",
@@ -73,7 +81,8 @@ def train(
     """Trains a generator on pictures, and returns the run folder when the budget is used.
 
     source: a folder, archive or array of pictures, shards as in `a-{000..099}.tar` or `pipe:COMMAND`, which is run, or
-    the name of an embedded set such as `digits`.
+    the name of an embedded set such as `digits`. source_b: a second set, which pictures of the first are translated
+    into, with a sub-folder for each style.
     out: a folder that does not exist yet. preset: a name of `sparring presets`, or a TOML file.
     size: XS, S, M, L or XL, the one dial of capacity; auto is M. start_from: a run whose weights to start with; its
     architecture is taken over. monitor: what is told on the way; None shows progress on standard error.
@@ -90,7 +99,7 @@ def train(
     with joined() as ranks:
         begun = ranks.told(begun_by_this_launch(run) if ranks.first else None)
         if begun is None:
-            start(run, source, given, ranks, monitor, factor=factor, start_from=start_from)
+            start(run, source, given, ranks, monitor, factor=factor, start_from=start_from, source_b=source_b)
         elif begun != "finished":
             go_on(run, ranks, monitor, shards_from=str(source) if is_command(str(source)) else None)
     return run
@@ -148,6 +157,7 @@ def start(
     *,
     factor: float,
     start_from: str | PathLike[str] | None,
+    source_b: str | PathLike[str] | None = None,
     tuned: Sequence[str] | None = None,
 ) -> None:
     """Trains from the beginning; the first rank chooses the settings, and all play by them.
@@ -161,16 +171,21 @@ def start(
         theirs = origin.settings()
         given = {name: getattr(theirs, name) for name in ARCHITECTURE} | given
     given.pop("data", None)
+    given.pop("data_b", None)
     for name in {"quality_features", "discriminator_features"} & given.keys():
         given[name] = anchored(given[name])
     place = placed(source)
-    if run.folder.absolute().is_relative_to(place):
+    places = [place]
+    if source_b is not None:
+        given["data_b"] = placed(source_b)
+        places.append(given["data_b"])
+    if any(run.folder.absolute().is_relative_to(place) for place in places):
         raise RunError(f"{run} lies inside the pictures' folder, and its grids would count as pictures: choose another")
 
     with monitor_of(ranks, monitor, run) as monitor, explaining_memory(), ExitStack() as cleanup:
         with ranks.one_a_host_first():  # shards that nobody looked through yet take a while
-            survey = data.survey(place, monitor.progress) if ranks.first else None
-        chosen, choices = ranks.told(choose(place, given, survey, factor) if survey else None)
+            surveys = [data.survey(place, monitor.progress) for place in places] if ranks.first else []
+        chosen, choices = ranks.told(choose(place, given, surveys[0], factor, *surveys[1:]) if surveys else None)
         if origin:
             refuse_other_networks(origin, chosen)
         if chosen.tensorboard:
@@ -366,7 +381,19 @@ def load_pictures(settings: Settings, monitor: Monitor) -> data.Data:
     """The pictures of a run in the form that its settings ask for, on its device."""
     (height, width), fit, channels, labels = settings.resolution, settings.fit, settings.channels, settings.labels
     pictures: data.Data
-    if fit == "patches":
+    if settings.data_b is not None:
+        assert settings.longest and settings.zoom, "complete settings have both"
+        pictures = data.load_two_sets(
+            settings.data,
+            settings.data_b,
+            Form(height, width, channels),
+            longest=settings.longest,
+            zoom=settings.zoom,
+            labels=labels,
+            paired=bool(settings.paired),
+            progress=monitor.progress,
+        )
+    elif fit == "patches":
         assert settings.longest and settings.zoom, "complete settings have both"
         form = Form(height, width, channels)
         pictures = data.load_patches(

@@ -17,8 +17,9 @@ from sparring.choices import Choice, Choices, every, has_bf16, pick_device, show
 from sparring.config import Settings
 from sparring.data import Survey, buffer_for
 from sparring.data.decode import Form
+from sparring.errors import SettingError
 from sparring.evaluation.extraction import default_space
-from sparring.tasks import restore_recipe
+from sparring.tasks import restore_recipe, translate_recipe
 
 
 @dataclass(frozen=True)
@@ -102,12 +103,15 @@ HELD_OUT, MOST_HELD_OUT = 0.05, 256
 OTHER_TASKS: dict[str, Callable[[Choices, Survey, float], None]] = {"restore": restore_recipe.choose}
 
 
-def choose(data: str, given: Mapping[str, Any], survey: Survey, factor: float) -> tuple[Settings, list[Choice]]:
+def choose(
+    data: str, given: Mapping[str, Any], survey: Survey, factor: float, survey_b: Survey | None = None
+) -> tuple[Settings, list[Choice]]:
     """Complete settings out of those that are given, and the choices that people should know of.
 
     Another task than to generate chooses first what it knows better; what is left is chosen alike for all.
 
     given: checked values by name, of the preset and of the user. factor: capacity, one of the values of SIZES.
+    survey_b: of the second set, if one is given.
     Raises: SettingError if the given settings do not go together, or ask for a device that is not there.
     """
     settings = Choices(given)
@@ -116,7 +120,14 @@ def choose(data: str, given: Mapping[str, Any], survey: Survey, factor: float) -
     on_cpu = device == "cpu"
     where = "a CPU" if on_cpu else "a GPU"
     pick("data", data)
-    if recipe_of_task := OTHER_TASKS.get(pick("task", "generate")):
+    task = pick(
+        "task", "generate" if survey_b is None else "translate", "" if survey_b is None else "two sets are given"
+    )
+    if task == "translate":
+        translate_recipe.choose(settings, survey, survey_b, factor)
+    elif survey_b is not None:
+        raise SettingError(f"task={task} takes one set, and two are given; --task translate takes two")
+    if recipe_of_task := OTHER_TASKS.get(task):
         recipe_of_task(settings, survey, factor)
     pick("seed", 0)
     pick("adversarial", True)

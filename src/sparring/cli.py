@@ -53,6 +53,14 @@ Source = Annotated[
         show_default=False,
     ),
 ]
+SourceB = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[DATA_B]",
+        help="translate: the pictures that those of DATA are to become like, a sub-folder for each style.",
+        show_default=False,
+    ),
+]
 Out = Annotated[Path, typer.Option(metavar="RUN", help="Folder to make for the run.", show_default=False)]
 Preset = Annotated[str, typer.Option(metavar="NAME|FILE", help="Recipe: a name of `sparring presets`, or a TOML file.")]
 Size = Annotated[str, typer.Option(metavar="auto|XS|S|M|L|XL", help="Capacity; width, rate and budget follow.")]
@@ -100,6 +108,7 @@ def options(
         "sparring train digits --out runs/demo",
         "sparring train photos/ --out runs/photos --minutes 30",
         "sparring train photos.zip --out runs/faces --resolution 64x48 --set labels=true --set mirror=true",
+        "sparring train photos/ paintings/ --task translate --out runs/painter",
         "sparring train photos/ --out runs/classic --preset classic-dcgan --images 500000 --seed 1",
         "sparring train 'pipe:curl -sf https://example.org/{000..099}.tar' --out runs/large",
     )
@@ -107,7 +116,10 @@ def options(
 def train(
     source: Source,
     out: Out,
-    task: Annotated[str | None, typer.Option(metavar="NAME", help="What to learn: generate, restore.")] = None,
+    source_b: SourceB = None,
+    task: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What to learn: generate, restore, translate.")
+    ] = None,
     preset: Preset = "default",
     size: Size = "auto",
     resolution: Resolution = None,
@@ -135,7 +147,9 @@ def train(
         named = {"task": task, "resolution": resolution, "images": images, "minutes": minutes, "seed": seed}
         settings = given(named | {"device": device, "guard": guard}, assignments)
         monitor = open_monitor(f"sparring train {source}")
-        run = api.train(source, out=out, preset=preset, size=size, start_from=start_from, monitor=monitor, **settings)
+        run = api.train(
+            source, source_b, out=out, preset=preset, size=size, start_from=start_from, monitor=monitor, **settings
+        )
         conclude(run, output)
 
 

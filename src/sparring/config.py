@@ -101,7 +101,7 @@ class Settings(BaseModel):
     )
     mirror: bool = setting("data", "show every picture mirrored left to right half of the time")
 
-    task: Literal["generate", "restore"] = setting("players", "the application")
+    task: Literal["generate", "restore", "translate"] = setting("players", "the application")
     network: Literal["r3", "dcgan", "fast", "skip", "unet"] = setting(
         "players", "family of the generator, and of a discriminator that learns to see; unet makes pictures of pictures"
     )
@@ -144,6 +144,23 @@ class Settings(BaseModel):
         "restore", "of the distance in pretrained features, against 1 of the game"
     )
 
+    data_b: Annotated[str | None, BeforeValidator(parse_none)] = about(
+        "translate", "folder or archive of the paintings, or whatever photographs are to become; a sub-folder a style"
+    )
+    paired: Annotated[bool | None, BeforeValidator(parse_none)] = about(
+        "translate", "pictures of the same name in both sets show the same, before and after"
+    )
+    content: Literal["contrastive", "features", "cycle", None] = about(
+        "translate",
+        "what keeps the scene without pairs: contrast between places, distance in pretrained features, or the way back",
+    )
+    content_weight: MaybeNotNegative = about(
+        "translate", "of what keeps the scene, with pairs of the mean absolute error, against 1 of the game"
+    )
+    identity_weight: MaybeNotNegative = about(
+        "translate", "of the mean absolute error of paintings that go through the generator, against 1 of the game"
+    )
+
     objective: Literal["relativistic", "non-saturating", "minimax", "least-squares", "wasserstein", "hinge"] = setting(
         "game", "what the players minimise"
     )
@@ -182,7 +199,7 @@ class Settings(BaseModel):
         "space that pictures are compared in, or a TorchScript or ONNX file: as `sparring evaluate --features`",
     )
     quality_metric: Literal[
-        "fid", "kid", "precision", "recall", "density", "coverage", "prc", "psnr", "ssim", "perceptual"
+        "fid", "kid", "precision", "recall", "density", "coverage", "prc", "psnr", "ssim", "perceptual", "transfer"
     ] = setting("quality", "what decides which generator is the best, and whether quality still improves")
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = setting("machine", "fixes everything random")
@@ -206,7 +223,7 @@ WANTED = {
 }
 """What people are told for pydantic's kinds of errors, where its own words are those of programmers."""
 
-GROUPS = ("data", "players", "restore", "game", "optimiser", "budget", "guard", "quality", "machine")
+GROUPS = ("data", "players", "restore", "translate", "game", "optimiser", "budget", "guard", "quality", "machine")
 
 
 OPTIONAL = tuple(
@@ -276,6 +293,15 @@ def complete(values: Mapping[str, Any]) -> Settings:
         settings.z_dim is None or not settings.adversarial or settings.fit == "patches"
     ):
         raise SettingError("task=generate needs z_dim, adversarial=true, and fit=crop, pad or stretch")
+    if settings.task == "translate" and (
+        settings.data_b is None
+        or settings.paired is None
+        or settings.fit != "patches"
+        or settings.content_weight is None
+    ):
+        raise SettingError("task=translate needs data_b, paired, content_weight, and fit=patches")
+    if settings.task == "translate" and not settings.paired and (settings.content is None or not settings.adversarial):
+        raise SettingError("paired=false needs content, and adversarial=true: nothing else says what a painting is")
     if settings.fit == "patches" and (settings.longest is None or settings.zoom is None):
         raise SettingError("fit=patches needs longest and zoom")
     if settings.fit == "patches" and settings.shuffle_buffer is not None:

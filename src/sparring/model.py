@@ -13,22 +13,25 @@ from torch import Tensor, nn
 
 from sparring.applying import Apparatus, apply_to_picture
 from sparring.errors import RunError, SettingError
-from sparring.tasks import generate, restore
+from sparring.tasks import generate, restore, translate
 
 FILE = "generator.safetensors"
 FORMAT = "sparring generator 1"
 """The entry of the file's metadata that holds the blueprint as JSON."""
 
-BLUEPRINTS: dict[str, type[generate.Blueprint] | type[restore.Blueprint]] = {
+Blueprint = generate.Blueprint | restore.Blueprint | translate.Blueprint
+
+BLUEPRINTS: dict[str, type[Blueprint]] = {
     "generate": generate.Blueprint,
     "restore": restore.Blueprint,
+    "translate": translate.Blueprint,
 }
 
 
 class Model:
     """A generator with what is needed to sample from it."""
 
-    def __init__(self, generator: nn.Module, blueprint: generate.Blueprint | restore.Blueprint) -> None:
+    def __init__(self, generator: nn.Module, blueprint: Blueprint) -> None:
         self.generator = generator.eval().requires_grad_(False)
         self.blueprint = blueprint
 
@@ -96,10 +99,16 @@ class Model:
     def apparatus(self, style: str | None = None, strength: float | None = None) -> Apparatus:
         """What changes pictures, for `sparring.applying`; `style` and `strength` are for generators that know styles.
 
+        style: one of `styles`, or a mixture as in A+B or A:0.7+B:0.3. strength: 0 (the picture as it was) to 1.
         Raises: RunError if the generator makes pictures of noise, SettingError for a style that it does not know.
         """
         if isinstance(self.blueprint, generate.Blueprint):
             raise RunError("this generator makes pictures of noise, not of pictures: sparring sample RUN --out PATH")
+        if isinstance(self.blueprint, translate.Blueprint):
+            strength = 1.0 if strength is None else strength
+            if not 0 <= strength <= 1:
+                raise SettingError(f"strength={strength}: it should be from 0, the picture as it was, to 1")
+            return translate.Apparatus(self.generator, self.blueprint, self.blueprint.mixture(style), strength)
         if style is not None or strength is not None:
             raise SettingError("this generator restores pictures, and knows no --style and no --strength")
         return restore.Apparatus(self.generator, self.blueprint)
@@ -136,6 +145,11 @@ class Model:
         Raises: as `apparatus` and `sparring.applying.apply_to_picture`.
         """
         return apply_to_picture(self.apparatus(style, strength), picture, mask)
+
+    @property
+    def styles(self) -> Sequence[str]:
+        """Names of the styles that pictures can be translated into; empty if there is one or none."""
+        return self.blueprint.styles if isinstance(self.blueprint, translate.Blueprint) else ()
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes the generator as one `.safetensors` file that `load` takes."""

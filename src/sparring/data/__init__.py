@@ -8,6 +8,7 @@ from sparring.data.pictures import Batch, Data, Pictures, to_floats
 from sparring.data.sources import Skipped
 from sparring.data.streaming import Stream, buffer_for, stream
 from sparring.data.surveys import Survey, check, survey
+from sparring.data.two_sets import TwoSets, load_two_sets
 
 __all__ = [
     "EMBEDDED",
@@ -18,11 +19,13 @@ __all__ = [
     "Skipped",
     "Stream",
     "Survey",
+    "TwoSets",
     "buffer_for",
     "check",
     "fingerprint",
     "load",
     "load_patches",
+    "load_two_sets",
     "pack",
     "stream",
     "survey",

@@ -77,8 +77,8 @@ class Data(Protocol):
         of `ranks`.
         """
 
-    def sample(self) -> "Pictures":
-        """A part that stands for the whole, always the same: all of it where it is at hand."""
+    def sample(self) -> "Data":
+        """A part that stands for the whole, always the same, all at hand: `Pictures`, or two sets of them."""
 
     def hold_out(self, count: int) -> "tuple[Data, Data | None]":
         """The set with about `count` pictures that are never drawn, always the same, and the set that draws just these.

@@ -17,7 +17,7 @@ NEIGHBOURS = 5
 """k, of the metrics that look at the k-th neighbour."""
 
 Needs = Literal[
-    "moments", "features", "samples", "pictures", "maps", "classes", "classifier", "model", "pairs", "holes"
+    "moments", "features", "samples", "pictures", "maps", "classes", "classifier", "model", "pairs", "holes", "transfer"
 ]
 """What a metric is computed from."""
 
@@ -33,6 +33,7 @@ NEEDS: dict[Needs, str] = {
     "--features lite0",
     "pairs": "the same pictures on both sides, clean and restored, by their names",
     "holes": "the same pictures on both sides, and masks by the same names, white where pixels were missing: --masks",
+    "transfer": "photographs, what was made of them, and paintings: they are measured by runs of --task translate",
 }
 """The same in words."""
 
@@ -324,6 +325,45 @@ METRICS: dict[str, Metric] = {
         "Zhang et al. 2018, arXiv 1801.03924, eq. 1, with unit weights",
         "pairs",
         decimals=4,
+    ),
+    "style": Metric(
+        "Way to the paintings",
+        "which share of the way from photographs to paintings is covered: one minus the Frechet distance between "
+        "translated photographs and patches of paintings, relative to that of the photographs as they were; the mean "
+        "over styles.",
+        "below 0 (further away than before) over 0 (as before) to 1 (cannot be told from the paintings by mean and "
+        "covariance)",
+        "higher",
+        "Few paintings are few scenes: to reach 1 is to show these scenes instead of those of the photographs, which "
+        "`structure` sees and this does not. It compares at equal numbers and sizes of patches only, and has the blind "
+        "spots of its features; wavelets see strokes and colours, but not what is meant by them.",
+        "this program's own, of the distance of Heusel et al. 2017, arXiv 1706.08500, eq. 6",
+        "transfer",
+        share=True,
+    ),
+    "structure": Metric(
+        "Structure kept",
+        "how well the edges of the translated pictures stand where they stood in the photographs: the correlation of "
+        "the strengths of wavelets by direction and place, over three octaves.",
+        "-1 to 1 (the photograph itself); a picture of something else has about 0.2",
+        "higher",
+        "The photograph as it was has the best possible one. A style with bold outlines of its own lowers it though "
+        "the scene is kept, and edges alone do not say whether a tree is still a tree.",
+        "this program's own; wavelets as in Bruna & Mallat 2013",
+        "transfer",
+        decimals=3,
+    ),
+    "transfer": Metric(
+        "Style and structure together",
+        "the harmonic mean of `style` and `structure`, which is only high if neither is low: for choosing among "
+        "generators.",
+        "0 to 1",
+        "higher",
+        "It hides which of the two is low, and has the weaknesses of both. Which mixture is the most beautiful is a "
+        "matter of taste: look at the pictures.",
+        "this program's own",
+        "transfer",
+        decimals=3,
     ),
 }
 

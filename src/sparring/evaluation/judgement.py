@@ -90,7 +90,7 @@ def versions() -> dict[str, str]:
 def comparable(protocol: Mapping[str, Any]) -> str:
     """A text that is the same for numbers that compare: of the same space, form, counts and real data."""
     features, pictures, real = protocol["features"], protocol["pictures"], protocol["real"]
-    pairs = protocol.get("pairs") or {}
+    pairs, transfer = protocol.get("pairs") or {}, protocol.get("transfer")
     parts = {
         "features": {name: features.get(name) for name in ("name", "size", "resize", "digest", "precision")},
         "pictures": pictures,
@@ -99,6 +99,7 @@ def comparable(protocol: Mapping[str, Any]) -> str:
         "real": [real.get(name) for name in ("fingerprint", "count", "split")],
         "generated": protocol["generated"].get("count"),
         "pairs": [pairs.get(name) for name in ("count", "shave")],
+        **({"transfer": transfer} if transfer else {}),
     }
     return json.dumps(parts, sort_keys=True)
 
@@ -106,6 +107,9 @@ def comparable(protocol: Mapping[str, Any]) -> str:
 def summary(protocol: Mapping[str, Any]) -> str:
     """The protocol in a line, for people."""
     features, pictures, pairs = protocol["features"], protocol["pictures"], protocol.get("pairs")
+    if (transfer := protocol.get("transfer")) is not None:
+        height, width = transfer["size"]
+        return f"{features['title']}; {transfer['count']:,} photographs of {height}x{width} against as many patches"
     if pairs is not None and protocol["k"] is None:
         return pairs_in_words(pairs)
     seen = f"; pictures of {pictures['height']}x{pictures['width']}" if pictures else ""

@@ -96,8 +96,8 @@ class Comparison:
             case "model":
                 # Half precision is too coarse for the tiny steps on a path.
                 return fake.model is not None and card is not None and bool(card.strides) and card.precision == "fp32"
-            case "pairs" | "holes":
-                return False  # see `pairs`: sets have no order
+            case "pairs" | "holes" | "transfer":
+                return False  # see `pairs` and `transfer`: sets have no order
 
     def suits(self, name: str) -> bool:
         """Whether a metric is tried without being named: it takes little time, and means what its name says."""

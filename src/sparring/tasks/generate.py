@@ -268,7 +268,9 @@ class Generate:
     @cached_property
     def known(self) -> Pictures:
         """The training pictures that are at hand at any time: all, or of a stream a sample."""
-        return self.data.sample()
+        known = self.data.sample()
+        assert isinstance(known, Pictures), "two sets are for other tasks"
+        return known
 
     @cached_property
     def training_set(self) -> Evidence:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sparring.adversarial.augment import Transformation, mirror
 from sparring.config import Settings
-from sparring.data import Batch, Data, to_floats
+from sparring.data import Batch, Data, Pictures, to_floats
 from sparring.data.damage import Damage, Damaged, damage_of
 from sparring.data.patches import Patches
 from sparring.evaluation.galleries import spread
@@ -228,6 +228,7 @@ class Restore:
             pictures = source.own
         else:
             known = source.sample()
+            assert isinstance(known, Pictures), "two sets are for other tasks"
             pictures = list(known.images if known.drawn is None else known.images[known.drawn])
         scale = self.blueprint.scale
         return [middle(picture.cpu(), SHOWN_SIDE, scale) for picture in pictures[: self.settings.quality_samples]]

@@ -1,6 +1,6 @@
 """What a discriminator sees."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from torch import Tensor
@@ -13,11 +13,13 @@ class Sample:
     parts: tensors with the samples in the first dimension: a picture; a picture and its mask; tokens; frames and times.
     condition: float (N, classes), rows that sum to one, or None.
     smooth: the positions in `parts` that carry gradients, at which D's slope is penalised.
+    beside: what the task keeps for its own losses, by name, such as what the picture was made of; D never sees it.
     """
 
     parts: tuple[Tensor, ...]
     condition: Tensor | None = None
     smooth: tuple[int, ...] = (0,)
+    beside: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.parts[0])
@@ -36,7 +38,8 @@ class Sample:
 
     def detached(self) -> "Sample":
         """The same values, through which no gradient goes."""
-        return replace(self, parts=tuple(part.detach() for part in self.parts))
+        beside = {name: tensor.detach() for name, tensor in self.beside.items()}
+        return replace(self, parts=tuple(part.detach() for part in self.parts), beside=beside)
 
     def requires_gradient(self) -> "Sample":
         """The same values as leaves that gradients are taken with respect to."""
