@@ -19,6 +19,7 @@ from sparring.config import Settings
 from sparring.data import Batch, Data, Patches, Pictures, TwoSets, to_floats
 from sparring.data.two_sets import sides
 from sparring.errors import SettingError
+from sparring.evaluation.galleries import spread
 from sparring.evaluation.judgement import Evaluation
 from sparring.evaluation.pairs import measure_pairs
 from sparring.evaluation.transfer import Transfer
@@ -284,11 +285,15 @@ class Translate:
         return held_out or self.data
 
     @cached_property
-    def photographs(self) -> list[Tensor]:
-        """Photographs that are shown, uint8 (C, h, w), at most SHOWN_SIDE a side; with pairs the painting is below."""
+    def shown(self) -> list[tuple[Tensor, int]]:
+        """Pictures that are shown, uint8 (C, h, w), at most SHOWN_SIDE a side, and the number of their style, 0 if
+        there are no pairs; with pairs their channels are those of both."""
         source = self.unseen.photographs if isinstance(self.unseen, TwoSets) else self.unseen
         assert isinstance(source, Patches), "load_pictures gives these"
-        return [reduced(picture) for picture in source.own[: self.settings.quality_samples]]
+        own = torch.arange(len(source)) if source.drawn is None else source.drawn
+        numbers = own[spread(len(own), self.settings.quality_samples)].tolist()  # they lie in the order of their names
+        labels = torch.zeros(len(source), dtype=torch.int64) if source.labels is None else source.labels.cpu()
+        return [(reduced(source.pixels[number]), int(labels[number])) for number in numbers]
 
     def styles(self) -> dict[str, Tensor | None]:
         """What is given to the generator for each style by name, (1, styles)."""
@@ -310,7 +315,8 @@ class Translate:
     def preview(self, generator: nn.Module) -> Tensor:
         """Rows of a photograph and what it becomes in each style, always the same ones; of pairs the answer, too."""
         height, width = self.settings.resolution
-        shown = torch.stack([middle(picture, height, width) for picture in self.photographs[:PREVIEWED]])
+        numbers = spread(len(self.shown), PREVIEWED).tolist()
+        shown = torch.stack([middle(self.shown[number][0], height, width) for number in numbers])
         photographs, answers = (shown, None) if not self.settings.paired else sides(shown)
         rows = [self.translated(generator, photographs, y) for y in list(self.styles().values())[:SHOWN_STYLES]]
         return torch.cat([photographs, *rows, *([] if answers is None else [answers])], dim=3)
@@ -318,8 +324,8 @@ class Translate:
     def illustrations(self, generator: nn.Module) -> Mapping[str, Image]:
         """`before-N` and `after-N` of some pictures at full size; of several styles `after-N-STYLE`."""
         made: dict[str, Image] = {}
-        for number, picture in enumerate(self.photographs[:ILLUSTRATED]):
-            photograph = picture[: self.settings.channels][None]
+        for number, place in enumerate(spread(len(self.shown), ILLUSTRATED).tolist()):
+            photograph = self.shown[place][0][: self.settings.channels][None]
             made[f"before-{number}"] = grid(photograph, scale=1, padding=0)
             for name, y in self.styles().items():
                 suffix = f"-{name}" if y is not None else ""
@@ -330,21 +336,13 @@ class Translate:
     def judge(self, generator: nn.Module) -> Evaluation:
         """With pairs against the right answers; without by how much of the style is there, and of the scene is left."""
         if self.settings.paired:
-            numbers = [None] * len(self.photographs)
-            if isinstance(self.unseen, Patches) and self.unseen.labels is not None:
-                drawn = self.unseen.labels if self.unseen.drawn is None else self.unseen.labels.cpu()[self.unseen.drawn]
-                numbers = drawn.tolist()
-            rows = list(self.styles().values())
-            before, after = zip(*(picture.chunk(2) for picture in self.photographs), strict=True)
-            made = [
-                self.translated(generator, photograph[None], rows[number or 0])[0]
-                for photograph, number in zip(before, numbers, strict=False)
-            ]
+            styles = list(self.styles().values())
+            pairs = [(sides(picture[None]), styles[style]) for picture, style in self.shown]
+            after = [painting[0] for (_, painting), _ in pairs]
+            made = [self.translated(generator, photograph, y)[0] for (photograph, _), y in pairs]
             return measure_pairs(after, made, self.judge_features)
-        styles = self.styles()
-        return self.transfer(
-            {name: self.translated(generator, self.transfer.photographs, y) for name, y in styles.items()}
-        )
+        photographs = self.transfer.photographs
+        return self.transfer({name: self.translated(generator, photographs, y) for name, y in self.styles().items()})
 
     @cached_property
     def transfer(self) -> Transfer:
