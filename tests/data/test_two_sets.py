@@ -20,9 +20,7 @@ def painted(folder: Path, names: list[str], size: tuple[int, int] = (24, 20), sh
 
 
 def load(photographs: Path, paintings: Path, *, labels: bool = False, paired: bool = False) -> TwoSets | Patches:
-    return load_two_sets(
-        photographs, paintings, Form(16, 16, 3), longest=64, zoom=1.0, labels=labels, paired=paired
-    )
+    return load_two_sets(photographs, paintings, Form(16, 16, 3), longest=64, zoom=1.0, labels=labels, paired=paired)
 
 
 def test_photographs_and_paintings_are_drawn_independently_and_batches_are_shared_out(tmp_path: Path) -> None:
@@ -55,9 +53,7 @@ def test_what_is_held_out_is_never_drawn(tmp_path: Path) -> None:
     data = load(painted(tmp_path / "a", [f"{i}.png" for i in range(8)]), painted(tmp_path / "b", ["1.png"]))
     shown, held_out = data.hold_out(2)
     assert held_out is not None
-    drawn, unseen = (
-        set(sides(part.draw(0, 0, 32).images)[0][:, 0, 0, 0].tolist()) for part in (shown, held_out)
-    )
+    drawn, unseen = (set(sides(part.draw(0, 0, 32).images)[0][:, 0, 0, 0].tolist()) for part in (shown, held_out))
     assert len(drawn) == 6
     assert len(unseen) == 2
     assert not drawn & unseen
