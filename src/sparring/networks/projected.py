@@ -39,7 +39,7 @@ MIXED = 32
 """Channels of the mixed maps at the finest stride; twice as many with each coarser one."""
 
 HEAD, PLACES = 64, 4
-"""Channels of the heads, and places a side that they judge at most."""
+"""Channels of the heads, and places a side that they judge at most unless more are asked for."""
 
 AT_ONCE = 32
 """Pictures looked at together when maps are measured."""
@@ -52,7 +52,8 @@ class Discriminator(nn.Module):
 
     features: the frozen network. It is no part of the state that is saved; the random mixing is, and so are the means
     and deviations that maps are standardised by, taken over `pictures`, some real ones. side: pixels that the
-    longer side of a picture is brought to first, in proportion.
+    longer side of a picture is brought to first, in proportion. places: a side that are judged at most: the more, the
+    less each sees of the scene, and the more of the strokes.
 
     Raises: SettingError if no gradient comes through the network, or pictures of this shape do not.
     """
@@ -66,6 +67,7 @@ class Discriminator(nn.Module):
         side: int,
         classes: int = 0,
         spectral_norm: bool = True,
+        places: int = PLACES,
     ) -> None:
         super().__init__()
         check(shape)
@@ -77,7 +79,7 @@ class Discriminator(nn.Module):
         self.across = nn.ModuleList(Mix(x.shape[1], after, 1) for x, after in zip(maps, mixed, strict=True))
         self.down = nn.ModuleList(Mix(b, a, 3) for a, b in pairwise(mixed))
         self.heads = nn.ModuleList(
-            Head(before, (x.shape[2], x.shape[3]), classes) for before, x in zip(mixed, maps, strict=True)
+            Head(before, (x.shape[2], x.shape[3]), classes, places) for before, x in zip(mixed, maps, strict=True)
         )
         self.measure(pictures)
         if spectral_norm:
@@ -198,16 +200,16 @@ class Standard(nn.Module):
 
 
 class Head(nn.Module):
-    """Judgements (N, h, w) of the places of a map (N, before, H, W), its sides halved until they are at most 4.
+    """Judgements (N, h, w) of the places of a map (N, before, H, W), its sides halved until they are at most `places`.
 
     With labels, by projection: what place and label have in common is added (Miyato & Koyama 2018, eq. 3).
     """
 
-    def __init__(self, before: int, size: tuple[int, int], classes: int) -> None:
+    def __init__(self, before: int, size: tuple[int, int], classes: int, places: int) -> None:
         super().__init__()
         layers = []
-        while max(size) > PLACES:
-            stride = (1 + (size[0] > PLACES), 1 + (size[1] > PLACES))
+        while max(size) > places:
+            stride = (1 + (size[0] > places), 1 + (size[1] > places))
             layers.append(Convolution(before, HEAD, (stride[0] + 2, stride[1] + 2), stride, 1))
             before, size = HEAD, (size[0] // stride[0], size[1] // stride[1])
         layers = layers or [Convolution(before, HEAD, 3, padding=1)]

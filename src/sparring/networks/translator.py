@@ -1,7 +1,7 @@
 """A generator from photographs to paintings, of any size, in one or several styles.
 
-A U-Net of residual blocks on the picture folded by two, as the restorer is; it learns what is to be added to the
-photograph, nothing at first. The encoder sees the photograph alone; the blocks of the coarsest grid and of the way up
+A U-Net of residual blocks on the picture folded by two, as the restorer is; it learns how the photograph is to change,
+not at all at first. The encoder sees the photograph alone; the blocks of the coarsest grid and of the way up
 are modulated by the style. No layer normalises, so that a picture comes out the same whole and in tiles.
 
 Sources: Ronneberger et al. 2015 (U-Net); Perez et al. 2018 (modulation by a condition, FiLM, arXiv 1709.07871);
@@ -21,6 +21,9 @@ FOLD = 2
 
 MOST = 6
 """Channels of the coarsest grids, as a multiple of those of the finest."""
+
+FINE = 16
+"""Channels of the picture's own grid, on which the last layer sees the photograph once more."""
 
 PROJECTED = 128
 """Numbers that a place is projected to before it is compared with others."""
@@ -81,9 +84,10 @@ class Translator(nn.Module):
         self.coarser = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
         self.down = nn.ModuleList(nn.ModuleList(Block(width) for _ in range(depth)) for width in widths[:-1])
         self.middle = nn.ModuleList(Block(widths[-1], styles) for _ in range(2 * depth))
-        self.finer = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in pairwise(widths))
+        self.finer = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
         self.up = nn.ModuleList(nn.ModuleList(Block(width, styles) for _ in range(depth)) for width in widths[:-1])
-        self.leave = nn.Conv2d(widths[0], FOLD**2 * channels, 3, padding=1)
+        self.unfold = nn.Conv2d(widths[0], FINE, 1)
+        self.leave = nn.Conv2d(FINE + channels, channels, 3, padding=1)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
         self.projections = nn.ModuleList(Projection(width) for width in widths) if contrasts else None
@@ -93,8 +97,7 @@ class Translator(nn.Module):
 
         Raises: ValueError if there is no y where styles are known, or one where none are.
         """
-        made: Tensor = x + strength * self.added(self.encoded(x), y)[:, :, : x.shape[2], : x.shape[3]].to(x.dtype)
-        return made
+        return torch.lerp(x, self.painted(x, self.encoded(x), y), strength)
 
     @property
     def multiple(self) -> int:
@@ -114,17 +117,23 @@ class Translator(nn.Module):
             x = coarser(x)
         return [*maps, x]
 
-    def added(self, maps: list[Tensor], y: Tensor | None) -> Tensor:
-        """What is to be added to the picture that the maps are of, (N, C, H, W) with sides padded to `multiple`."""
+    def painted(self, photographs: Tensor, maps: list[Tensor], y: Tensor | None) -> Tensor:
+        """The paintings of photographs (N, C, H, W) that have these `maps`.
+
+        Each value goes a share of its way to white or to black, none at first: what leaves the range of pictures is
+        seen by nobody, and a network that got there would learn nothing from then on.
+        """
         y = labels_for(self.middle[0].style, y)  # type: ignore[arg-type]
         x = maps[-1]
         for block in self.middle:
             x = block(x, y)
         for level in reversed(range(len(self.up))):
-            x = F.pixel_shuffle(self.finer[level](x), 2) + maps[level]
+            x = doubled(self.finer[level](x)) + maps[level]
             for block in self.up[level]:  # type: ignore[attr-defined]
                 x = block(x, y)
-        return F.pixel_shuffle(self.leave(x), FOLD)
+        fine = F.relu(doubled(self.unfold(x)))[:, :, : photographs.shape[2], : photographs.shape[3]]
+        share = torch.tanh(self.leave(torch.cat([fine, photographs.to(fine.dtype)], dim=1))).to(photographs.dtype)
+        return photographs + share - share.abs() * photographs
 
     def described(self, maps: list[Tensor], places: Tensor) -> list[Tensor]:
         """The vectors of length one (N, S, PROJECTED) of each map at `places` (N, levels, S), in [0, 1) in row order.
@@ -149,6 +158,11 @@ class BothWays(nn.Module):
         """What is asked for after training: there."""
         made: Tensor = self.there(x, y, strength)
         return made
+
+
+def doubled(x: Tensor) -> Tensor:
+    """A map of twice the sides; smooth, as sorting channels into pixels paints a lattice where nothing is to be seen."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def at_places(x: Tensor, places: Tensor) -> Tensor:

@@ -39,6 +39,10 @@ LEVELS = 3
 PLACES = 64
 """Places of each map that are told from each other."""
 
+JUDGED_PLACES = 24
+"""Places a side that a judge of features looks at, each by itself; with 4, as for pictures from noise, it sees whole
+scenes, wins at once, and the translator ends in one colour."""
+
 PERCEPTION = "lite0-bf16"
 """What the content loss looks through."""
 
@@ -200,6 +204,7 @@ class Translate:
             side=settings.discriminator_size,
             classes=styles,
             spectral_norm=settings.spectral_norm,
+            places=JUDGED_PLACES,
         )
 
     # The game
@@ -227,8 +232,7 @@ class Translate:
             return both_ways(generator, photographs, paintings, y)
         assert isinstance(generator, Translator), "the task made it"
         maps = generator.encoded(photographs)
-        height, width = photographs.shape[2:]
-        made = photographs + generator.added(maps, y)[:, :, :height, :width].to(photographs.dtype)
+        made = generator.painted(photographs, maps, y)
         if self.settings.paired:
             return Sample((made, photographs), y)
         beside = {"photographs": photographs}

@@ -88,8 +88,9 @@ def choose(settings: Choices, photographs: Survey, paintings: Survey | None, fac
         pick("images", every((CPU_IMAGES if on_cpu else GPU_IMAGES) * factor, batch), "the budget")
     pick("patience", None)
     pick("quality_samples", JUDGED)
-    pick("quality_features", "wavelets", "the judge sees otherwise than the discriminator")
-    pick("quality_metric", ("perceptual" if playing else "psnr") if paired else "transfer")
+    space = pick("quality_features", "wavelets", "the judge sees otherwise than the discriminator")
+    best_of_pairs = "perceptual" if playing and space != "pixels" else "psnr"  # pixels have no maps
+    pick("quality_metric", best_of_pairs if paired else "transfer")
 
 
 def refuse_strangers(settings: Choices) -> None:
