@@ -161,7 +161,7 @@ class BothWays(nn.Module):
 
 
 def doubled(x: Tensor) -> Tensor:
-    """A map of twice the sides; smooth, as sorting channels into pixels paints a lattice where nothing is to be seen."""
+    """A map of twice the sides; smooth: channels sorted into pixels would paint a lattice where nothing is."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 

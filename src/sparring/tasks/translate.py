@@ -182,6 +182,8 @@ class Translate:
                 judge = judges.Each(judge, self.judge_of_patches(settings.channels, 0))
             return generator, judge
         photographs, paintings = sides(self.data.draw(0, 0, LOOKED_AT).images)
+        size = seen_of(settings.resolution)
+        photographs, paintings = (middle(side, *size) for side in (photographs, paintings))
         seen = self.judge_of_features(self.seen_through, paintings, styles)
         if settings.content == "cycle":
             return generator, judges.EachSeen(seen, self.judge_of_features(self.seen_through, photographs, 0))
@@ -198,7 +200,7 @@ class Translate:
         """A discriminator that looks through a frozen network, which pictures like `shown` are seen by."""
         settings = self.settings
         return projected.Discriminator(
-            (settings.channels, *settings.resolution),
+            (settings.channels, *seen_of(settings.resolution)),
             features=network,
             pictures=to_floats(shown),
             side=settings.discriminator_size,
@@ -220,22 +222,23 @@ class Translate:
         """Paintings; with pairs each beside its photograph; with the way back photographs too, for the other judge."""
         photographs, paintings, y = self.both(batch, random)
         if self.settings.paired:
-            return Sample((paintings, photographs), y)
+            return self.seen(Sample((paintings, photographs), y), random)
         if self.settings.content == "cycle":
-            return Sample((paintings, photographs), y, smooth=(0, 1))
-        return Sample((paintings,), y)
+            return self.seen(Sample((paintings, photographs), y, smooth=(0, 1)), random)
+        return self.seen(Sample((paintings,), y), random)
 
     def fake(self, generator: nn.Module, batch: Batch, random: Random) -> Sample:
         """The photographs translated, and what the further losses need to know."""
         photographs, paintings, y = self.both(batch, random)
         if isinstance(generator, BothWays):
-            return both_ways(generator, photographs, paintings, y)
+            return self.seen(both_ways(generator, photographs, paintings, y), random)
         assert isinstance(generator, Translator), "the task made it"
         maps = generator.encoded(photographs)
         made = generator.painted(photographs, maps, y)
         if self.settings.paired:
-            return Sample((made, photographs), y)
-        beside = {"photographs": photographs}
+            error = (made - paintings).abs().mean((1, 2, 3))
+            return self.seen(Sample((made, photographs), y, beside={"distortion": error}), random)
+        beside = {"photographs": photographs, "made": made}
         if self.settings.content == "contrastive":
             places = random.uniform("places", LEVELS, PLACES)
             keys = generator.described(maps, places)
@@ -243,7 +246,15 @@ class Translate:
             beside["contrast"] = torch.stack([contrast(a, b.detach()) for a, b in zip(queries, keys, strict=True)], 1)
         if self.settings.identity_weight:
             beside |= {"paintings": paintings, "kept": generator(paintings, y)}
-        return Sample((made,), y, beside=beside)
+        return self.seen(Sample((made,), y, beside=beside), random)
+
+    def seen(self, sample: Sample, random: Random) -> Sample:
+        """What D sees of a sample: the same random part of all its pictures.
+
+        If it saw all of them, the translator would learn where they end, and paint there what D makes of its padding.
+        """
+        size, places = seen_of(self.settings.resolution), random.uniform("seen", 2).tolist()
+        return replace(sample, parts=tuple(parts_of(part, size, places) for part in sample.parts))
 
     def augmented(self, sample: Sample, transformation: Transformation) -> Sample:
         """All pictures transformed, those of a pair alike."""
@@ -255,18 +266,16 @@ class Translate:
             return {}
         settings, beside = self.settings, view.fake.beside
         weight, identity = settings.content_weight or 0.0, settings.identity_weight or 0.0
-        made = view.fake.parts[0]
         if settings.paired:
-            return {"distortion": (weight, (made - view.real.parts[0]).abs().mean())}
+            return {"distortion": (weight, beside["distortion"].mean())}
         losses = {}
         if settings.content == "contrastive":
             losses["contrast"] = weight, beside["contrast"].mean()
         if settings.content == "features":
             photographs = self.maps(beside["photographs"])
-            losses["content"] = weight, distance(photographs, self.maps(made)).mean()
+            losses["content"] = weight, distance(photographs, self.maps(beside["made"])).mean()
         if settings.content == "cycle":
-            returned = zip((beside["photographs again"], beside["paintings again"]), view.real.parts[::-1], strict=True)
-            losses["cycle"] = weight, torch.stack([(a - b).abs().mean() for a, b in returned]).mean()
+            losses["cycle"] = weight, (beside["again"] - beside["paintings"]).abs().mean()
         if identity:
             losses["identity"] = identity, (beside["kept"] - beside["paintings"]).abs().mean()
         return losses
@@ -375,11 +384,35 @@ def both_ways(generator: BothWays, photographs: Tensor, paintings: Tensor, y: Te
         y,
         smooth=(0, 1),
         beside={
-            "photographs again": generator.back(made),
-            "paintings again": generator.there(unmade, y),
-            "paintings": torch.cat([paintings, photographs]),
-            "kept": torch.cat([generator.there(paintings, y), generator.back(photographs)]),
+            "paintings": torch.stack([paintings, photographs], dim=1),
+            "again": torch.stack([generator.there(unmade, y), generator.back(made)], dim=1),
+            "kept": torch.stack([generator.there(paintings, y), generator.back(photographs)], dim=1),
         },
+    )
+
+
+def seen_of(resolution: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of what D sees of patches.
+
+    >>> seen_of((96, 64))
+    (80, 56)
+    """
+    height, width = (side - max(1, side // 48) * 8 if side > 16 else side for side in resolution)
+    return height, width
+
+
+def parts_of(pictures: Tensor, size: tuple[int, int], places: list[list[float]]) -> Tensor:
+    """The part of `size` of each picture (N, C, H, W) that begins at its place, two numbers in [0, 1)."""
+    height, width = size
+    tops, lefts = (
+        [int(place[axis] * (inside - side + 1)) for place in places]
+        for axis, (inside, side) in enumerate(zip(pictures.shape[2:], size, strict=True))
+    )
+    return torch.stack(
+        [
+            picture[:, top : top + height, left : left + width]
+            for picture, top, left in zip(pictures, tops, lefts, strict=True)
+        ]
     )
 
 
@@ -392,9 +425,9 @@ def of_style(paintings: Patches | Pictures, style: int) -> Patches | Pictures:
 
 
 def middle(picture: Tensor, height: int, width: int) -> Tensor:
-    """The middle of a picture (C, H, W), at most that high and wide."""
-    top, left = ((inside - side) // 2 for inside, side in zip(picture.shape[1:], (height, width), strict=True))
-    return picture[:, top : top + height, left : left + width]
+    """The middle of pictures (..., H, W), so high and wide."""
+    top, left = ((inside - side) // 2 for inside, side in zip(picture.shape[-2:], (height, width), strict=True))
+    return picture[..., top : top + height, left : left + width]
 
 
 def reduced(picture: Tensor) -> Tensor:

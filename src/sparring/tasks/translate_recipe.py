@@ -5,6 +5,7 @@ import math
 from sparring.choices import Choices, every, pick_device
 from sparring.data.surveys import Survey
 from sparring.errors import SettingError
+from sparring.tasks.translate import seen_of
 
 CPU_SIDE, GPU_SIDE = 96, 192
 """Pixels a side of a patch."""
@@ -20,11 +21,11 @@ LONGEST, MOST_BYTES = 2048, 2**31
 
 MOST_HELD_OUT = 64
 WIDTH, DEPTH = 32, 2
-CPU_BATCH, GPU_BATCH = 8, 16
+CPU_BATCH, GPU_BATCH = 4, 8
 CPU_IMAGES, GPU_IMAGES = 40_000, 600_000
 JUDGED = 256
 
-WEIGHTS = {"contrastive": (2.0, 2.0), "features": (10.0, 0.0), "cycle": (10.0, 5.0)}
+WEIGHTS = {"contrastive": (1.0, 1.0), "features": (2.0, 0.0), "cycle": (10.0, 5.0)}
 """Of the content and of the identity of paintings, by what keeps the scene."""
 
 
@@ -65,7 +66,7 @@ def choose(settings: Choices, photographs: Survey, paintings: Survey | None, fac
     playing = pick("adversarial", True)
     seen = "lite0" if channels == 3 and playing else "none"
     pick("discriminator_features", seen, "strokes are judged by somebody who can see" if seen != "none" else "")
-    pick("discriminator_size", max(64, patch))
+    pick("discriminator_size", max(seen_of(settings.values["resolution"])))
     pick("spectral_norm", True)
     pick("supervised", 0.0 if playing else 1.0)
     if paired:
@@ -73,14 +74,14 @@ def choose(settings: Choices, photographs: Survey, paintings: Survey | None, fac
         pick("content_weight", 10.0)
         pick("identity_weight", 0.0)
     else:
-        content, identity = WEIGHTS[pick("content", "features", "keeps the scene; contrastive and cycle do, too")]
+        content, identity = WEIGHTS[pick("content", "contrastive", "keeps the scene; --set content=features or cycle for another way")]
         pick("content_weight", content)
         pick("identity_weight", identity)
     pick("penalty", "none")
     pick("augment", "none")
 
     batch = pick("batch", CPU_BATCH if on_cpu else GPU_BATCH)
-    pick("learning_rate", 1e-3 / math.sqrt(factor))
+    pick("learning_rate", 2e-3 / math.sqrt(factor))
     pick("beta1", 0.5)
     pick("beta2", 0.99)
     pick("ema_ramp", 0.05)
