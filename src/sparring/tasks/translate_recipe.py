@@ -74,7 +74,9 @@ def choose(settings: Choices, photographs: Survey, paintings: Survey | None, fac
         pick("content_weight", 10.0)
         pick("identity_weight", 0.0)
     else:
-        content, identity = WEIGHTS[pick("content", "contrastive", "keeps the scene; --set content=features or cycle for another way")]
+        content, identity = WEIGHTS[
+            pick("content", "contrastive", "keeps the scene; --set content=features or cycle for another way")
+        ]
         pick("content_weight", content)
         pick("identity_weight", identity)
     pick("penalty", "none")
