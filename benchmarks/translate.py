@@ -31,7 +31,7 @@ import sparring
 from sparring.metrics.similarity import psnr
 
 SECTORS, RADIUS, SHARPNESS = 8, 4, 8
-PHOTOGRAPHS, UNSEEN = 1600, 64
+PHOTOGRAPHS, UNSEEN = 800, 64
 
 
 def kuwahara(picture: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ def kuwahara(picture: Tensor) -> Tensor:
     Source: Papari, Petkov & Campisi 2007, eq. 8-11; sectors as in Kyprianidis, Kang & Doellner 2009, with cosines for
     their convolved edges.
     """
-    place = torch.arange(-RADIUS, RADIUS + 1).double()
+    place = torch.arange(-RADIUS, RADIUS + 1).float()
     down, right = torch.meshgrid(place, place, indexing="ij")
     angle, far = torch.atan2(down, right), down.square() + right.square()
     bell = torch.exp(-far / (2 * (RADIUS / 2) ** 2))
@@ -52,11 +52,11 @@ def kuwahara(picture: Tensor) -> Tensor:
         window[RADIUS, RADIUS] = 1
         sectors.append(bell * window / (bell * window).sum())
     weights = torch.stack(sectors)[:, None]
-    x = F.pad(picture[:, None].double(), (RADIUS,) * 4, mode="replicate")
+    x = F.pad(picture[:, None] - 127.5, (RADIUS,) * 4, mode="replicate")
     mean, square = F.conv2d(x, weights), F.conv2d(x.square(), weights)
-    deviation = (square - mean.square()).clamp(min=0).sum(0, keepdim=True).sqrt().clamp(min=0.1)
+    deviation = (square - mean.square()).clamp(min=0).sum(0, keepdim=True).sqrt().clamp(min=0.5)
     share = deviation**-SHARPNESS
-    return ((mean * share).sum(1) / share.sum(1)).round().clamp(0, 255).to(torch.uint8)
+    return ((mean * share).sum(1) / share.sum(1) + 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 def photographs(archive: Path) -> list[tuple[str, Tensor]]:

@@ -163,3 +163,14 @@ def test_through_the_network_of_the_package() -> None:
     # Pictures so much alike make deviations small, and the rounding of bf16 large beside them.
     assert nn.functional.cosine_similarity(*(g.flatten(1) for g in gradients)).mean() > 0.5
     assert torch.corrcoef(torch.stack([x.flatten() for x in judgements]))[0, 1] > 0.95
+
+
+def test_what_is_seen_side_by_side_is_judged_together() -> None:
+    one, other = torch.split(pictures((3, 32, 32), 8), 4)
+    discriminator = judge(beside=2)
+    assert torch.equal(discriminator(one, None, other), discriminator.judge(*discriminator.perceive(one, other)))
+    assert not torch.allclose(discriminator(one, None, other), discriminator(one, None, one))
+
+
+def test_more_places_are_judged_where_they_are_asked_for() -> None:
+    assert judge(places=8)(pictures((3, 32, 32), 1)).shape == (1, 8 * 8 + 4 * 4)

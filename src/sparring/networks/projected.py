@@ -53,7 +53,8 @@ class Discriminator(nn.Module):
     features: the frozen network. It is no part of the state that is saved; the random mixing is, and so are the means
     and deviations that maps are standardised by, taken over `pictures`, some real ones. side: pixels that the
     longer side of a picture is brought to first, in proportion. places: a side that are judged at most: the more, the
-    less each sees of the scene, and the more of the strokes.
+    less each sees of the scene, and the more of the strokes. beside: how many pictures are seen side by side, a part
+    each, such as a painting and its photograph; they are judged as one.
 
     Raises: SettingError if no gradient comes through the network, or pictures of this shape do not.
     """
@@ -68,10 +69,12 @@ class Discriminator(nn.Module):
         classes: int = 0,
         spectral_norm: bool = True,
         places: int = PLACES,
+        beside: int = 1,
     ) -> None:
         super().__init__()
         check(shape)
         self.size = in_proportion(shape, side)
+        self.beside = beside
         self.frozen = Frozen(features)
         maps = self.probe(shape)
         mixed = [MIXED * 2**level for level in range(len(maps))]
@@ -79,28 +82,34 @@ class Discriminator(nn.Module):
         self.across = nn.ModuleList(Mix(x.shape[1], after, 1) for x, after in zip(maps, mixed, strict=True))
         self.down = nn.ModuleList(Mix(b, a, 3) for a, b in pairwise(mixed))
         self.heads = nn.ModuleList(
-            Head(before, (x.shape[2], x.shape[3]), classes, places) for before, x in zip(mixed, maps, strict=True)
+            Head(beside * before, (x.shape[2], x.shape[3]), classes, places)
+            for before, x in zip(mixed, maps, strict=True)
         )
         self.measure(pictures)
         if spectral_norm:
             normalise(self.heads)
 
-    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, y: Tensor | None = None, *beside: Tensor) -> Tensor:
         """See the class. `y` is float (N, classes), one-hot or a mixture."""
-        return self.judge(*self.perceive(x), y=y)
+        return self.judge(*self.perceive(x, *beside), y=y)
 
     def perceive(self, *parts: Tensor) -> tuple[Tensor, ...]:
-        """Mixed maps of one batch of pictures, finest first; gradients flow to the pictures.
+        """Mixed maps of a batch of pictures, or of several side by side, finest first; gradients flow to them.
 
         A mask (N, 1, H, W) may come with them, 1 in holes, and stands behind the maps then.
         """
-        pictures, *mask = parts
+        pictures, mask = parts[: self.beside], parts[self.beside :]
+        maps = zip(*(self.mixed(part) for part in pictures), strict=True)
+        return (*(torch.cat(sides, dim=1) for sides in maps), *mask)
+
+    def mixed(self, pictures: Tensor) -> list[Tensor]:
+        """Mixed maps of pictures (N, C, H, W), finest first."""
         seen = zip(self.standard, self.across, self.look(pictures), strict=True)
         maps = [mix(standardise(x)) for standardise, mix, x in seen]
         for level in reversed(range(len(self.down))):
             coarse = self.down[level](maps[level + 1])
             maps[level] = maps[level] + F.interpolate(coarse, maps[level].shape[2:], mode="nearest")
-        return (*maps, *mask)
+        return maps
 
     def judge(self, *perceived: Tensor, y: Tensor | None = None) -> Tensor:
         """Judgements (N, K) of mixed maps; with a mask, those of places that no hole reaches into are 0."""

@@ -167,14 +167,14 @@ class Translate:
         self.data = data
         self.ranks = ranks
         self.judge_features: FeatureNetwork = open_features(settings.quality_features, settings.device)
-        self.seen_through = discriminator_features(settings) if settings.adversarial and not settings.paired else None
+        self.seen_through = discriminator_features(settings) if settings.adversarial else None
         self.blueprint = Blueprint(settings.channels, settings.width, settings.depth, data.classes, settings.content)
 
     def players(self) -> tuple[nn.Module, nn.Module]:
         """New translator, and a discriminator: of paintings, of pairs, or one of each side."""
         settings, generator = self.settings, self.blueprint.generator()
         styles = len(self.blueprint.styles)
-        if settings.paired:
+        if self.seen_through is None and settings.paired:
             return generator, judges.Beside(self.judge_of_patches(2 * settings.channels, styles))
         if self.seen_through is None:
             judge: nn.Module = self.judge_of_patches(settings.channels, styles)
@@ -207,6 +207,7 @@ class Translate:
             classes=styles,
             spectral_norm=settings.spectral_norm,
             places=JUDGED_PLACES,
+            beside=2 if settings.paired else 1,
         )
 
     # The game
