@@ -5,11 +5,12 @@ from sparring.errors import MetricError
 from sparring.evaluation.catalogue import METRICS, NEEDS, chosen, improves
 from sparring.evaluation.measuring import METHODS
 from sparring.evaluation.pairs import measure_pairs
+from sparring.evaluation.transfer import Transfer
 from sparring.networks.features import open_features
 
 
 def test_every_metric_that_is_explained_is_computed_and_the_other_way_round() -> None:
-    of_sets = [name for name, metric in METRICS.items() if not metric.paired]
+    of_sets = [name for name, metric in METRICS.items() if not metric.paired and metric.needs != "transfer"]
     assert of_sets == sorted(METHODS, key=of_sets.index)
     assert set(of_sets) == set(METHODS)
     picture = torch.zeros(3, 16, 16, dtype=torch.uint8)
@@ -17,6 +18,9 @@ def test_every_metric_that_is_explained_is_computed_and_the_other_way_round() ->
     hole = torch.ones(16, 16, dtype=torch.bool)
     found = measure_pairs([picture], [picture + 1], open_features("lite0"), of_pairs, inside=[hole])
     assert list(found.metrics) == of_pairs
+    pictures = torch.randint(256, (2, 3, 16, 16), dtype=torch.uint8)
+    judged = Transfer(pictures, {"noise": pictures // 2}, open_features("pixels"))({"noise": pictures})
+    assert set(judged.metrics) == {name for name, metric in METRICS.items() if metric.needs == "transfer"}
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -113,7 +113,8 @@ def test_the_command_line_trains_on_two_sets_and_the_model_knows_the_styles(
         "structure",
     }
     height, width = 32, 32
-    assert Image.open(run / "samples" / "after-0-grey.png").size == Image.open(run / "samples" / "before-0.png").size
+    before, after = (Image.open(run / "samples" / f"{side}-0.png") for side in ("before", "after"))
+    assert after.size == (2 * before.width, before.height)
     model = sparring.load(run)
     assert list(model.styles) == ["grey", "turned"]
     picture = torch.rand(1, 3, height + 5, width + 3) * 2 - 1

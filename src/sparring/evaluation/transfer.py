@@ -10,7 +10,7 @@ from torch import Tensor
 from sparring.data import to_floats
 from sparring.errors import MetricError
 from sparring.evaluation.extraction import as_rgb, prepare, without_tf32
-from sparring.evaluation.judgement import Evaluation, Result, versions
+from sparring.evaluation.judgement import ROUNDING, Evaluation, Result, versions
 from sparring.metrics.estimate import Estimate, mean_of
 from sparring.metrics.frechet import Moments, frechet_distance, moments
 from sparring.metrics.structure import structure
@@ -24,7 +24,7 @@ class Transfer:
     """Judges translations of always the same photographs by always the same patches of paintings.
 
     photographs: uint8 (N, C, H, W). paintings: patches of the same shape and number for every style, by its name.
-    Raises: MetricError for fewer than two.
+    Raises: MetricError for fewer than two, or if both sides are alike.
     """
 
     def __init__(
@@ -38,6 +38,8 @@ class Transfer:
         self.styles = {name: self.moments(patches) for name, patches in paintings.items()}
         before = self.moments(photographs)
         self.before = {name: frechet_distance(style, before) for name, style in self.styles.items()}
+        if min(self.before.values()) <= ROUNDING:
+            raise MetricError("the photographs are like the paintings to begin with: there is no way to go")
 
     @torch.inference_mode()
     @without_tf32()

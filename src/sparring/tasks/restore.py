@@ -148,6 +148,7 @@ class Restore:
         settings, blueprint = self.settings, self.blueprint
         if self.seen_through is not None:
             known = self.data.sample()
+            assert isinstance(known, Pictures), "two sets are for other tasks"
             shown = known.batch(spread(len(known), LOOKED_AT))
             return blueprint.generator(), projected.Discriminator(
                 self.data.shape,

@@ -153,7 +153,8 @@ class Apparatus:
 
     @torch.no_grad()
     def __call__(self, pictures: Tensor, mask: Tensor | None) -> Tensor:
-        """Photographs (N, C, H, W) in [-1, 1] translated, of the same shape."""
+        """See `sparring.applying.Apparatus`."""
+        pictures = pictures.to(next(self.generator.parameters()).device)
         y = pictures.new_tensor([self.mixture]).expand(len(pictures), -1) if self.mixture else None
         made: Tensor = self.generator(pictures, y, self.strength)
         return made.float()
@@ -336,15 +337,13 @@ class Translate:
         return torch.cat([photographs, *rows, *([] if answers is None else [answers])], dim=3)
 
     def illustrations(self, generator: nn.Module) -> Mapping[str, Image]:
-        """`before-N` and `after-N` of some pictures at full size; of several styles `after-N-STYLE`."""
+        """`before-N` and `after-N` of some pictures at full size, the latter in all styles, one beside the other."""
         made: dict[str, Image] = {}
         for number, place in enumerate(spread(len(self.shown), ILLUSTRATED).tolist()):
-            photograph = self.shown[place][0][: self.settings.channels][None]
+            photograph = self.shown[place][0][None, : self.settings.channels]
+            after = [self.translated(generator, photograph, y) for y in self.styles().values()]
             made[f"before-{number}"] = grid(photograph, scale=1, padding=0)
-            for name, y in self.styles().items():
-                suffix = f"-{name}" if y is not None else ""
-                after = self.translated(generator, photograph, y)
-                made[f"after-{number}{suffix}"] = grid(after, scale=1, padding=0)
+            made[f"after-{number}"] = grid(torch.cat(after, dim=3), scale=1, padding=0)
         return made
 
     def judge(self, generator: nn.Module) -> Evaluation:

@@ -1,7 +1,7 @@
 """What to do with a run, as commands that can be copied; it depends on what the run was for."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 Step = tuple[str, str]
 """A command, and what it does."""
@@ -11,7 +11,7 @@ def next_steps(folder: str, task: str, state: str, images: int, damage: str = ""
     """The commands for a run in a state of its summary, after so many images; `damage` of a run that restores."""
     place = shlex.quote(folder)
     resume = (f"sparring resume {place}", "Go on, should it have stopped")
-    use = restoring(folder, damage) if task == "restore" else sampling(folder)
+    use = restoring(folder, damage) if task == "restore" else OTHER_TASKS.get(task, sampling)(folder)
     if state == "finished":
         more = (f"sparring resume {place} --images {2 * images}", "Train on, twice as long in all")
         return [*use, more]
@@ -40,3 +40,22 @@ def restoring(folder: str, damage: str) -> list[Step]:
         (f"sparring evaluate originals/ {place}", "Judge it on other pictures, damaged as in its training"),
         (f"sparring.load({folder!r}).apply(picture{given})", "The same from Python, for a PIL image or a tensor"),
     ]
+
+
+def translating(folder: str) -> list[Step]:
+    """For a generator that makes photographs into paintings."""
+    place = shlex.quote(folder)
+    return [
+        (
+            f"sparring apply {place} photo.jpg painting.png",
+            "Paint one of any size; --style NAME if there are several",
+        ),
+        (
+            f"sparring apply {place} photos/ paintings/ --strength 0.7",
+            "Paint a folder, and go part of the way",
+        ),
+        (f"sparring.load({folder!r}).apply(picture)", "The same from Python, for a PIL image or a tensor"),
+    ]
+
+
+OTHER_TASKS: Mapping[str, Callable[[str], list[Step]]] = {"translate": translating}
