@@ -112,14 +112,18 @@ def test_the_command_line_trains_on_two_sets_and_the_model_knows_the_styles(
         "style",
         "structure",
     }
-    height, width = 32, 32
     before, after = (Image.open(run / "samples" / f"{side}-0.png") for side in ("before", "after"))
     assert after.size == (2 * before.width, before.height)
     model = sparring.load(run)
     assert list(model.styles) == ["grey", "turned"]
-    picture = torch.rand(1, 3, height + 5, width + 3) * 2 - 1
+    picture = torch.rand(1, 3, 37, 35) * 2 - 1
     assert torch.equal(model.apparatus("grey", 0.0)(picture, None), picture)
     assert not torch.equal(model.apparatus("grey")(picture, None), model.apparatus("turned")(picture, None))
+    photograph = torch.randint(256, (3, 41, 37), dtype=torch.uint8)
+    assert torch.equal(model.apply(photograph, style="grey", strength=0.0), photograph)
+    assert model.apply(photograph, style="grey+turned").shape == photograph.shape
+    with pytest.raises(SettingError, match="from 0"):
+        model.apply(photograph, style="grey", strength=1.5)
     with pytest.raises(SettingError, match="grey, turned"):
         model.apparatus("cubist")
 

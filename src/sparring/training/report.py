@@ -31,6 +31,7 @@ HISTORY = 6
 EXPLANATIONS = {
     "generate": "Each was made out of random numbers.",
     "restore": "Each in three: damaged, restored, and as it was.",
+    "translate": "Each beside what it became, in every style; with pairs the right answer stands last.",
 }
 """What a picture of the grid is, by the task."""
 
@@ -42,8 +43,11 @@ RESTORED = {
     "ssim": "Rises and levels off, much as PSNR does.",
     "perceptual": "Falls and levels off.",
     "psnr_inside": "Rises and levels off; large holes have many good fillings, so it need not rise far.",
+    "transfer": "Rises and levels off; style is bought with structure, and both belong beside it.",
+    "style": "Rises; above a half of the way most of the strokes and colours are there.",
+    "structure": "Begins at 1, falls, and comes to rest well above 0.5, or else the scene is lost.",
 }
-"""Metrics of restored pictures that have a chart each, and what a healthy one looks like."""
+"""Metrics of restored and of translated pictures that have a chart each, and what a healthy one looks like."""
 
 
 def write(run_folder: Path) -> Path:
@@ -138,7 +142,7 @@ def headline(account: Account) -> str:
     if not account.images:
         return f"A generator is about to learn from {what}."
     took = f"trained for {duration(seconds)}" if seconds else "trained"
-    if account.setting("task") == "restore":
+    if account.setting("task") in ("restore", "translate"):
         size = f", by patches{size}"
     times = f", each picture about {account.images / data['pictures']:,.0f} times" if data.get("pictures") else ""
     return f"A generator {took} on {what}: it has seen {account.images:,} images{times}."
@@ -153,6 +157,11 @@ def verdict(account: Account) -> str:
     }
     if (decibels := account.measured("psnr")) is not None:
         return f"What it restores differs from the originals by {shown('psnr', decibels)} (PSNR)."
+    if (style := account.measured("style")) is not None and (kept := account.measured("structure")) is not None:
+        kept_well = shown("structure", kept)
+        return (
+            f"{share(style)} of the way to the paintings is covered; the edges of the scenes correlate by {kept_well}."
+        )
     known = {name: account.measured(name) for name in sentences}
     said = [f"{share(value)} {sentences[name]}" for name, value in known.items() if value is not None]
     return f"{', '.join(said)}." if said else ""
@@ -174,6 +183,9 @@ def tiles(quality: Record) -> list[Tile]:
         "ssim": "of restored pictures with clean ones; 1 is the same",
         "perceptual": "of restored pictures from clean ones, as a network sees them; lower is better",
         "psnr_inside": "of what was filled in; higher is better",
+        "transfer": "of style and structure: the harmonic mean",
+        "style": "of the way from photographs to paintings is covered",
+        "structure": "how well edges stand where they stood; 1 is the photograph itself",
     }
     first = sorted(meanings, key=lambda name: name != deciding)
     return [
