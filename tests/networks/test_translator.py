@@ -3,7 +3,7 @@ import torch
 
 from sparring.networks.judges import Beside, Each
 from sparring.networks.patches import Discriminator
-from sparring.networks.translator import BothWays, Translator, at_places
+from sparring.networks.translator import BothWays, Translator, at_places, grain
 
 
 def translator(**given: int) -> Translator:
@@ -48,6 +48,14 @@ def test_a_picture_does_not_depend_on_its_batch() -> None:
 def test_places_are_in_the_order_of_rows() -> None:
     grid = torch.arange(12.0).view(1, 1, 3, 4)
     assert at_places(grid, torch.tensor([[0.0, 0.4, 0.999]])).flatten().tolist() == [0, 4, 11]
+
+
+def test_the_grain_of_a_dim_picture_is_as_loud_as_that_of_a_bright_one_and_nothing_has_none() -> None:
+    picture = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) / 4
+    loud, quiet = grain(picture), grain(picture / 4 + 0.3)
+    assert loud.square().mean().item() == pytest.approx(1, abs=0.1)
+    assert quiet.square().mean().item() == pytest.approx(1, abs=0.1)
+    assert grain(torch.full((1, 3, 8, 8), 0.4)).abs().max() < 1e-4
 
 
 def test_both_ways_give_what_is_made_there() -> None:

@@ -1,8 +1,8 @@
 """A generator from photographs to paintings, of any size, in one or several styles.
 
 A U-Net of residual blocks on the picture folded by two, as the restorer is; it learns how the photograph is to change,
-not at all at first. The encoder sees the photograph alone; the blocks of the coarsest grid and of the way up
-are modulated by the style. No layer normalises, so that a picture comes out the same whole and in tiles.
+not at all at first. The encoder sees the photograph and its grain alone; the blocks of the coarsest grid and of the way
+up are modulated by the style. No layer normalises, so that a picture comes out the same whole and in tiles.
 
 Sources: Ronneberger et al. 2015 (U-Net); Perez et al. 2018 (modulation by a condition, FiLM, arXiv 1709.07871);
 Park et al. 2020 (contrast between places of the encoder's maps, arXiv 2007.15651).
@@ -24,6 +24,9 @@ MOST = 6
 
 FINE = 16
 """Channels of the picture's own grid, on which the last layer sees the photograph once more."""
+
+STEP = 1 / 127.5
+"""Of 8-bit pictures, in [-1, 1]."""
 
 PROJECTED = 128
 """Numbers that a place is projected to before it is compared with others."""
@@ -80,7 +83,7 @@ class Translator(nn.Module):
         super().__init__()
         self.levels = levels
         widths = [width * min(2**level, MOST) for level in range(levels)]
-        self.enter = nn.Conv2d(FOLD**2 * channels, widths[0], 3, padding=1)
+        self.enter = nn.Conv2d(FOLD**2 * (channels + 1), widths[0], 3, padding=1)
         self.coarser = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
         self.down = nn.ModuleList(nn.ModuleList(Block(width) for _ in range(depth)) for width in widths[:-1])
         self.middle = nn.ModuleList(Block(widths[-1], styles) for _ in range(2 * depth))
@@ -107,6 +110,7 @@ class Translator(nn.Module):
     def encoded(self, x: Tensor) -> list[Tensor]:
         """The maps of the encoder for pictures (N, C, H, W), finest first."""
         height, width = (-(-side // self.multiple) * self.multiple for side in x.shape[2:])
+        x = torch.cat([x, grain(x)], dim=1)
         x = F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2]), mode="replicate")
         x = self.enter(F.pixel_unshuffle(x, FOLD).contiguous(memory_format=torch.channels_last))
         maps = []
@@ -158,6 +162,23 @@ class BothWays(nn.Module):
         """What is asked for after training: there."""
         made: Tensor = self.there(x, y, strength)
         return made
+
+
+def grain(x: Tensor) -> Tensor:
+    """How much brighter each pixel of pictures (N, C, H, W) is than those around it, in deviations of these.
+
+    A sky is flat, and strokes in it must begin somewhere: what no eye sees in a photograph, a step of its noise, is as
+    loud here as an edge. (N, 1, H, W), finite where nothing differs.
+    """
+    with full_precision(x):
+        bright = x.float().mean(1, keepdim=True)
+        off = bright - around(bright)
+        return off * torch.rsqrt(around(off.square()) + STEP**2)
+
+
+def around(x: Tensor) -> Tensor:
+    """The mean of the 5 x 5 pixels around each; at the border of those that there are."""
+    return F.avg_pool2d(x, 5, stride=1, padding=2, count_include_pad=False)
 
 
 def doubled(x: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ LONGEST, MOST_BYTES = 2048, 2**31
 """Pixels of the longer side that a picture keeps at most, and bytes that all of them may take together."""
 
 MOST_HELD_OUT = 64
-WIDTH, DEPTH = 32, 2
+CPU_WIDTH, GPU_WIDTH, DEPTH = 16, 48, 2
 CPU_BATCH, GPU_BATCH = 4, 8
 CPU_IMAGES, GPU_IMAGES = 40_000, 600_000
 JUDGED = 256
@@ -60,7 +60,7 @@ def choose(settings: Choices, photographs: Survey, paintings: Survey | None, fac
     pick("held_out", min(max(photographs.pictures // 20, 1), MOST_HELD_OUT))
 
     pick("network", "unet", "takes and gives pictures of any size")
-    pick("width", max(16, round(WIDTH * factor / 16) * 16))
+    pick("width", max(16, round((CPU_WIDTH if on_cpu else GPU_WIDTH) * factor / 16) * 16))
     pick("depth", DEPTH)
     pick("z_dim", None)
     playing = pick("adversarial", True)
@@ -83,7 +83,7 @@ def choose(settings: Choices, photographs: Survey, paintings: Survey | None, fac
     pick("augment", "none")
 
     batch = pick("batch", CPU_BATCH if on_cpu else GPU_BATCH)
-    pick("learning_rate", 2e-3 / math.sqrt(factor))
+    pick("learning_rate", 1e-3 / math.sqrt(factor))
     pick("beta1", 0.5)
     pick("beta2", 0.99)
     pick("ema_ramp", 0.05)
