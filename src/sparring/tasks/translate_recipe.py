@@ -25,7 +25,7 @@ CPU_BATCH, GPU_BATCH = 4, 8
 CPU_IMAGES, GPU_IMAGES = 20_000, 400_000
 JUDGED = 256
 
-WEIGHTS = {"contrastive": (1.0, 1.0), "features": (2.0, 0.0), "cycle": (10.0, 5.0)}
+WEIGHTS = {"contrastive": (2.0, 1.0), "features": (2.0, 0.0), "cycle": (10.0, 5.0)}
 """Of the content and of the identity of paintings, by what keeps the scene."""
 
 
