@@ -156,7 +156,9 @@ def verdict(account: Account) -> str:
         "coverage": "of the real pictures have a sample close by (coverage)",
     }
     if (decibels := account.measured("psnr")) is not None:
-        return f"What it restores differs from the originals by {shown('psnr', decibels)} (PSNR)."
+        restores = account.setting("task") == "restore"
+        made = "restores differs from the originals" if restores else "makes differs from the right answers"
+        return f"What it {made} by {shown('psnr', decibels)} (PSNR)."
     if (style := account.measured("style")) is not None and (kept := account.measured("structure")) is not None:
         kept_well = shown("structure", kept)
         return (
