@@ -71,7 +71,7 @@ def choose(settings: Choices, photographs: Survey, paintings: Survey | None, fac
     pick("supervised", 0.0 if playing else 1.0)
     if paired:
         pick("content", None)
-        pick("content_weight", 10.0)
+        pick("content_weight", 100.0)
         pick("identity_weight", 0.0)
     else:
         content, identity = WEIGHTS[
