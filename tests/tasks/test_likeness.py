@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from sparring.tasks.likeness import contrast, distance, self_similarity
+from sparring.tasks.likeness import contrast, distance
 
 
 def test_places_that_are_told_apart_cost_little_and_those_that_are_not_log_of_their_number() -> None:
@@ -27,10 +27,3 @@ def test_distance_does_not_mind_contrast_and_is_two_for_maps_that_have_nothing_i
     assert distance(a, {stride: 3 * x + 1 for stride, x in a.items()}).max() < 1e-3
     # Independent vectors of variance 1: E (u - v)^2 = 2.
     assert distance(a, maps(1)).mean().item() == pytest.approx(2, abs=0.3)
-
-
-def test_self_similarity_minds_what_is_alike_and_not_what_it_looks_like() -> None:
-    a = maps(0)
-    turned = {stride: -x.flip(1) for stride, x in a.items()}
-    assert self_similarity(a, turned).max() < 1e-5
-    assert self_similarity(a, maps(1)).min() > 0.05

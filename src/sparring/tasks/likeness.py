@@ -35,17 +35,6 @@ def distance(photographs: Mapping[int, Tensor], paintings: Mapping[int, Tensor])
     ).mean(0)
 
 
-def self_similarity(photographs: Mapping[int, Tensor], paintings: Mapping[int, Tensor]) -> Tensor:
-    """Mean absolute difference (N,) of the cosines between all places of a picture, before and after.
-
-    What is alike in the photograph is to be alike in the painting, whatever it looks like.
-    Source: Kolkin et al. 2019 (STROTSS, arXiv 1904.12785), section 3.2; Shechtman & Irani 2007.
-    """
-    return torch.stack(
-        [(cosines(a) - cosines(b)).abs().mean((1, 2)) for a, b in matching(photographs, paintings)]
-    ).mean(0)
-
-
 def matching(photographs: Mapping[int, Tensor], paintings: Mapping[int, Tensor]) -> list[tuple[Tensor, Tensor]]:
     """The maps of both at `STRIDES`, in float32."""
     return [(photographs[stride].float(), paintings[stride].float()) for stride in STRIDES if stride in photographs]
@@ -55,10 +44,3 @@ def standardised(x: Tensor) -> Tensor:
     """A map (N, C, H, W) whose every place has mean 0 and variance 1 over the channels."""
     centred = x - x.mean(1, keepdim=True)
     return centred * torch.rsqrt(centred.square().mean(1, keepdim=True) + 1e-4)
-
-
-def cosines(x: Tensor) -> Tensor:
-    """Cosines (N, P, P) between the places of a map (N, C, H, W), whose means over places are taken away first."""
-    rows = x.flatten(2).mT
-    rows = F.normalize(rows - rows.mean(1, keepdim=True), dim=2)
-    return rows @ rows.mT
