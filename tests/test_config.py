@@ -141,7 +141,14 @@ def test_a_file_that_is_no_toml_is_named_with_the_line(tmp_path: Path) -> None:
 
 
 def test_settings_of_a_task_come_back_too(tmp_path: Path) -> None:
-    patches = {"task": "restore", "fit": "patches", "longest": 512, "zoom": 2.0, "z_dim": None}
+    patches = {
+        "task": "restore",
+        "fit": "patches",
+        "longest": 512,
+        "zoom": 2.0,
+        "z_dim": None,
+        "quality_metric": "psnr",
+    }
     settings = config.complete(VALUES | patches | {"damage": "denoise", "noise": "gaussian", "noise_high": 55.0})
     (tmp_path / "config.toml").write_text(config.dumps(settings))
     assert config.load(tmp_path / "config.toml") == settings
@@ -154,6 +161,11 @@ def test_settings_of_a_task_come_back_too(tmp_path: Path) -> None:
         ({"adversarial": False}, "adversarial=true"),
         ({"task": "restore", "fit": "patches", "zoom": 1.0}, "needs longest and zoom"),
         ({"task": "restore", "fit": "patches", "longest": 9, "zoom": 1.0, "shuffle_buffer": 9}, "shuffle_buffer=none"),
+        ({"damage": "denoise"}, "damage=denoise is for --task restore, and this is task=generate"),
+        ({"task": "restore", "quality_metric": "psnr", "paired": True}, "paired=true is for --task translate"),
+        ({"quality_metric": "psnr"}, "task=generate is judged by fid, kid"),
+        ({"task": "restore"}, "quality_metric=fid: task=restore is judged by psnr, ssim, perceptual"),
+        ({"task": "restore", "quality_metric": "perceptual"}, "pixels have no maps"),
     ],
 )
 def test_what_does_not_go_together_is_refused(values: dict[str, object], words: str) -> None:

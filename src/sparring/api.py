@@ -219,7 +219,7 @@ def start(
                 match,
                 name,
                 lambda settings: begun(Match(settings, match.data, task, ranks, match.held_out)),
-                lambda match: task.judge(match.average).metrics[chosen.quality_metric].estimate,
+                lambda match: task.judge(match.average).result(chosen.quality_metric).estimate,
                 monitor.note,
             )
             chosen, choices = match.settings, [choice, *(other for other in choices if other.setting != name)]

@@ -225,6 +225,10 @@ WANTED = {
 
 GROUPS = ("data", "players", "restore", "translate", "game", "optimiser", "budget", "guard", "quality", "machine")
 
+OF_SETS = ("fid", "kid", "precision", "recall", "density", "coverage", "prc")
+OF_PAIRS = ("psnr", "ssim", "perceptual")
+OF_TRANSFER = ("transfer",)
+"""Metrics that can decide which generator is the best: of pictures of noise, of pairs, and of style and scene."""
 
 OPTIONAL = tuple(
     name for name, field in Settings.model_fields.items() if {None, type(None)} & {*get_args(field.annotation)}
@@ -310,7 +314,32 @@ def complete(values: Mapping[str, Any]) -> Settings:
         )
     if settings.penalty == "wgan-gp" and settings.penalty_method != "exact":
         raise SettingError("penalty=wgan-gp needs penalty_method=exact: a random direction gives no norm of the slope")
+    refuse_other_tasks(settings)
     return settings
+
+
+def refuse_other_tasks(settings: Settings) -> None:
+    """Raises: SettingError for a setting that runs of another task have, or a metric that this one is not judged by."""
+    for name, field in Settings.model_fields.items():
+        if not field.is_required() and (value := getattr(settings, name)) is not None:
+            owner = group_of(name)
+            if owner != settings.task:
+                given = str(value).lower() if isinstance(value, bool) else value
+                raise SettingError(f"{name}={given} is for --task {owner}, and this is task={settings.task}")
+    metric, paired = settings.quality_metric, settings.task == "restore" or bool(settings.paired)
+    judges = OF_PAIRS if paired else OF_TRANSFER if settings.task == "translate" else OF_SETS
+    if metric not in judges:
+        kind = f"task={settings.task}" + (f" with paired={str(paired).lower()}" if settings.task == "translate" else "")
+        raise SettingError(f"quality_metric={metric}: {kind} is judged by {', '.join(judges)}")
+    if metric == "perceptual" and settings.quality_features == "pixels":
+        raise SettingError("quality_metric=perceptual needs quality_features=wavelets or lite0: pixels have no maps")
+
+
+def group_of(name: str) -> str:
+    """The group that a setting is shown in."""
+    extra = Settings.model_fields[name].json_schema_extra
+    assert isinstance(extra, dict), "every field says its group"
+    return str(extra["group"])
 
 
 def dumps(settings: Settings) -> str:

@@ -86,6 +86,18 @@ def test_without_a_game_the_discriminator_stays_as_it_was(photographs: Path, tmp
     assert one.settings().quality_metric == "psnr"
 
 
+def test_a_run_whose_pictures_are_too_small_for_its_metric_ends_with_its_newest_generator(tmp_path: Path) -> None:
+    small = {"adversarial": False, "images": 16, "quality_metric": "ssim", "quality_features": "pixels"}
+    run = sparring.train("digits", out=tmp_path / "run", **SMALL | small | {"resolution": (8, 8)})
+    assert (run.summary()["state"], run.summary()["quality"]) == ("finished", None)
+    assert run.generator.is_file()
+
+
+def test_a_game_judged_in_pixels_goes_by_psnr_for_pixels_have_no_maps(photographs: Path) -> None:
+    assert settings_for(photographs, quality_features="pixels").quality_metric == "psnr"
+    assert settings_for(photographs).quality_metric == "perceptual"
+
+
 def test_it_learns_to_take_noise_away(photographs: Path, tmp_path: Path) -> None:
     chosen = SMALL | {"adversarial": False, "images": 2400, "evaluate_every": 2400, "noise_low": 40.0}
     run = sparring.train(photographs, out=tmp_path / "run", **chosen)

@@ -7,6 +7,7 @@ from importlib import metadata
 from typing import Any
 
 from sparring.data.decode import Form
+from sparring.errors import MetricError
 from sparring.evaluation.catalogue import METRICS
 from sparring.evaluation.evidence import Evidence
 from sparring.metrics.estimate import Estimate
@@ -54,6 +55,12 @@ class Evaluation:
     def value(self, name: str) -> float:
         """The number of one metric. Raises: KeyError if it was not measured."""
         return self.metrics[name].value
+
+    def result(self, name: str) -> Result:
+        """The result of one metric. Raises: MetricError that says why, if it was left out."""
+        if name not in self.metrics:
+            raise MetricError(f"{name} was not measured: {'; '.join(self.notices) or 'it does not apply here'}")
+        return self.metrics[name]
 
     def to_json(self) -> dict[str, Any]:
         """JSON values: `metrics`, `protocol`, `notices`."""

@@ -96,8 +96,9 @@ def choose(settings: Choices, survey: Survey, factor: float) -> None:
     pick("patience", None)
     pick("quality_samples", MOST_HELD_OUT)
     # Features that the loss looks through would flatter the judge.
-    pick("quality_features", "wavelets" if perceptual or through != "none" else "lite0")
-    pick("quality_metric", "perceptual" if playing else "psnr", "what is best to look at" if playing else "")
+    space = pick("quality_features", "wavelets" if perceptual or through != "none" else "lite0")
+    by_looks = playing and space != "pixels"  # pixels have no maps
+    pick("quality_metric", "perceptual" if by_looks else "psnr", "what is best to look at" if by_looks else "")
 
 
 def refuse_strangers(settings: Choices) -> None:

@@ -254,10 +254,12 @@ class Trainer:
             return
         state.evaluated_images = state.images
         self._write_grid(self.run.samples / f"grid-{state.images:09d}.png")
+        metric = self.settings.quality_metric
         try:
             judged = self.task.judge(self.match.average)
+            value = judged.result(metric).value
         except MetricError as error:
-            # Too few pictures to compare: then the newest generator is the one to use.
+            # Too few or too small pictures to compare: then the newest generator is the one to use.
             self.monitor.note(str(error), urgent=True)
             self._keep_generator()
             return
@@ -267,8 +269,7 @@ class Trainer:
             {f"quality/{name}": result.value for name, result in judged.metrics.items()},
         )
         self.treatment.guard.judge(self.ranks.told({name: r.estimate for name, r in judged.metrics.items()}))
-        metric = self.settings.quality_metric
-        value = self.ranks.told(judged.value(metric))  # other machines may round otherwise
+        value = self.ranks.told(value)  # other machines may round otherwise
         if improves(metric, value, state.best):
             state.improved_images = state.images
         # Of equals, above all of zeros at the start, the newest is the best.
