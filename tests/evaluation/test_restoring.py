@@ -69,6 +69,14 @@ def test_metrics_of_sets_say_nothing_of_a_restorer(tmp_path: Path, photographs: 
         sparring.evaluate(photographs, run, "fid")
 
 
+@pytest.mark.parametrize("option", ["nearest", "masks", "resolution"])
+def test_options_without_a_meaning_for_a_restorer_are_refused(tmp_path: Path, photographs: Path, option: str) -> None:
+    run = saved(tmp_path / "g.safetensors", damage="inpaint", protocol={"holes": "boxes"})
+    value = 32 if option == "resolution" else tmp_path / "there.png"
+    with pytest.raises(MetricError, match=f"{option} has no meaning"):
+        sparring.evaluate(photographs, run, **{option: value})  # type: ignore[arg-type]
+
+
 def test_a_run_of_another_task_is_no_place_of_clean_pictures(tmp_path: Path) -> None:
     other = sparring.train("digits", out=tmp_path / "run", images=64, batch=32, width=16, z_dim=4, device="cpu")
     run = saved(tmp_path / "g.safetensors", damage="denoise", channels=1)

@@ -78,6 +78,13 @@ def evaluate(
     on = pick_device(None if device is None else config.check("device", device))
     seed = config.check("seed", seed)
     if model := restorer(generated, on):
+        options = {"nearest": nearest, "masks": masks, "resolution": resolution}
+        for option, asked in options.items():
+            if asked is not None:
+                raise MetricError(
+                    f"{option} has no meaning for {generated}, a restorer: it is judged by pairs, at their own size, "
+                    "with the damage of its training"
+                )
         return evaluate_restorer(
             real, model, generated, wanted, features, n=n, seed=seed, shave=shave, device=on, progress=progress
         )
