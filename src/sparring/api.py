@@ -169,6 +169,8 @@ def start(
     origin = Run(start_from).existing() if start_from is not None else None
     if origin:
         theirs = origin.settings()
+        task = given.get("task", theirs.task if source_b is None else "translate")
+        refuse_other(origin, "task", theirs.task, task)  # before settings of the one are refused by the other
         given = {name: getattr(theirs, name) for name in ARCHITECTURE} | given
     given.pop("data", None)
     given.pop("data_b", None)
@@ -369,12 +371,16 @@ def refuse_other_networks(origin: Run, settings: Settings) -> None:
     """Raises: SettingError if the weights of a run cannot fit the networks of these settings."""
     theirs = origin.settings()
     for name in ARCHITECTURE:
-        there, here = getattr(theirs, name), getattr(settings, name)
-        if there != here:
-            raise SettingError(
-                f"{name} is {shown(there)} in {origin} and would be {shown(here)} here, so its weights do not fit: "
-                "leave it as it was, or start without --from"
-            )
+        refuse_other(origin, name, getattr(theirs, name), getattr(settings, name))
+
+
+def refuse_other(origin: Run, name: str, there: object, here: object) -> None:
+    """Raises: SettingError if a setting that the networks depend on is another than in the run whose weights fit."""
+    if there != here:
+        raise SettingError(
+            f"{name} is {shown(there)} in {origin} and would be {shown(here)} here, so its weights do not fit: "
+            "leave it as it was, or start without --from"
+        )
 
 
 def load_pictures(settings: Settings, monitor: Monitor) -> data.Data:

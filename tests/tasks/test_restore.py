@@ -93,6 +93,12 @@ def test_a_run_whose_pictures_are_too_small_for_its_metric_ends_with_its_newest_
     assert run.generator.is_file()
 
 
+def test_weights_of_another_task_are_refused_for_that_reason(photographs: Path, tmp_path: Path) -> None:
+    origin = sparring.train("digits", out=tmp_path / "origin", images=64, batch=32, width=16, z_dim=4, device="cpu")
+    with pytest.raises(SettingError, match=r"task is generate in .* and would be restore here"):
+        sparring.train(photographs, out=tmp_path / "run", start_from=origin.folder, **SMALL)
+
+
 def test_a_game_judged_in_pixels_goes_by_psnr_for_pixels_have_no_maps(photographs: Path) -> None:
     assert settings_for(photographs, quality_features="pixels").quality_metric == "psnr"
     assert settings_for(photographs).quality_metric == "perceptual"
