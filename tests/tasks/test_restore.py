@@ -10,11 +10,12 @@ from safetensors.torch import load_file
 import sparring
 from sparring import config, data
 from sparring.chooser import choose
+from sparring.data import masks
 from sparring.data.damage import Damaged
 from sparring.errors import RunError, SettingError
 from sparring.networks.restorer import Restorer
 from sparring.randomness import Random
-from sparring.tasks.restore import Restore, middle, restored
+from sparring.tasks.restore import USUAL_HOLES, Restore, middle, restored
 from sparring.tasks.sample import View
 from sparring.training.files import read_lines
 from sparring.training.monitor import QuietMonitor
@@ -124,7 +125,7 @@ def test_damage_is_the_same_for_both_players_and_another_in_each_step(photograph
     assert torch.equal(fake.parts[0] * known, samples[0].parts[0] * known)
 
 
-def test_of_inpainting_the_distortion_is_the_mean_error_inside_the_holes(photographs: Path) -> None:
+def test_of_inpainting_the_distortion_is_the_mean_error_inside_holes_of_the_usual_size(photographs: Path) -> None:
     task = task_of(photographs, damage="inpaint", distortion_weight=7.0)
     mask = torch.zeros(2, 1, 4, 4)
     mask[0, :, :2] = 1
@@ -132,8 +133,26 @@ def test_of_inpainting_the_distortion_is_the_mean_error_inside_the_holes(photogr
     clean = type(clean)((torch.zeros(2, 3, 4, 4), mask))
     made = type(clean)((torch.full((2, 3, 4, 4), 0.25) * (1 + mask), mask))
     ((weight, value),) = task.losses("generator", View.before_the_game(clean, made)).values()
-    assert (weight, float(value)) == (7.0, 0.5)
+    missing = 8 / 32
+    assert (weight, float(value)) == (7.0, pytest.approx(0.5 * missing / USUAL_HOLES))
     assert task.losses("discriminator", View.before_the_game(clean, made)) == {}
+
+
+def test_a_batch_has_the_mean_distortion_of_its_parts_whatever_holes_they_have(photographs: Path) -> None:
+    task = task_of(photographs, damage="inpaint")
+    batch, random = task.data.draw(0, 0, 8), Random(0, 0, 8)
+    generator, _ = task.players()
+
+    def distortion(start: int, count: int) -> float:
+        part, numbers = batch[start : start + count], random.part(start, count)
+        view = View.before_the_game(task.real(part, numbers), task.fake(generator, part, numbers))
+        return float(task.losses("generator", view)["distortion"][1].detach())
+
+    assert distortion(0, 8) == pytest.approx((distortion(0, 4) + distortion(4, 4)) / 2, rel=1e-5)
+
+
+def test_usual_holes_are_as_large_as_the_mean_of_what_is_drawn() -> None:
+    assert float(masks.holes(Random(0, 0, 400), 48, 48, masks.ALL).mean()) == pytest.approx(USUAL_HOLES, abs=0.02)
 
 
 def test_the_model_restores_and_cannot_be_sampled(photographs: Path, tmp_path: Path) -> None:

@@ -34,6 +34,9 @@ GRIDS = {"inpaint": (4, 4)}
 """Levels and fold of the restorer where not `USUAL_GRIDS`: what is in a hole is said by what is far from it."""
 
 USUAL_GRIDS = (3, 2)
+USUAL_HOLES = 0.27
+"""Share of a picture that is missing, a mean over `masks.ALL`."""
+
 PREVIEWED = 12
 SHOWN_SIDE = 256
 """Pixels a side of held-out pictures that are judged and shown, at most."""
@@ -190,11 +193,8 @@ class Restore:
         settings = self.settings
         clean, made = view.real.parts[0], view.fake.parts[0]
         error = (made - clean).abs()
-        if self.blueprint.takes_mask:
-            mask = view.real.parts[1]
-            distortion = (error * mask).sum() / (mask.sum() * clean.shape[1]).clamp(min=1)
-        else:
-            distortion = error.mean()
+        # A mean over the holes of these very samples would depend on which of the batch go through at once.
+        distortion = (error * view.real.parts[1]).mean() / USUAL_HOLES if self.blueprint.takes_mask else error.mean()
         losses = {"distortion": (settings.distortion_weight or 0.0, distortion)}
         if view.judged and settings.matching_weight:
             losses["matching"] = settings.matching_weight, matching(*view.layers())
