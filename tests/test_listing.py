@@ -25,6 +25,7 @@ def shown(*runs):
         ([run("a", fid=1.5, recall=0.5)], ["fid", "prec.", "recall", "cover."]),
         ([run("b", psnr=27.314, ssim=0.8)], ["psnr", "ssim", "perc."]),
         ([run("a", fid=1.5), run("b", psnr=27.314)], ["fid", "prec.", "recall", "cover.", "psnr", "ssim", "perc."]),
+        ([run("t", style=0.3, structure=0.9, transfer=0.45)], ["style", "struct."]),
         ([{"path": "runs/c", "state": "running"}], ["fid", "prec.", "recall", "cover."]),
     ],
 )

@@ -22,7 +22,8 @@ from sparring.wording import compact, duration, printable
 SHOWN = 20
 GENERATED = {"fid": "fid", "precision": "prec.", "recall": "recall", "coverage": "cover."}
 RESTORED = {"psnr": "psnr", "ssim": "ssim", "perceptual": "perc."}
-"""Metrics in the table of runs, and what stands above them: of pictures that were made, and that were restored."""
+TRANSLATED = {"style": "style", "structure": "struct."}
+"""Metrics in the table of runs, and what stands above them: of pictures that were made, restored and translated."""
 
 
 def find_runs(folder: Path) -> list[dict[str, Any]]:
@@ -60,8 +61,8 @@ def table(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
     number = {kind: str(place) for place, kind in enumerate(kinds, 1)}
     several = len(kinds) > 1
     measured = {name for run in runs for name in (run.get("quality") or {}).get("metrics", {})}
-    restored = RESTORED if measured & RESTORED.keys() else {}
-    qualities = (GENERATED if measured & GENERATED.keys() or not restored else {}) | restored
+    kept = [names for names in (GENERATED, RESTORED, TRANSLATED) if measured & names.keys()] or [GENERATED]
+    qualities = {name: title for names in kept for name, title in names.items()}
     for name in ("images", "time", *qualities.values(), *["prot."] * several):
         listed.add_column(name, justify="right", no_wrap=True)
     for run in runs:

@@ -75,6 +75,13 @@ def test_log_tells_the_quality_of_restorations(log, clock):
     assert log.getvalue().splitlines() == [line]
 
 
+def test_log_tells_the_quality_of_translations(log, clock):
+    quality = {"transfer": 0.45, "style": 0.3, "structure": 0.9}
+    measured = {name: {"value": value, "low": value, "high": value} for name, value in quality.items()}
+    PlainMonitor(log, clock=clock).update({"images": 1000, "quality": measured}, 0.5, None)
+    assert log.getvalue() == "quality after 1,000 images: transfer 0.450, style 30 %, structure 0.900\n"
+
+
 def test_log_says_what_was_chosen(log, clock):
     PlainMonitor(log, clock=clock).plan(CHOICES, 90.0)
     assert log.getvalue() == "network = fast  (8x8 pictures on a CPU)\nIt will take about 1 min 30 s.\n"

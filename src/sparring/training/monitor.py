@@ -274,6 +274,20 @@ def readings(measurements: Measurements) -> list[tuple[str, str]]:
 def quality_line(measurements: Measurements) -> str:
     """The quality in one line: distances, and shares in per cent."""
     quality = measurements["quality"]
-    names = ("psnr", "ssim", "perceptual", "psnr_inside", "fid", "kid", "prc", "precision", "recall", "coverage")
+    names = (
+        "psnr",
+        "ssim",
+        "perceptual",
+        "psnr_inside",
+        "transfer",
+        "style",
+        "structure",
+        "fid",
+        "kid",
+        "prc",
+        "precision",
+        "recall",
+        "coverage",
+    )
     parts = [f"{name} {shown(name, quality[name]['value'])}" for name in names if name in quality]
     return f"quality after {measurements.get('images', 0):,} images: {', '.join(parts)}"

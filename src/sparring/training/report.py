@@ -35,6 +35,9 @@ EXPLANATIONS = {
 }
 """What a picture of the grid is, by the task."""
 
+SIDES = {"restore": ("Damaged pictures", "restored"), "translate": ("Photographs", "translated")}
+"""What lies before and after, by the task."""
+
 SKIPPED = 200
 """Skipped files listed by name."""
 
@@ -73,6 +76,7 @@ def write(run_folder: Path) -> Path:
         circumstances=circumstances(account),
         commands=commands(account),
         explanation=EXPLANATIONS.get(account.setting("task"), EXPLANATIONS["generate"]),
+        sides=SIDES.get(account.setting("task"), ("Before", "after")),
         skipped_limit=SKIPPED,
     )
     path = run_folder / "report.html"
@@ -138,12 +142,12 @@ def headline(account: Account) -> str:
     """What was trained, on what and for how long, in a sentence."""
     data, seconds = account.data, account.summary.get("seconds")
     size = f" of {data['shape'][-2]}x{data['shape'][-1]} pixels" if data.get("shape") else ""
+    if account.setting("fit") == "patches" and size:
+        size = f", by patches{size}"
     what = f"{data['pictures']:,} pictures{size}" if data.get("pictures") else "pictures"
     if not account.images:
         return f"A generator is about to learn from {what}."
     took = f"trained for {duration(seconds)}" if seconds else "trained"
-    if account.setting("task") in ("restore", "translate"):
-        size = f", by patches{size}"
     times = f", each picture about {account.images / data['pictures']:,.0f} times" if data.get("pictures") else ""
     return f"A generator {took} on {what}: it has seen {account.images:,} images{times}."
 
