@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 import sparring
 from sparring import config, data
+from sparring.adversarial.augment import AUGMENTATIONS
 from sparring.chooser import choose
 from sparring.data import masks
 from sparring.data.damage import Damaged
@@ -16,7 +17,7 @@ from sparring.errors import RunError, SettingError
 from sparring.networks.restorer import Restorer
 from sparring.randomness import Random
 from sparring.tasks.restore import USUAL_HOLES, Restore, middle, restored
-from sparring.tasks.sample import View
+from sparring.tasks.sample import Sample, View
 from sparring.training.files import read_lines
 from sparring.training.monitor import QuietMonitor
 
@@ -153,6 +154,23 @@ def test_a_batch_has_the_mean_distortion_of_its_parts_whatever_holes_they_have(p
 
 def test_usual_holes_are_as_large_as_the_mean_of_what_is_drawn() -> None:
     assert float(masks.holes(Random(0, 0, 400), 48, 48, masks.ALL).mean()) == pytest.approx(USUAL_HOLES, abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["ada", "diffaugment"])
+def test_a_mask_moves_with_its_picture(photographs: Path, name: str) -> None:
+    task = task_of(photographs, damage="inpaint")
+    mask = torch.zeros(16, 1, 32, 32)
+    mask[:, :, 4:12, 18:30] = 1
+    sample = Sample((mask.expand(-1, 3, -1, -1) * 0.5, mask))
+    transformation = AUGMENTATIONS[name].draw(Random(0, 0, 16), (3, 32, 32), 1.0)
+    picture, moved = task.augmented(sample, transformation).parts
+    assert not torch.equal(moved, mask)
+    assert (float(moved.min()), float(moved.max())) == (0.0, pytest.approx(1.0))
+    inside, outside = (
+        torch.stack([p[:, where[0]].mean() for p, where in zip(picture, places, strict=True)])
+        for places in (moved > 0.99, moved < 0.01)
+    )
+    assert bool(((inside - outside).abs() > 1e-3).all())
 
 
 def test_the_model_restores_and_cannot_be_sampled(photographs: Path, tmp_path: Path) -> None:

@@ -183,8 +183,12 @@ class Restore:
         return self.damage(clean, random.at("damage"))
 
     def augmented(self, sample: Sample, transformation: Transformation) -> Sample:
-        """Picture and mask are left where they are: both sides show the same scene, and D learns from differences."""
-        return sample.with_differentiable([transformation(part) for part in sample.differentiable])
+        """The picture transformed, and its mask moved with it, as transparency would be."""
+        moved = transformation(torch.cat(sample.parts, dim=1))
+        channels = self.blueprint.channels
+        return replace(
+            sample, parts=(moved[:, :channels], moved[:, channels:]) if self.blueprint.takes_mask else (moved,)
+        )
 
     def losses(self, player: str, view: View) -> Mapping[str, tuple[float, Tensor]]:
         """Of the restorer: how far it is from the clean picture, in pixels and in pretrained features."""
