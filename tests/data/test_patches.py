@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sparring.data import load_patches
+from sparring.data import load_patches, memory
 from sparring.data.decode import Form
 from sparring.data.patches import Patches, covering, cut
 from sparring.errors import DataError
@@ -75,6 +75,22 @@ def test_a_picture_covers_a_patch_in_any_case() -> None:
     assert covering(100, 200, FORM, longest=50) == (25, 50)
     assert covering(8, 8, FORM, longest=50) == (16, 16)
     assert covering(1000, 10, FORM, longest=500) == (1600, 16)
+
+
+def test_a_strip_that_would_become_huge_is_left_out(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((1, 20_000), np.uint8)).save(tmp_path / "strip.png")
+    Image.fromarray(np.zeros((20, 20), np.uint8)).save(tmp_path / "whole.png")
+    found = load_patches(tmp_path, FORM, longest=100, zoom=1)
+    assert [(each.path, each.reason) for each in found.skipped] == [
+        ("strip.png", "1x20000 pixels: too narrow for patches of 16x16")
+    ]
+    assert len(found) == 1
+
+
+def test_pictures_for_which_there_is_no_memory_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available", lambda: 4 * 4 * 3 * 16 * 16 - 1)
+    with pytest.raises(DataError, match="4 pictures do not fit into memory"):
+        load_patches(folder, FORM, longest=100, zoom=1)
 
 
 def test_held_out_pictures_are_never_drawn() -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from sparring.data import memory
 from sparring.data.decode import Form, UnusableError, whole
 from sparring.data.loading import class_labels, fingerprint_of
 from sparring.data.opening import open_source
@@ -19,6 +20,7 @@ from sparring.data.order import indices
 from sparring.data.parallel import each
 from sparring.data.pictures import CPU, Batch, Pictures, sent, split
 from sparring.data.sources import Progress, Skipped
+from sparring.errors import DataError
 from sparring.randomness import Random
 
 
@@ -134,11 +136,16 @@ def load_patches(
     longest: pixels that the longer side of a picture is reduced to, if it is longer. Pictures smaller than a patch are
     enlarged until they cover one. zoom: as in `Patches`.
 
-    Raises: DataError if nothing is usable, or labels are wanted and there are none.
+    Raises: DataError if nothing is usable, labels are wanted and there are none, or memory does not suffice.
     """
     source = open_source(data)
     if not source.items:
         raise source.refuse(source.skipped)
+    if not memory.fits(len(source.items) * form.channels * form.height * form.width):
+        raise DataError(
+            f"{source.name}: {len(source.items):,} pictures do not fit into memory, not even reduced to the size of a "
+            "patch: take fewer of them, a smaller --resolution, or with task=restore --set fit=crop"
+        )
     known = fingerprint_of(source.digest(progress), form) + f"-{longest}-{zoom:g}"
     decoded: list[Tensor] = []
     used: list[int] = []
@@ -172,8 +179,14 @@ def load_patches(
 
 
 def covering(height: int, width: int, form: Form, longest: int) -> tuple[int, int]:
-    """(height, width) that a picture is brought to in proportion: at most `longest`, and no smaller than a patch."""
+    """(height, width) that a picture is brought to in proportion: at most `longest`, and no smaller than a patch.
+
+    Raises: UnusableError for a strip so narrow that it would have more pixels then than any other picture.
+    """
     shrink = min(1.0, longest / max(height, width))
     grow = max(form.height / (height * shrink), form.width / (width * shrink), 1.0)
     factor = shrink * grow
-    return max(form.height, math.floor(height * factor)), max(form.width, math.floor(width * factor))
+    size = max(form.height, math.floor(height * factor)), max(form.width, math.floor(width * factor))
+    if size[0] * size[1] > max(longest, form.height, form.width) ** 2:
+        raise UnusableError(f"{height}x{width} pixels: too narrow for patches of {form.height}x{form.width}")
+    return size
