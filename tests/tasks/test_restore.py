@@ -13,7 +13,7 @@ from sparring.adversarial.augment import AUGMENTATIONS
 from sparring.chooser import choose
 from sparring.data import masks
 from sparring.data.damage import Damaged
-from sparring.errors import RunError, SettingError
+from sparring.errors import MetricError, RunError, SettingError
 from sparring.networks.restorer import Restorer
 from sparring.randomness import Random
 from sparring.tasks.restore import USUAL_HOLES, Restore, middle, restored
@@ -154,6 +154,12 @@ def test_a_batch_has_the_mean_distortion_of_its_parts_whatever_holes_they_have(p
 
 def test_usual_holes_are_as_large_as_the_mean_of_what_is_drawn() -> None:
     assert float(masks.holes(Random(0, 0, 400), 48, 48, masks.ALL).mean()) == pytest.approx(USUAL_HOLES, abs=0.02)
+
+
+def test_a_run_on_patches_is_no_side_of_a_comparison_of_sets(photographs: Path, tmp_path: Path) -> None:
+    run = sparring.train(photographs, out=tmp_path / "run", **SMALL | {"images": 8})
+    with pytest.raises(MetricError, match="patches of pictures, not on whole ones"):
+        sparring.evaluate(run, photographs, "fid")
 
 
 @pytest.mark.parametrize("name", ["ada", "diffaugment"])

@@ -101,6 +101,8 @@ def _training_data(path: Path) -> Found:
     run = Run(path).existing()
     settings = run.settings()
     place = run.place_of_pictures(settings)
+    if settings.fit == "patches":
+        raise MetricError(f"{path} was trained on patches of pictures, not on whole ones: give their folder, {place}")
     form = form_of(settings)
 
     def open_side(wanted: Form | None, progress: Progress | None) -> Evidence:
