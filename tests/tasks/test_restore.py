@@ -80,6 +80,15 @@ def test_the_game_begins_after_the_share_that_is_supervised(photographs: Path, t
     assert before != after
 
 
+def test_a_larger_budget_does_not_take_a_game_back_that_has_begun(photographs: Path, tmp_path: Path) -> None:
+    run = sparring.train(photographs, out=tmp_path / "run", **SMALL | {"supervised": 0.5, "evaluate_every": 16})
+    sparring.resume(run.folder, images=384)
+    lines = [line for line in read_lines(run.folder / "metrics.jsonl") if "generator_loss" in line]
+    played = [line["images"] for line in lines if "discriminator_loss" in line]
+    assert [line["images"] for line in lines if line["images"] > 48] == played
+    assert played[-1] == 384
+
+
 def test_without_a_game_the_discriminator_stays_as_it_was(photographs: Path, tmp_path: Path) -> None:
     one = sparring.train(photographs, out=tmp_path / "one", **SMALL | {"adversarial": False, "images": 8})
     two = sparring.train(photographs, out=tmp_path / "two", **SMALL | {"adversarial": False, "images": 96})

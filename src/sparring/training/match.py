@@ -56,6 +56,8 @@ class State:
     guard: dict[str, Any] = field(default_factory=dict)
     changes: dict[str, Any] = field(default_factory=dict)
     """Settings that the guard changed."""
+    begun: bool = False
+    """Whether the game has begun: then it goes on, also where a larger budget puts its beginning later."""
     taken_back_to: int = -1
     """The step that the guard last took the run back to."""
     best_step: int | None = None
@@ -131,7 +133,7 @@ class Match:
     @property
     def playing(self) -> bool:
         """Whether the game is on; before it, or without one, the generator learns from the task's losses alone."""
-        return self.settings.adversarial and self.progress >= self.settings.supervised
+        return self.settings.adversarial and (self.state.begun or self.progress >= self.settings.supervised)
 
     def play(self) -> dict[str, Tensor]:
         """One step of the game, or before it, after which the averaged generator and the augmentation follow."""
@@ -148,6 +150,7 @@ class Match:
         )
         batch, random = self._batch(self.data), self._random()
         if self.playing:
+            state.begun = True
             terms = step(game, self.generator, self.discriminator, batch, random)
         else:
             terms = supervised_step(game, self.generator, batch, random)
