@@ -110,6 +110,7 @@ def options(
         "sparring train photos.zip --out runs/faces --resolution 64x48 --set labels=true --set mirror=true",
         "sparring train photos/ paintings/ --task translate --out runs/painter",
         "sparring train photos/ --out runs/classic --preset classic-dcgan --images 500000 --seed 1",
+        "sparring train photos/ --task restore --set damage=denoise --out runs/denoiser",
         "sparring train 'pipe:curl -sf https://example.org/{000..099}.tar' --out runs/large",
     )
 )
