@@ -144,9 +144,9 @@ def row(methods: Mapping[str, Method], clean: Pictures, damaged: Pictures, holes
     return found
 
 
-def denoise(runs: Mapping[str, Method], archive: Path, as_published: bool) -> dict[str, dict]:
+def denoise(runs: Mapping[str, Method], archive: Path, sets: tuple[str, ...], as_published: bool) -> dict[str, dict]:
     table = {}
-    for name in ("Set12", "BSD68"):
+    for name in sets:
         clean = pictures_of(archive, name, "L")
         for strength in STRENGTHS:
             draw = np.random.default_rng(0)
@@ -162,21 +162,22 @@ def denoise(runs: Mapping[str, Method], archive: Path, as_published: bool) -> di
     return table
 
 
-def inpaint(runs: Mapping[str, Method], archive: Path, as_published: bool) -> dict[str, dict]:
-    clean = [square(picture) for picture in pictures_of(archive, "Set14", "RGB")]
+def inpaint(runs: Mapping[str, Method], archive: Path, sets: tuple[str, ...]) -> dict[str, dict]:
+    (name,) = sets
+    clean = [square(picture) for picture in pictures_of(archive, name, "RGB")]
     holes = [torch.from_numpy(mask) for mask in thick_holes(len(clean))]
     damaged = [picture * ~hole for picture, hole in zip(clean, holes, strict=True)]
     methods = {**runs, "harmonic": harmonic}
     if find_spec("cv2"):
         methods |= {"Telea": opencv("INPAINT_TELEA"), "Navier-Stokes": opencv("INPAINT_NS")}
-    return {"Set14, thick strokes": row(methods, clean, damaged, holes, 0)}
+    return {f"{name}, thick strokes": row(methods, clean, damaged, holes, 0)}
 
 
-def super_resolution(runs: Mapping[str, Method], archive: Path, as_published: bool) -> dict[str, dict]:
+def super_resolution(runs: Mapping[str, Method], archive: Path, sets: tuple[str, ...]) -> dict[str, dict]:
     scales = {name: sparring.load(name).apparatus().scale for name in runs}
     table = {}
     for scale in sorted({*scales.values()}):
-        for name in ("Set5", "Set14"):
+        for name in sets:
             pictures = pictures_of(archive, name, "RGB")
             clean = [
                 picture[:, : picture.shape[1] // scale * scale, : picture.shape[2] // scale * scale]
@@ -195,21 +196,26 @@ def super_resolution(runs: Mapping[str, Method], archive: Path, as_published: bo
     return table
 
 
-TABLES = {"denoise": denoise, "inpaint": inpaint, "super": super_resolution}
+SETS = {"denoise": "Set12,BSD68", "inpaint": "Set14", "super": "Set5,Set14"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("damage", choices=TABLES)
+    parser.add_argument("damage", choices=SETS)
     parser.add_argument("runs", nargs="+", help="run folders")
     parser.add_argument("--pictures", type=Path, required=True, help="archive of the test pictures")
+    parser.add_argument("--sets", help="names with commas; those that the field uses if not given")
     parser.add_argument("--as-published", action="store_true", help="noise that is neither clamped nor rounded")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     runs = {run: applied(run) for run in arguments.runs}
-    table = TABLES[arguments.damage](runs, arguments.pictures, arguments.as_published)
+    sets = tuple((arguments.sets or SETS[arguments.damage]).split(","))
+    if arguments.damage == "denoise":
+        table = denoise(runs, arguments.pictures, sets, arguments.as_published)
+    else:
+        table = (inpaint if arguments.damage == "inpaint" else super_resolution)(runs, arguments.pictures, sets)
     metrics = list(next(iter(next(iter(table.values())).values())))
     print("| set | method |", " | ".join(metrics), "|")
     print("| --- | --- |", " --- |" * len(metrics))
