@@ -59,6 +59,19 @@ def test_what_is_held_out_is_never_drawn(tmp_path: Path) -> None:
     assert not drawn & unseen
 
 
+def test_of_a_rare_style_there_is_something_to_be_judged_by(tmp_path: Path) -> None:
+    names = [*(f"monet/{i}.png" for i in range(97)), *(f"munch/{i}.png" for i in range(3))]
+    data = load(painted(tmp_path / "a", ["1.png", "2.png", "3.png"]), painted(tmp_path / "b", names), labels=True)
+    _, held_out = data.hold_out(1)
+    assert isinstance(held_out, TwoSets)
+    labels = held_out.draw(0, 0, 60).labels
+    assert labels is not None
+    assert torch.bincount(labels).tolist() == [30, 30]
+    _, without = data.paintings.hold_out(5)
+    assert without is not None
+    assert without.draw(0, 0, 60).labels.unique().tolist() == [0]  # none of these five is of the rare style
+
+
 def test_pairs_are_found_by_name_and_cut_alike(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 200, (3, 40, 30, 3), dtype=np.uint8)
     for number, pixels in enumerate(noise):

@@ -107,16 +107,25 @@ class TwoSets:
         return TwoSets(self.photographs.sample(), self.paintings.sample())
 
     def hold_out(self, count: int) -> "tuple[TwoSets, TwoSets | None]":
-        """The same sets twice, of which each draws a part; of few paintings both draw all."""
+        """The same sets twice, of which each draws a part; of few paintings, or of few in a style, both draw all."""
         shown, held_out = self.photographs.hold_out(count)
         if held_out is None:
             return self, None
         kept = len(self.paintings) // 20 if len(self.paintings) >= ENOUGH else 0
         painted, unseen = self.paintings.hold_out(kept)
-        return TwoSets(shown, painted), TwoSets(held_out, self.paintings if unseen is None else unseen)
+        return TwoSets(shown, painted), TwoSets(held_out, self.paintings if unseen is None else in_all_styles(unseen))
 
     def close(self) -> None:
         """Nothing reads ahead."""
+
+
+def in_all_styles(paintings: Patches | Pictures) -> Patches | Pictures:
+    """The paintings that are drawn, and of styles of which none is, all that there are: each style is judged."""
+    if paintings.labels is None or paintings.drawn is None:
+        return paintings
+    labels = paintings.labels.cpu()
+    others = ~torch.isin(labels, labels[paintings.drawn])
+    return replace(paintings, drawn=torch.cat([paintings.drawn, others.nonzero()[:, 0]]).sort().values)
 
 
 def both(*fingerprints: str) -> str:
