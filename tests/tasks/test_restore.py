@@ -237,6 +237,7 @@ def test_settings_follow_the_damage(photographs: Path) -> None:
         ({"network": "r3"}, "network=unet"),
         ({"labels": True}, "labels=false"),
         ({"noise_low": 30.0, "noise_high": 20.0}, "above"),
+        ({"noise": "jpeg", "noise_high": 20.0}, "noise_high is of Gaussian noise"),
     ],
 )
 def test_settings_that_do_not_go_with_it_are_refused(photographs: Path, given: dict[str, Any], words: str) -> None:

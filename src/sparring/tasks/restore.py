@@ -295,7 +295,7 @@ PERCEPTION = "lite0-bf16"
 
 ILLUSTRATED = 6
 
-TRAINED_ON = "judged on pictures that it was trained on, for there are too few to hold some out"
+TRAINED_ON = "judged on pictures that it was trained on, since none are held out"
 
 
 def sample_of(pictures: Tensor, mask: Tensor | None) -> Sample:

@@ -3,7 +3,8 @@
 import math
 
 from sparring.choices import Choices, every, pick_device, shown
-from sparring.data.surveys import Survey
+from sparring.data import Survey, buffer_for
+from sparring.data.decode import Form
 from sparring.errors import SettingError
 
 SIDES = {"inpaint": 96, "denoise": 72, "super": 96, "mixed": 96}
@@ -49,6 +50,9 @@ def choose(settings: Choices, survey: Survey, factor: float) -> None:
             high = pick("noise_high", 55.0)
             if low > high:
                 raise SettingError(f"noise_low={low:g} is above noise_high={high:g}")
+        for name in {"noise_low", "noise_high"} & settings.values.keys():
+            if settings.values["noise"] not in ("gaussian", "all") and settings.values[name] is not None:
+                raise SettingError(f"{name} is of Gaussian noise, and this is noise={settings.values['noise']}")
     if damage == "super":
         pick("scale", 2, "--set scale=4 for more")
         pick("degradation", "realistic", "cameras blur, add noise and compress; bicubic compares with published tables")
@@ -62,7 +66,9 @@ def choose(settings: Choices, survey: Survey, factor: float) -> None:
     patch = max(step, min(side, min(common) // step * step))
     pick("resolution", (patch, patch), f"of a patch; any size can be restored later; pictures are {shown(common)}")
     channels = pick("channels", min(survey.channels(), 3), "as the pictures are")
-    streams = survey.in_shards is not None and settings.values.get("shuffle_buffer") is not None
+    buffer = None if survey.in_shards is None else buffer_for(survey.in_shards, Form(patch, patch, channels))
+    why = f"{survey.in_shards:,} pictures do not fit into memory: they stream" if buffer else ""
+    streams = pick("shuffle_buffer", buffer, why) is not None
     if pick("fit", "crop" if streams else "patches") == "patches":
         room = math.isqrt(MOST_BYTES // (channels * survey.pictures))
         pick("longest", max(patch, min(LONGEST, room)))
