@@ -180,6 +180,10 @@ def start(
     places = [place]
     if source_b is not None:
         given["data_b"] = placed(source_b)
+        if given["data_b"] == place:
+            raise SettingError(
+                f"{source} is given twice: the second set holds what pictures of the first are to be like"
+            )
         places.append(given["data_b"])
     if any(run.folder.absolute().is_relative_to(place) for place in places):
         raise RunError(f"{run} lies inside the pictures' folder, and its grids would count as pictures: choose another")

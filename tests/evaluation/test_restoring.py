@@ -82,3 +82,9 @@ def test_a_run_of_another_task_is_no_place_of_clean_pictures(tmp_path: Path) -> 
     run = saved(tmp_path / "g.safetensors", damage="denoise", channels=1)
     with pytest.raises(RunError, match="were not restored"):
         sparring.evaluate(other, run)
+
+
+def test_training_pictures_of_the_run_itself_are_called_so(tmp_path: Path, photographs: Path) -> None:
+    chosen = {"task": "restore", "damage": "denoise", "images": 8, "batch": 8, "width": 16, "resolution": (32, 32)}
+    run = sparring.train(photographs, out=tmp_path / "run", device="cpu", **chosen)
+    assert "shown in training" in sparring.evaluate(run, run, "psnr").notices[-1]

@@ -99,6 +99,11 @@ def test_one_set_too_few_or_too_many_is_said(places: tuple[Path, Path], tmp_path
         sparring.train(*places, out=places[1] / "run", **SMALL)
 
 
+def test_a_set_is_not_translated_into_itself(places: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="given twice"):
+        sparring.train(places[0], places[0], out=tmp_path / "run", device="cpu")
+
+
 def test_the_command_line_trains_on_two_sets_and_the_model_knows_the_styles(
     places: tuple[Path, Path], tmp_path: Path
 ) -> None:

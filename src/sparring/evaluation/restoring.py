@@ -68,7 +68,8 @@ def evaluate_restorer(
     for name in wanted:
         if lack := lacks(name, network, blueprint.takes_mask):
             raise MetricError(f"{name}: {lack}")
-    source = opened(training_data(clean))
+    where = training_data(clean)
+    source = opened(where)
     left_out = list(source.skipped)
     pairs = restored_pairs(model, blueprint, source, wanted, left_out, most=n, seed=seed, shave=shave)
     tally = compare(
@@ -78,6 +79,10 @@ def evaluate_restorer(
         raise MetricError(f"no picture of {source.name} can be compared: {left_out[0].path}: {left_out[0].reason}")
     if left_out:
         tally.notices.insert(0, said(left_out, tally.count))
+    if where is not clean:
+        tally.notices.append(
+            "most of these pictures were shown in training: give others to see what it does with those"
+        )
     kept = Path(place) / FILE if Path(place).is_dir() else Path(place)
     real = {"kind": "pictures", "name": source.name, "count": tally.count, "fingerprint": source.digest(None)}
     made: dict[str, Any] = {"kind": "restorer", "name": str(place), "count": tally.count, "digest": checksum(kept)}
