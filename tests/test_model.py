@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from sparring.data import to_bytes
 from sparring.errors import RunError, SettingError
 from sparring.model import Model
-from sparring.tasks.generate import Blueprint, to_bytes
+from sparring.tasks.generate import Blueprint
 
 BLUEPRINTS = {
     "plain": Blueprint("fast", (1, 8, 8), 8, 32, 1),

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sparring.applying.apparatus import Apparatus
-from sparring.data.pictures import to_floats
+from sparring.data.pictures import to_bytes, to_floats
 
 TILE, LARGEST_TILE = 512, 1024
 """Pixels a side that go through a generator at once: the former, up to the latter for generators of long reach. A
@@ -149,11 +149,6 @@ def through(apparatus: Apparatus, pictures: Tensor, hole: Tensor | None) -> Tens
     """uint8 (N, C, H, W) and bool (H, W) through the generator at once, to float32 (N, C, scale H, scale W)."""
     given = None if hole is None else hole.float().expand(len(pictures), 1, -1, -1)
     return apparatus(to_floats(pictures), given).float().cpu()
-
-
-def to_bytes(pictures: Tensor) -> Tensor:
-    """Floats in [-1, 1] as uint8, rounded; what lies outside is cut off."""
-    return pictures.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 def lost(mask: Tensor, rows: list[Stretch], columns: list[Stretch]) -> bool:

@@ -4,7 +4,7 @@ from sparring.data.embedded import EMBEDDED
 from sparring.data.loading import fingerprint, load
 from sparring.data.packing import pack
 from sparring.data.patches import Patches, load_patches
-from sparring.data.pictures import Batch, Data, Pictures, to_floats
+from sparring.data.pictures import Batch, Data, Pictures, to_bytes, to_floats
 from sparring.data.sources import Skipped
 from sparring.data.streaming import Stream, buffer_for, stream
 from sparring.data.surveys import Survey, check, survey
@@ -29,5 +29,6 @@ __all__ = [
     "pack",
     "stream",
     "survey",
+    "to_bytes",
     "to_floats",
 ]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from sparring.data.pictures import to_floats
+from sparring.data.pictures import to_bytes, to_floats
 
 LEVELS = 127.5
 """Steps of 8 bits in a unit of pictures in [-1, 1]."""
@@ -27,11 +27,6 @@ NARROWEST = 0.1
 """Standard deviation in pixels below which a kernel is one pixel anyway."""
 
 Method = Literal["area", "bilinear", "bicubic"]
-
-
-def to_bytes(pictures: Tensor) -> Tensor:
-    """The pictures as 8 bits hold them: clamped, rounded, uint8."""
-    return pictures.clamp(-1, 1).add(1).mul(LEVELS).round().to(torch.uint8)
 
 
 def rounded(pictures: Tensor) -> Tensor:

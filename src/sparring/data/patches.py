@@ -18,7 +18,7 @@ from sparring.data.loading import class_labels, fingerprint_of
 from sparring.data.opening import open_source
 from sparring.data.order import indices
 from sparring.data.parallel import each
-from sparring.data.pictures import CPU, Batch, Pictures, sent, split
+from sparring.data.pictures import CPU, Batch, Pictures, sent, shares_of, split
 from sparring.data.sources import Progress, Skipped
 from sparring.errors import DataError
 from sparring.randomness import Random
@@ -60,9 +60,7 @@ class Patches:
     @property
     def class_shares(self) -> tuple[float, ...]:
         """How much of the set each class is; empty for a set without labels."""
-        if self.labels is None:
-            return ()
-        return tuple((torch.bincount(self.labels, minlength=len(self.classes)) / len(self)).tolist())
+        return shares_of(self.labels, len(self.classes))
 
     def to(self, device: torch.device | str) -> "Patches":
         """The same set with batches on `device`; the pictures stay in main memory, where they are cut."""

@@ -20,6 +20,16 @@ def to_floats(images: Tensor) -> Tensor:
     return images.float() / 127.5 - 1
 
 
+def to_bytes(images: Tensor) -> Tensor:
+    """Float pictures in [-1, 1], clamped, as uint8."""
+    return images.float().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+
+
+def shares_of(labels: Tensor | None, classes: int) -> tuple[float, ...]:
+    """How much of a set each class is; empty for one without labels. labels: int64 (N,), below `classes`."""
+    return () if labels is None else tuple((torch.bincount(labels, minlength=classes) / len(labels)).tolist())
+
+
 @dataclass(frozen=True)
 class Batch:
     """Some pictures on the training device: `images` uint8 (N, C, H, W), `labels` int64 (N,) or None."""
@@ -124,9 +134,7 @@ class Pictures:
     @property
     def class_shares(self) -> tuple[float, ...]:
         """How much of the set each class is; empty for a set without labels."""
-        if self.labels is None:
-            return ()
-        return tuple((torch.bincount(self.labels, minlength=len(self.classes)) / len(self)).tolist())
+        return shares_of(self.labels, len(self.classes))
 
     def to(self, device: torch.device | str) -> "Pictures":
         """The same set with batches on `device`; the images move there too when they fit into a third of its memory."""

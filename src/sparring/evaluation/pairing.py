@@ -6,13 +6,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
-import torch
 from PIL import Image
-from torch import Tensor
 
-from sparring.data.decode import Form, eight_bit, pixels, reason
+from sparring.applying.changing import as_tensor
+from sparring.data.decode import eight_bit, in_channels, reason
 from sparring.data.opening import open_source
 from sparring.data.shards import find, is_command
 from sparring.data.sources import Open, Progress, Skipped, Source
@@ -187,19 +186,12 @@ def decoded(
                 continue
             grey = all(whole.mode == "L" for whole in wholes[:2])
             clean, restored, *masks = (
-                in_channels(whole, 1 if grey or number == 2 else 3) for number, whole in enumerate(wholes)
+                as_tensor(in_channels(whole, 1 if grey or number == 2 else 3)) for number, whole in enumerate(wholes)
             )
             if small := next((why for each in names if (why := too_small(each, clean, shave))), ""):
                 left_out.append(Skipped(name, small))
                 continue
             yield Pair(clean, restored, name, masks[0][0] >= MISSING if masks else None)
-
-
-def in_channels(whole: Image.Image, channels: Literal[1, 3]) -> Tensor:
-    """An 8-bit picture as uint8 (C, H, W) with 1 or 3 channels, transparency on white."""
-    # A new picture, or else what its metadata say of turning would be done a second time.
-    bare = Image.frombytes(whole.mode, whole.size, whole.tobytes())
-    return torch.from_numpy(pixels(bare, Form(whole.height, whole.width, channels)).copy())
 
 
 def example(source: Source) -> str:

@@ -7,22 +7,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparring.applying.changing import changed
+from sparring.applying.changing import as_tensor, changed
 from sparring.config import Settings
-from sparring.data import to_floats
+from sparring.data import to_bytes, to_floats
 from sparring.data.damage import Damage, damage_of
-from sparring.data.decode import UnusableError, eight_bit, reason
+from sparring.data.decode import UnusableError, eight_bit, in_channels, reason
 from sparring.data.sources import Progress, Skipped, Source
 from sparring.errors import MetricError, RunError
 from sparring.evaluation.judgement import Evaluation
-from sparring.evaluation.pairing import in_channels, opened, said
+from sparring.evaluation.pairing import opened, said
 from sparring.evaluation.pairs import Pair, compare, evaluation_of, lacks, too_small
 from sparring.evaluation.sides import Place
 from sparring.model import FILE, Model
 from sparring.networks.features import open_features
 from sparring.randomness import Random
 from sparring.tasks import restore
-from sparring.tasks.generate import to_bytes
 from sparring.training.files import checksum
 from sparring.training.run import Run
 
@@ -122,7 +121,7 @@ def restored_pairs(
             try:
                 with opening() as picture:
                     clean = fitting(
-                        in_channels(eight_bit(picture), 1 if blueprint.channels == 1 else 3), blueprint.scale
+                        as_tensor(in_channels(eight_bit(picture), 1 if blueprint.channels == 1 else 3)), blueprint.scale
                     )
                 if small := next((why for each in names if (why := too_small(each, clean, shave))), ""):
                     raise UnusableError(small)

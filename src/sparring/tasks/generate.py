@@ -12,7 +12,7 @@ from torch.nn.functional import one_hot
 
 from sparring.adversarial.augment import Transformation, mirror
 from sparring.config import Settings, form_of
-from sparring.data import Batch, Data, Pictures, to_floats
+from sparring.data import Batch, Data, Pictures, to_bytes, to_floats
 from sparring.errors import MetricError, SettingError
 from sparring.evaluation.evidence import Evidence
 from sparring.evaluation.extraction import features_of, remembered_features
@@ -162,11 +162,6 @@ def discriminator_features(settings: Settings) -> FeatureNetwork | None:
 def known_as(card: Card) -> dict[str, str]:
     """What a generator says of the network that trained it; the file of somebody's own by its name alone."""
     return {"name": card.name.removesuffix("-bf16"), "digest": card.digest, "trained_on": card.trained_on}
-
-
-def to_bytes(images: Tensor) -> Tensor:
-    """Float pictures in [-1, 1], clamped, as uint8."""
-    return images.float().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
 
 
 class Generate:

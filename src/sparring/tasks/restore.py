@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sparring.adversarial.augment import Transformation, mirror
 from sparring.config import Settings
-from sparring.data import Batch, Data, Pictures, to_floats
+from sparring.data import Batch, Data, Pictures, to_bytes, to_floats
 from sparring.data.damage import Damage, Damaged, damage_of
 from sparring.data.patches import Patches
 from sparring.evaluation.galleries import spread
@@ -27,7 +27,7 @@ from sparring.networks.features import FeatureNetwork, open_features
 from sparring.networks.restorer import Restorer
 from sparring.randomness import Random
 from sparring.ranks import ALONE, Ranks
-from sparring.tasks.generate import LOOKED_AT, discriminator_features, to_bytes
+from sparring.tasks.generate import LOOKED_AT, discriminator_features
 from sparring.tasks.sample import Sample, View
 
 GRIDS = {"inpaint": (4, 4)}

@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate, one_hot
 
 from sparring.adversarial.augment import Transformation, mirror
 from sparring.config import Settings
-from sparring.data import Batch, Data, Patches, Pictures, TwoSets, to_floats
+from sparring.data import Batch, Data, Patches, Pictures, TwoSets, to_bytes, to_floats
 from sparring.data.two_sets import sides
 from sparring.errors import SettingError
 from sparring.evaluation.galleries import spread
@@ -29,7 +29,7 @@ from sparring.networks.features import FeatureNetwork, open_features
 from sparring.networks.translator import BothWays, Translator
 from sparring.randomness import Random
 from sparring.ranks import ALONE, Ranks
-from sparring.tasks.generate import LOOKED_AT, discriminator_features, to_bytes
+from sparring.tasks.generate import LOOKED_AT, discriminator_features
 from sparring.tasks.likeness import contrast, distance
 from sparring.tasks.sample import Sample, View
 
