@@ -24,6 +24,7 @@ from sparring.ranks import Ranks, joined, launch
 from sparring.tasks import Task
 from sparring.tasks.generate import Generate
 from sparring.tasks.restore import Restore
+from sparring.tasks.text import Text
 from sparring.tasks.translate import Translate
 from sparring.training.allocation import keep_freed_memory
 from sparring.training.files import writing
@@ -33,7 +34,7 @@ from sparring.training.run import Run
 from sparring.training.tracking import need_tensorboard
 from sparring.training.trainer import Trainer, shrunk
 from sparring.training.tuning import TRYING, search, tuned_setting
-from sparring.wording import duration, share
+from sparring.wording import duration, share, things
 
 ARCHITECTURE = (
     "network",
@@ -51,11 +52,17 @@ ARCHITECTURE = (
     "scale",
     "paired",
     "content",
+    "tokens",
+    "vocabulary_size",
+    "length",
+    "judge_width",
+    "judge_depth",
 )
-TASKS: dict[str, Callable[[Settings, data.Data, Ranks], Task]] = {
+TASKS: dict[str, Callable[[Settings, Any, Ranks], Task]] = {
     "generate": Generate,
     "restore": Restore,
     "translate": Translate,
+    "text": Text,
 }
 
 TUNED_MINUTES = 20.0
@@ -190,7 +197,7 @@ def start(
 
     with monitor_of(ranks, monitor, run) as monitor, explaining_memory(), ExitStack() as cleanup:
         with ranks.one_a_host_first():  # shards that nobody looked through yet take a while
-            surveys = [data.survey(place, monitor.progress) for place in places] if ranks.first else []
+            surveys = [looked_at(place, given, monitor) for place in places] if ranks.first else []
         chosen, choices = ranks.told(choose(place, given, surveys[0], factor, *surveys[1:]) if surveys else None)
         if origin:
             refuse_other_networks(origin, chosen)
@@ -235,11 +242,23 @@ def start(
         try:
             monitor.plan([asdict(choice) for choice in choices], estimate)
             if ranks.first:
-                run.event("started", 0, f"{len(pictures):,} pictures, about {duration(estimate)}{among(ranks)}")
+                run.event(
+                    "started",
+                    0,
+                    f"{len(pictures):,} {things(chosen.task)[0]}, about {duration(estimate)}{among(ranks)}",
+                )
             tell_damaged(match, run, monitor)
             Trainer(match, task, chosen, run, monitor).train()
         finally:
             run.lock.release()
+
+
+def looked_at(place: str, given: Mapping[str, Any], monitor: Monitor) -> data.Survey | data.TextSurvey:
+    """What a set holds, as far as a look at it tells: as texts where the task or the place says so."""
+    wanted = given.get("task")
+    if wanted == "text" or (wanted is None and data.is_text(place)):
+        return data.survey_texts(place, monitor.progress)
+    return data.survey(place, monitor.progress)
 
 
 def begun_by_this_launch(run: Run) -> str | None:
@@ -388,7 +407,33 @@ def refuse_other(origin: Run, name: str, there: object, here: object) -> None:
 
 
 def load_pictures(settings: Settings, monitor: Monitor) -> data.Data:
-    """The pictures of a run in the form that its settings ask for, on its device."""
+    """The pictures or texts of a run in the form that its settings ask for, on its device."""
+    pictures = load_texts(settings, monitor) if settings.task == "text" else load_set_of_pictures(settings, monitor)
+    for notice in pictures.notices:
+        monitor.note(notice)
+    if pictures.skipped:
+        monitor.note(
+            f"{len(pictures):,} {things(settings.task)[0]}, {len(pictures.skipped):,} skipped; the report says why, "
+            f"and so does `sparring data check {settings.data}`"
+        )
+    return pictures.to(settings.device)
+
+
+def load_texts(settings: Settings, monitor: Monitor) -> data.Data:
+    """The texts of a run."""
+    assert settings.tokens and settings.vocabulary_size and settings.length, "complete settings of texts have them"
+    return data.load_texts(
+        settings.data,
+        tokens=settings.tokens,
+        vocabulary_size=settings.vocabulary_size,
+        longest=settings.length,
+        progress=monitor.progress,
+    )
+
+
+def load_set_of_pictures(settings: Settings, monitor: Monitor) -> data.Data:
+    """The pictures of a run, in memory or streamed."""
+    assert settings.resolution and settings.channels and settings.fit, "complete settings of pictures have them"
     (height, width), fit, channels, labels = settings.resolution, settings.fit, settings.channels, settings.labels
     pictures: data.Data
     if settings.data_b is not None:
@@ -421,14 +466,7 @@ def load_pictures(settings: Settings, monitor: Monitor) -> data.Data:
     else:
         form, buffer = Form(height, width, channels, fit), settings.shuffle_buffer
         pictures = data.stream(settings.data, form, buffer=buffer, labels=labels, progress=monitor.progress)
-    for notice in pictures.notices:
-        monitor.note(notice)
-    if pictures.skipped:
-        monitor.note(
-            f"{len(pictures):,} pictures, {len(pictures.skipped):,} files skipped; the report says why, "
-            f"and so does `sparring data check {settings.data}`"
-        )
-    return pictures.to(settings.device)
+    return pictures
 
 
 def prepared(settings: Settings, ranks: Ranks, monitor: Monitor) -> tuple[Match, Task, data.Data]:

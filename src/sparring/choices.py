@@ -24,7 +24,12 @@ class Choices:
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         self.values = dict(given)
+        self.given = frozenset(given)
         self.told: list[Choice] = []
+
+    def was_given(self, setting: str) -> bool:
+        """Whether a person or a preset gave it."""
+        return setting in self.given
 
     def choose(self, setting: str, value: Any, reason: str = "") -> Any:
         """The given value, or else this one; with a reason it is one of those that people are told."""

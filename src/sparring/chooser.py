@@ -15,11 +15,11 @@ from sparring import config
 from sparring.adversarial.augment import RELATIVISTIC_TARGET
 from sparring.choices import Choice, Choices, every, has_bf16, pick_device, shown
 from sparring.config import Settings
-from sparring.data import Survey, buffer_for
+from sparring.data import Survey, TextSurvey, buffer_for
 from sparring.data.decode import Form
 from sparring.errors import SettingError
 from sparring.evaluation.extraction import default_space
-from sparring.tasks import restore_recipe, translate_recipe
+from sparring.tasks import restore_recipe, text_recipe, translate_recipe
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,15 @@ HELD_OUT, MOST_HELD_OUT = 0.05, 256
 
 
 OTHER_TASKS: dict[str, Callable[[Choices, Survey, float], None]] = {"restore": restore_recipe.choose}
+TASKS_OF_TEXT: dict[str, Callable[[Choices, TextSurvey, float], int]] = {"text": text_recipe.choose}
 
 
 def choose(
-    data: str, given: Mapping[str, Any], survey: Survey, factor: float, survey_b: Survey | None = None
+    data: str,
+    given: Mapping[str, Any],
+    survey: Survey | TextSurvey,
+    factor: float,
+    survey_b: Survey | TextSurvey | None = None,
 ) -> tuple[Settings, list[Choice]]:
     """Complete settings out of those that are given, and the choices that people should know of.
 
@@ -116,23 +121,40 @@ def choose(
     """
     settings = Choices(given)
     pick = settings.choose
-    device = settings.values["device"] = pick_device(given.get("device"))
-    on_cpu = device == "cpu"
-    where = "a CPU" if on_cpu else "a GPU"
+    settings.values["device"] = pick_device(given.get("device"))
     pick("data", data)
-    task = pick(
-        "task", "generate" if survey_b is None else "translate", "" if survey_b is None else "two sets are given"
-    )
-    if task == "translate":
-        translate_recipe.choose(settings, survey, survey_b, factor)
-    elif survey_b is not None:
+    task = pick("task", *suitable_task(survey, survey_b))
+    if survey_b is not None and task != "translate":
         raise SettingError(f"task={task} takes one set, and two are given; --task translate takes two")
-    if recipe_of_task := OTHER_TASKS.get(task):
-        recipe_of_task(settings, survey, factor)
-    pick("seed", 0)
-    pick("adversarial", True)
-    pick("supervised", 0.0)
+    if isinstance(survey, TextSurvey):
+        if task not in TASKS_OF_TEXT:
+            raise SettingError(f"task={task} is for pictures, and {survey.name} is text: --task text")
+        usual = TASKS_OF_TEXT[task](settings, survey, factor)
+    elif isinstance(survey_b, TextSurvey):
+        raise SettingError(f"{survey_b.name} is text: pictures are translated into pictures")
+    else:
+        if task == "translate":
+            translate_recipe.choose(settings, survey, survey_b, factor)
+        if recipe_of_task := OTHER_TASKS.get(task):
+            recipe_of_task(settings, survey, factor)
+        usual = choose_for_pictures(settings, survey, factor)
+    choose_for_all(settings, usual)
+    return config.complete(settings.values), settings.told
 
+
+def suitable_task(survey: Survey | TextSurvey, survey_b: Survey | TextSurvey | None) -> tuple[str, str]:
+    """What can be learned from such data, and why."""
+    if isinstance(survey, TextSurvey):
+        return "text", "as the data are"
+    return ("generate", "") if survey_b is None else ("translate", "two sets are given")
+
+
+def choose_for_pictures(settings: Choices, survey: Survey, factor: float) -> int:
+    """Fills in what depends on what the pictures are like, and gives the usual budget in images."""
+    pick = settings.choose
+    on_cpu = settings.values["device"] == "cpu"
+    where = "a CPU" if on_cpu else "a GPU"
+    pick("supervised", 0.0)
     longest = CPU_SIDE if on_cpu else GPU_SIDE
     side = max(pick("resolution", *resolution(survey, longest, where)))
     pick("channels", survey.channels(), "as the pictures are")
@@ -163,7 +185,7 @@ def choose(
     )
     pick("spectral_norm", through)
 
-    objective = pick("objective", "relativistic")
+    pick("objective", "relativistic")
     penalty = pick("penalty", "none" if through else "r1+r2")
     pick("penalty_method", "exact")
     pick("penalty_step", 0.01)
@@ -189,7 +211,30 @@ def choose(
         why = f"each picture {EPOCHS} times" if EPOCHS * survey.pictures >= usual else f"for {side} pixels on {where}"
         pick("images", usual, f"the budget, {why}; --images or --minutes set another")
     # A budget that somebody gave is theirs to use up; the chosen one may turn out too large.
-    pick("patience", usual // 2 if "images" not in given and "minutes" not in given else None)
+    asked = settings.was_given("images") or settings.was_given("minutes")
+    pick("patience", None if asked else usual // 2)
+    # The judge must not see through the eyes of the discriminator.
+    space = "pixels" if features.startswith("wavelets") else default_space(*settings.values["resolution"])
+    space = pick("quality_features", space, "the judge sees otherwise than the discriminator" if through else "")
+    # Among pixels the Frechet distance is small before shapes are right: it knows means and covariances alone.
+    pick("quality_metric", "prc" if space == "pixels" else "fid")
+    # More than twice the features of the default space; of large pictures fewer, for the time that they take.
+    # At most 256 MiB of pictures at once, and on a CPU not more than an evaluation is worth.
+    pick("quality_samples", max(64, min(2000 if side <= 16 or not on_cpu else 1200, 2**31 // (4 * side**2))))
+    pick("augment", *augmentation(side, through))
+    # A layer of a tiny network takes less time than threads take to meet, above all where others use the cores as well.
+    pick("threads", 1 if side <= TINY_SIDE and not through else torch.get_num_threads())
+    return usual
+
+
+def choose_for_all(settings: Choices, usual: int) -> None:
+    """Fills in what depends on the other settings alone: when to look, save and stop, and the machine."""
+    pick = settings.choose
+    pick("seed", 0)
+    pick("adversarial", True)
+    pick("labels", False)
+    pick("mirror", False)
+    batch = settings.values["batch"]
     budget = settings.values.get("images") or usual
     pick("images", None)
     pick("minutes", None)
@@ -197,26 +242,12 @@ def choose(
     pick("checkpoint_every", every(max(budget / CHECKPOINTS, LEAST_BETWEEN), batch))
     pick("guard", "on")
     pick("guard_every", every(max(budget / WATCHES, LEAST_BETWEEN_WATCHES * batch), batch))
-    # At most 256 MiB of pictures at once, and on a CPU not more than an evaluation is worth.
-    # The judge must not see through the eyes of the discriminator.
-    space = "pixels" if features.startswith("wavelets") else default_space(*settings.values["resolution"])
-    space = pick("quality_features", space, "the judge sees otherwise than the discriminator" if through else "")
-    # Among pixels the Frechet distance is small before shapes are right: it knows means and covariances alone.
-    pick("quality_metric", "prc" if space == "pixels" else "fid")
-    # More than twice the features of the default space; of large pictures fewer, for the time that they take.
-    pick("quality_samples", max(64, min(2000 if side <= 16 or not on_cpu else 1200, 2**31 // (4 * side**2))))
-
-    pick("augment", *augmentation(side, through))
-    pick("augment_target", RELATIVISTIC_TARGET if objective == "relativistic" else 0.6)
+    pick("augment_target", RELATIVISTIC_TARGET if settings.values["objective"] == "relativistic" else 0.6)
     pick("augment_images", min(500_000, max(budget // 4, 1)))
-
-    # A layer of a tiny network takes less time than threads take to meet, above all where others use the cores as well.
-    pick("threads", 1 if side <= TINY_SIDE and not through else torch.get_num_threads())
-    pick("precision", "bf16" if has_bf16(device) else "fp32")
+    pick("precision", "bf16" if has_bf16(settings.values["device"]) else "fp32")
     pick("save_seconds", 20.0)
     pick("preview_seconds", 5.0)
     pick("tensorboard", False)
-    return config.complete(settings.values), settings.told
 
 
 def resolution(survey: Survey, longest: int, where: str) -> tuple[tuple[int, int], str]:

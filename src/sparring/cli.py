@@ -110,6 +110,7 @@ def options(
         "sparring train photos.zip --out runs/faces --resolution 64x48 --set labels=true --set mirror=true",
         "sparring train photos/ paintings/ --task translate --out runs/painter",
         "sparring train photos/ --out runs/classic --preset classic-dcgan --images 500000 --seed 1",
+        "sparring train poems.txt --task text --out runs/poems --minutes 20",
         "sparring train photos/ --task restore --set damage=denoise --out runs/denoiser",
         "sparring train 'pipe:curl -sf https://example.org/{000..099}.tar' --out runs/large",
     )
@@ -119,7 +120,7 @@ def train(
     out: Out,
     source_b: SourceB = None,
     task: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What to learn: generate, restore, translate.")
+        str | None, typer.Option(metavar="NAME", help="What to learn: generate, restore, translate, text.")
     ] = None,
     preset: Preset = "default",
     size: Size = "auto",
@@ -241,6 +242,7 @@ def resume(
         "sparring sample runs/demo --n 64 --out samples.png",
         "sparring sample runs/demo --n 10000 --seed 1 --out samples.npy",
         "sparring sample runs/faces --n 100 --label smiling --truncation 0.8 --out faces/",
+        "sparring sample runs/poems --n 20 --prompt 床前 --temperature 0.8 --best-of 8 --out poems.txt",
     )
 )
 def sample(
@@ -250,29 +252,48 @@ def sample(
     out: Annotated[
         Path,
         typer.Option(
-            metavar="PATH", help=".png: one grid; .npy, .npz: uint8 (N, H, W, C); else a folder.", show_default=False
+            metavar="PATH",
+            help="Pictures: .png, one grid; .npy, .npz, uint8 (N, H, W, C). Texts: .txt, one a line; .jsonl. Else a "
+            "folder.",
+            show_default=False,
         ),
     ],
     n: Annotated[int, typer.Option("--n", metavar="N", help="How many.")] = 64,
     seed: Annotated[int, typer.Option(metavar="S", help="Sample i depends on the seed and i alone.")] = 0,
     label: Annotated[str | None, typer.Option(metavar="K", help="Class, by name or number.")] = None,
-    truncation: Annotated[float, typer.Option(metavar="T", help="Below 1: safer and duller samples.")] = 1.0,
+    truncation: Annotated[float, typer.Option(metavar="T", help="Pictures: below 1 safer and duller.")] = 1.0,
+    temperature: Annotated[float, typer.Option(metavar="T", help="Texts: below 1 safer and duller.")] = 1.0,
+    prompt: Annotated[str, typer.Option(metavar="TEXT", help="Texts: what all begin with.")] = "",
+    best_of: Annotated[
+        int, typer.Option("--best-of", metavar="N", help="Texts: each is what the discriminator likes most of N.")
+    ] = 1,
     device: Annotated[str, typer.Option(metavar="D", help="cpu, cuda or mps.")] = "cpu",
     output: Json = None,
 ) -> None:
-    """Generate N new pictures. The same seed gives the same pictures, however many are asked for."""
+    """Generate N new pictures or texts. The same seed gives the same ones, however many are asked for."""
     with reporting(output):
         from sparring import api, config
         from sparring.choices import pick_device
-        from sparring.output import check_place, write_samples
+        from sparring.output import check_place, write_samples, write_texts
 
-        check_place(out)
-        device = pick_device(config.check("device", device))
-        pictures = api.load(place, device).sample(
-            n, seed=config.check("seed", seed), label=label, truncation=truncation
+        model = api.load(place, pick_device(config.check("device", device)))
+        check_place(out, texts=model.writes)
+        made = model.sample(
+            n,
+            seed=config.check("seed", seed),
+            label=label,
+            truncation=truncation,
+            temperature=temperature,
+            prompt=prompt,
+            best_of=best_of,
         )
-        write_samples(pictures, out)
-        emit({"path": str(out), "n": n, "seed": seed, "shape": list(pictures.shape[1:])}, output)
+        outcome: dict[str, Any] = {"path": str(out), "n": n, "seed": seed}
+        if isinstance(made, list):
+            write_texts(made, out)
+        else:
+            write_samples(made, out)
+            outcome["shape"] = list(made.shape[1:])
+        emit(outcome, output)
         tell(f"{n:,} samples in {out}")
 
 

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 import tomlkit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -20,8 +20,13 @@ if TYPE_CHECKING:
     from sparring.data.decode import Form
 
 
+Value = TypeVar("Value")
+
+
 def parse_resolution(value: Any) -> Any:
     """`64`, `"64"`, `"64x96"` (height x width) and `[64, 96]` as (height, width)."""
+    if value in (None, "none"):
+        return None
     if isinstance(value, str) and value.lower().count("x") == 1:
         value = value.lower().split("x")
     if isinstance(value, str | int):
@@ -54,17 +59,19 @@ def parse_whole(value: Any) -> Any:
 
 
 Side = Annotated[int, Field(ge=4, le=1024)]
-Resolution = Annotated[tuple[Side, Side], BeforeValidator(parse_resolution)]
 Count = Annotated[int, Field(ge=1), BeforeValidator(parse_count)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Channels = Annotated[Literal[1, 3, 4], BeforeValidator(parse_whole)]
+MaybeResolution = Annotated[tuple[Side, Side] | None, BeforeValidator(parse_resolution)]
+MaybeSide = Annotated[int | None, Field(ge=4, le=1024), BeforeValidator(parse_none)]
+MaybeChannels = Annotated[Literal[1, 3, 4, None], BeforeValidator(parse_whole)]
 MaybeCount = Annotated[Count | None, BeforeValidator(parse_none)]
 MaybeNotNegative = Annotated[NotNegative | None, BeforeValidator(parse_none)]
 MaybePositive = Annotated[Positive | None, BeforeValidator(parse_none)]
 Device = Annotated[str, Field(pattern=r"^(cpu|mps|cuda(:\d+)?)$")]
 BelowOne = Annotated[float, Field(ge=0, lt=1)]
+MaybeBelowOne = Annotated[float | None, Field(ge=0, lt=1), BeforeValidator(parse_none)]
 
 
 def setting(group: str, meaning: str) -> Any:
@@ -72,9 +79,9 @@ def setting(group: str, meaning: str) -> Any:
     return Field(description=meaning, json_schema_extra={"group": group})
 
 
-def about(task: str, meaning: str) -> Any:
-    """A field of Settings that only the runs of one task have; None in all others."""
-    return Field(default=None, description=f"{task}: {meaning}", json_schema_extra={"group": task})
+def about(group: str, meaning: str) -> Any:
+    """A field of Settings that only the runs of some tasks have, those of `TASKS_OF`; None in all others."""
+    return Field(default=None, description=f"{group}: {meaning}", json_schema_extra={"group": group})
 
 
 class Settings(BaseModel):
@@ -83,17 +90,19 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: str = setting("data", "folder, archive or array of pictures, or the name of an embedded set")
-    resolution: Resolution = setting("data", "height and width in pixels")
-    fit: Literal["crop", "pad", "stretch", "patches"] = setting(
-        "data", "how a picture of another shape is brought to it; patches: random parts of pictures as they are"
+    resolution: MaybeResolution = about("pictures", "height and width in pixels")
+    fit: Literal["crop", "pad", "stretch", "patches", None] = about(
+        "pictures", "how one of another shape is brought to it; patches: random parts of pictures as they are"
     )
-    longest: MaybeCount = setting("data", "patches: pixels that the longer side of a picture is reduced to, if longer")
-    zoom: Annotated[float | None, Field(ge=1, le=32), BeforeValidator(parse_none)] = setting(
-        "data", "patches: one covers up to so many times its own side, and is reduced then"
+    longest: MaybeCount = about(
+        "pictures", "patches: pixels that the longer side of a picture is reduced to, if longer"
     )
-    channels: Channels = setting("data", "1 grey, 3 colour, 4 colour with transparency")
+    zoom: Annotated[float | None, Field(ge=1, le=32), BeforeValidator(parse_none)] = about(
+        "pictures", "patches: one covers up to so many times its own side, and is reduced then"
+    )
+    channels: MaybeChannels = about("pictures", "1 grey, 3 colour, 4 colour with transparency")
     held_out: Annotated[int, Field(ge=0), BeforeValidator(parse_count)] = setting(
-        "data", "pictures that are never shown, by which the guard sees what the discriminator knows by heart"
+        "data", "samples that are never shown, by which the guard sees what the discriminator knows by heart"
     )
     labels: bool = setting("data", "learn the classes (one sub-folder each), so that samples of one can be asked for")
     shuffle_buffer: MaybeCount = setting(
@@ -101,19 +110,21 @@ class Settings(BaseModel):
     )
     mirror: bool = setting("data", "show every picture mirrored left to right half of the time")
 
-    task: Literal["generate", "restore", "translate"] = setting("players", "the application")
-    network: Literal["r3", "dcgan", "fast", "skip", "unet"] = setting(
-        "players", "family of the generator, and of a discriminator that learns to see; unet makes pictures of pictures"
+    task: Literal["generate", "restore", "translate", "text"] = setting("players", "the application")
+    network: Literal["r3", "dcgan", "fast", "skip", "unet", "transformer"] = setting(
+        "players",
+        "family of the generator, and of a discriminator that learns to see; unet makes pictures of pictures, "
+        "transformer sequences",
     )
-    z_dim: MaybeCount = setting("players", "random numbers that a picture is made from")
+    z_dim: MaybeCount = setting("players", "random numbers that a picture is made from; none where it is not")
     width: Count = setting("players", "channels, or units of a layer, at the network's narrowest stage")
-    depth: Count = setting("players", "residual blocks, or gated convolutions, at each resolution")
+    depth: Count = setting("players", "residual blocks, or gated convolutions, at each resolution; layers")
     discriminator_features: str = setting(
         "players",
         "pretrained network that the discriminator looks through: a name of `sparring evaluate --features`, "
         "NAME=FILE, or a TorchScript file; none: it learns to see by itself",
     )
-    discriminator_size: Side = setting("players", "pixels that the longer side is brought to for that network")
+    discriminator_size: MaybeSide = about("pictures", "pixels that the longer side is brought to for that network")
     spectral_norm: bool = setting("players", "divide each layer of the discriminator by its largest singular value")
 
     damage: Literal["inpaint", "denoise", "super", "mixed", None] = about(
@@ -161,6 +172,33 @@ class Settings(BaseModel):
         "translate", "of the mean absolute error of paintings that go through the generator, against 1 of the game"
     )
 
+    tokens: Literal["characters", "bpe", None] = about("text", "what a text is cut into; bpe: frequent pieces of it")
+    vocabulary_size: MaybeCount = about("text", "different symbols at most; rarer ones are unknown, or cut up")
+    length: MaybeCount = about("sequences", "symbols of a sequence at most; longer ones are not used, or cut")
+    gradient: Literal["policy", "straight-through", None] = about(
+        "sequences", "how the gradient of the game comes through the choice of symbols: rewards, or Gumbel-softmax"
+    )
+    discount: MaybeBelowOne = about("sequences", "policy: weight of the next symbol's reward against this one's")
+    gumbel_temperature: MaybePositive = about("sequences", "straight-through: of the softmax")
+    likelihood_weight: MaybeNotNegative = about(
+        "sequences", "of the likelihood of real sequences in the game, against 1 of the game"
+    )
+    supervised_learning_rate: MaybePositive = about(
+        "sequences", "of Adam before the game, which has a schedule and an optimiser of its own; there at the start"
+    )
+    supervised_metric: Literal["perplexity", None] = about(
+        "sequences", "what decides before the game which generator is the best; the game begins when it gets worse"
+    )
+    head_start: MaybeBelowOne = about(
+        "sequences", "share of the budget in which the discriminator learns alone, when the game begins"
+    )
+    symbol_dropout: MaybeBelowOne = about("sequences", "share of symbols that the generator does not see in real ones")
+    judge_learning_rate: MaybePositive = about(
+        "sequences", "of Adam for the discriminator, there at the start; it falls as that of the generator does"
+    )
+    judge_width: MaybeCount = about("sequences", "width of the discriminator")
+    judge_depth: MaybeCount = about("sequences", "layers of the discriminator")
+
     objective: Literal["relativistic", "non-saturating", "minimax", "least-squares", "wasserstein", "hinge"] = setting(
         "game", "what the players minimise"
     )
@@ -199,7 +237,20 @@ class Settings(BaseModel):
         "space that pictures are compared in, or a TorchScript or ONNX file: as `sparring evaluate --features`",
     )
     quality_metric: Literal[
-        "fid", "kid", "precision", "recall", "density", "coverage", "prc", "psnr", "ssim", "perceptual", "transfer"
+        "fid",
+        "kid",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        "prc",
+        "psnr",
+        "ssim",
+        "perceptual",
+        "transfer",
+        "forward",
+        "reverse",
+        "perplexity",
     ] = setting("quality", "what decides which generator is the best, and whether quality still improves")
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = setting("machine", "fixes everything random")
@@ -223,11 +274,23 @@ WANTED = {
 }
 """What people are told for pydantic's kinds of errors, where its own words are those of programmers."""
 
-GROUPS = ("data", "players", "restore", "translate", "game", "optimiser", "budget", "guard", "quality", "machine")
+GROUPS = (
+    *("data", "pictures", "players", "restore", "translate", "text", "sequences"),
+    *("game", "optimiser", "budget", "guard", "quality", "machine"),
+)
+TASKS_OF = {
+    "pictures": ("generate", "restore", "translate"),
+    "restore": ("restore",),
+    "translate": ("translate",),
+    "text": ("text",),
+    "sequences": ("text",),
+}
+"""Which tasks have the settings of a group that not all have."""
 
 OF_SETS = ("fid", "kid", "precision", "recall", "density", "coverage", "prc")
 OF_PAIRS = ("psnr", "ssim", "perceptual")
 OF_TRANSFER = ("transfer",)
+OF_TEXTS = ("fid", "kid", "prc", "forward", "reverse", "perplexity")
 """Metrics that can decide which generator is the best: of pictures of noise, of pairs, and of style and scene."""
 
 OPTIONAL = tuple(
@@ -240,6 +303,7 @@ def form_of(settings: Settings) -> "Form":
     """What every picture of a set is brought to; what is cut into patches for training is cropped elsewhere."""
     from sparring.data.decode import Form  # which brings torch along, and settings are needed before
 
+    assert settings.resolution and settings.channels and settings.fit, "complete settings of pictures have them"
     height, width = settings.resolution
     return Form(height, width, settings.channels, "crop" if settings.fit == "patches" else settings.fit)
 
@@ -293,6 +357,12 @@ def complete(values: Mapping[str, Any]) -> Settings:
     settings = Settings(**checked)
     if (settings.images is None) == (settings.minutes is None):
         raise SettingError("the budget is either images or minutes: give one of the two")
+    if settings.task in TASKS_OF["pictures"] and not (
+        settings.resolution and settings.channels and settings.fit and settings.discriminator_size
+    ):
+        raise SettingError(f"task={settings.task} needs resolution, channels, fit and discriminator_size")
+    if settings.task in TASKS_OF["sequences"]:
+        refuse_incomplete_sequences(settings)
     if settings.task == "generate" and (
         settings.z_dim is None or not settings.adversarial or settings.fit == "patches"
     ):
@@ -318,21 +388,60 @@ def complete(values: Mapping[str, Any]) -> Settings:
     return settings
 
 
+def refuse_incomplete_sequences(settings: Settings) -> None:
+    """Raises: SettingError for settings that a task of sequences lacks, or that do not go with it."""
+    of_text = ("tokens", "vocabulary_size") if settings.task == "text" else ()
+    of_all = (name for name in Settings.model_fields if group_of(name) == "sequences")
+    if lacking := [name for name in (*of_text, *of_all) if getattr(settings, name) is None]:
+        raise SettingError(f"task={settings.task} needs {', '.join(lacking)}")
+    for name, only in {
+        "network": "transformer",
+        "labels": False,
+        "mirror": False,
+        "augment": "none",
+        "discriminator_features": "none",
+        "shuffle_buffer": None,
+        "z_dim": None,
+    }.items():
+        if getattr(settings, name) != only:
+            raise SettingError(f"{name}={getattr(settings, name)}: task={settings.task} takes {name}={only}".lower())
+    if settings.supervised + given_head_start(settings) >= 1 and settings.adversarial:
+        raise SettingError(
+            f"supervised={settings.supervised:g} and head_start={settings.head_start:g} leave nothing of the budget "
+            "for the game: make them smaller, or set adversarial=false"
+        )
+
+
+def given_head_start(settings: Settings) -> float:
+    """The share of the budget in which the discriminator learns alone; 0 for tasks without."""
+    return settings.head_start or 0.0
+
+
 def refuse_other_tasks(settings: Settings) -> None:
     """Raises: SettingError for a setting that runs of another task have, or a metric that this one is not judged by."""
     for name, field in Settings.model_fields.items():
         if not field.is_required() and (value := getattr(settings, name)) is not None:
-            owner = group_of(name)
-            if owner != settings.task:
+            owners = TASKS_OF[group_of(name)]
+            if settings.task not in owners:
                 given = str(value).lower() if isinstance(value, bool) else value
-                raise SettingError(f"{name}={given} is for --task {owner}, and this is task={settings.task}")
+                raise SettingError(
+                    f"{name}={given} is for --task {' or '.join(owners)}, and this is task={settings.task}"
+                )
     metric, paired = settings.quality_metric, settings.task == "restore" or bool(settings.paired)
-    judges = OF_PAIRS if paired else OF_TRANSFER if settings.task == "translate" else OF_SETS
+    judges: tuple[str, ...] = OF_PAIRS if paired else OF_TRANSFER if settings.task == "translate" else OF_SETS
+    if settings.task in TASKS_OF["sequences"]:
+        judges = OF_TEXTS
     if metric not in judges:
         kind = f"task={settings.task}" + (f" with paired={str(paired).lower()}" if settings.task == "translate" else "")
         raise SettingError(f"quality_metric={metric}: {kind} is judged by {', '.join(judges)}")
     if metric == "perceptual" and settings.quality_features == "pixels":
         raise SettingError("quality_metric=perceptual needs quality_features=wavelets or lite0: pixels have no maps")
+
+
+def given(value: Value | None) -> Value:
+    """A setting that other tasks do without, and that complete settings of this one have."""
+    assert value is not None, "complete settings of this task have it"
+    return value
 
 
 def group_of(name: str) -> str:

@@ -23,7 +23,8 @@ SHOWN = 20
 GENERATED = {"fid": "fid", "precision": "prec.", "recall": "recall", "coverage": "cover."}
 RESTORED = {"psnr": "psnr", "ssim": "ssim", "perceptual": "perc."}
 TRANSLATED = {"style": "style", "structure": "struct."}
-"""Metrics in the table of runs, and what stands above them: of pictures that were made, restored and translated."""
+WRITTEN = {"bleu3": "bleu3", "self_bleu3": "self-b.", "reverse": "reverse", "copied_lines": "copied"}
+"""Metrics in the table of runs, and what stands above them: of pictures made, restored and translated, and of texts."""
 
 
 def find_runs(folder: Path) -> list[dict[str, Any]]:
@@ -61,7 +62,7 @@ def table(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
     number = {kind: str(place) for place, kind in enumerate(kinds, 1)}
     several = len(kinds) > 1
     measured = {name for run in runs for name in (run.get("quality") or {}).get("metrics", {})}
-    kept = [names for names in (GENERATED, RESTORED, TRANSLATED) if measured & names.keys()] or [GENERATED]
+    kept = [names for names in (GENERATED, RESTORED, TRANSLATED, WRITTEN) if measured & names.keys()] or [GENERATED]
     qualities = {name: title for names in kept for name, title in names.items()}
     for name in ("images", "time", *qualities.values(), *["prot."] * several):
         listed.add_column(name, justify="right", no_wrap=True)
@@ -168,9 +169,7 @@ def ending(run: Run, summary: Mapping[str, Any]) -> RenderableType:
         lines.extend(f"  beware: {notice}" for notice in quality["notices"])
     if run.report.is_file():
         lines.append(f"report   {run.report}")
-    latest = run.samples / "latest.png"
-    if latest.is_file():
-        lines.append(f"samples  {latest}")
+    lines.extend(f"samples  {latest}" for latest in sorted(run.samples.glob("latest.*")))
     if summary["state"] == "finished":
         steps = next_steps(
             str(run), str(summary.get("task")), "finished", summary["images"], run.settings().damage or ""

@@ -1,11 +1,13 @@
 """A trained generator, ready to use: the one class through which everything after training goes."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Self, overload
+from typing import Any, Self, overload
 
+import torch
 from PIL.Image import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -13,27 +15,30 @@ from torch import Tensor, nn
 
 from sparring.applying import Apparatus, apply_to_picture
 from sparring.errors import RunError, SettingError
-from sparring.tasks import generate, restore, translate
+from sparring.tasks import generate, restore, sequences, translate
 
 FILE = "generator.safetensors"
+JUDGE = "judge.safetensors"
 FORMAT = "sparring generator 1"
 """The entry of the file's metadata that holds the blueprint as JSON."""
 
-Blueprint = generate.Blueprint | restore.Blueprint | translate.Blueprint
+Blueprint = generate.Blueprint | restore.Blueprint | translate.Blueprint | sequences.Blueprint
 
 BLUEPRINTS: dict[str, type[Blueprint]] = {
     "generate": generate.Blueprint,
     "restore": restore.Blueprint,
     "translate": translate.Blueprint,
+    "text": sequences.Blueprint,
 }
 
 
 class Model:
     """A generator with what is needed to sample from it."""
 
-    def __init__(self, generator: nn.Module, blueprint: Blueprint) -> None:
+    def __init__(self, generator: nn.Module, blueprint: Blueprint, judge: nn.Module | None = None) -> None:
         self.generator = generator.eval().requires_grad_(False)
         self.blueprint = blueprint
+        self.judge = None if judge is None else judge.eval().requires_grad_(False)
 
     @classmethod
     def load(cls, place: str | PathLike[str], device: str = "cpu") -> Self:
@@ -47,19 +52,18 @@ class Model:
         if not path.is_file():
             known = "it holds no generator yet" if (path.parent / "config.toml").is_file() else "there is no run there"
             raise RunError(f"{place}: {known} (looked for {FILE})")
-        try:
-            with safe_open(path, framework="pt", device=device) as file:
-                metadata = file.metadata() or {}
-                if FORMAT not in metadata:
-                    raise RunError(f"{path}: not a generator of this program")
-                values = json.loads(metadata[FORMAT])
-                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
+        with understanding(path):
+            values, weights = read_generator(path, device)
             blueprint = BLUEPRINTS[values["task"]].from_json(values)
             generator = blueprint.generator().to(device)
             generator.load_state_dict(weights)
-        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise RunError(f"{path}: damaged or made by another version: {error}") from None
-        return cls(generator, blueprint)
+        beside = path.with_name(JUDGE)
+        if not isinstance(blueprint, sequences.Blueprint) or path.name != FILE or not beside.is_file():
+            return cls(generator, blueprint)
+        with understanding(beside):
+            judge = blueprint.judge().to(device)
+            judge.load_state_dict(read_generator(beside, device)[1])
+        return cls(generator, blueprint, judge)
 
     def sample(
         self,
@@ -68,23 +72,65 @@ class Model:
         label: int | str | None = None,
         truncation: float = 1.0,
         start: int = 0,
-    ) -> Tensor:
-        """Samples `start` to `start + n - 1` of a seed, uint8 (n, C, H, W).
+        *,
+        temperature: float = 1.0,
+        prompt: str = "",
+        best_of: int = 1,
+    ) -> Tensor | list[str]:
+        """Samples `start` to `start + n - 1` of a seed: pictures uint8 (n, C, H, W), or a list of texts.
 
-        Sample i depends on (seed, i) alone: 16 samples are the first 16 of 64. label: number or name of the class;
-        None draws classes as often as they are in the training data. truncation: 0 to 2; below 1 is safer and duller.
+        Sample i depends on (seed, i) alone: 16 samples are the first 16 of 64.
+        Pictures. label: number or name of the class; None draws classes as often as they are in the training data.
+        truncation: 0 to 2; below 1 is safer and duller.
+        Texts. temperature: 0 (the likeliest symbol each time) to 5; below 1 is safer and duller. prompt: what all begin
+        with. best_of: each is the one of so many that the discriminator takes to be the most real.
 
-        Raises: SettingError for a number out of range or a class that is not known.
+        Raises: SettingError for a number out of range, a class that is not known, a prompt with unknown symbols, or an
+        option that is for generators of the other kind. RunError if there is no discriminator to choose by.
         """
         if n < 1 or start < 0:
             raise SettingError(
                 f"n={n}: it should be at least 1" if n < 1 else f"start={start}: it should be at least 0"
             )
+        if isinstance(self.blueprint, sequences.Blueprint):
+            if label is not None or truncation != 1:
+                raise SettingError(
+                    "this generator writes texts: it takes --temperature, and no --label or --truncation"
+                )
+            return self.written(self.blueprint, n, seed, start, temperature, prompt, best_of)
+        if temperature != 1 or prompt or best_of != 1:
+            raise SettingError("--temperature, --prompt and --best-of are for texts, and this generator makes pictures")
         if not 0 <= truncation <= 2:
             raise SettingError(f"truncation={truncation}: it should be from 0 to 2; 1 changes nothing")
         blueprint = self.from_noise
         number = None if label is None else blueprint.class_number(label)
         return generate.sample(self.generator, blueprint, n, seed, number, truncation, start)
+
+    def written(
+        self,
+        blueprint: sequences.Blueprint,
+        n: int,
+        seed: int,
+        start: int,
+        temperature: float,
+        prompt: str,
+        best_of: int,
+    ) -> list[str]:
+        """The texts that `sample` gives."""
+        if not 0 <= temperature <= 5:
+            raise SettingError(f"temperature={temperature}: it should be from 0 to 5; 1 changes nothing")
+        if best_of < 1:
+            raise SettingError(f"best_of={best_of}: it should be at least 1")
+        drawn = sequences.sample(self.generator, blueprint, n * best_of, seed, temperature, prompt, start * best_of)
+        if best_of > 1:
+            if self.judge is None:
+                raise RunError(
+                    f"best_of={best_of} needs a discriminator, and there is none: a run that has played its game keeps it as "
+                    f"{JUDGE} beside {FILE}"
+                )
+            scores = sequences.scores(self.judge, blueprint, drawn).view(n, best_of)
+            drawn = drawn.view(n, best_of, -1)[torch.arange(n), scores.argmax(1)]
+        return [blueprint.symbols.decode(tokens) for tokens in drawn.tolist()]
 
     @property
     def from_noise(self) -> generate.Blueprint:
@@ -93,7 +139,10 @@ class Model:
         Raises: RunError if it makes pictures of pictures.
         """
         if not isinstance(self.blueprint, generate.Blueprint):
-            raise RunError("this generator changes pictures, and makes none of noise: sparring apply RUN IN OUT")
+            kind = "writes" if isinstance(self.blueprint, sequences.Blueprint) else "changes pictures, and"
+            raise RunError(
+                f"this generator {kind} no pictures of noise; a picture is changed by sparring apply RUN IN OUT"
+            )
         return self.blueprint
 
     def apparatus(self, style: str | None = None, strength: float | None = None) -> Apparatus:
@@ -102,6 +151,8 @@ class Model:
         style: one of `styles`, or a mixture as in A+B or A:0.7+B:0.3. strength: 0 (the picture as it was) to 1.
         Raises: RunError if the generator makes pictures of noise, SettingError for a style that it does not know.
         """
+        if isinstance(self.blueprint, sequences.Blueprint):
+            raise RunError("this generator writes texts, and changes no pictures: sparring sample RUN --out PATH")
         if isinstance(self.blueprint, generate.Blueprint):
             raise RunError("this generator makes pictures of noise, not of pictures: sparring sample RUN --out PATH")
         if isinstance(self.blueprint, translate.Blueprint):
@@ -147,6 +198,11 @@ class Model:
         return apply_to_picture(self.apparatus(style, strength), picture, mask)
 
     @property
+    def writes(self) -> bool:
+        """Whether samples are texts."""
+        return isinstance(self.blueprint, sequences.Blueprint)
+
+    @property
     def styles(self) -> Sequence[str]:
         """Names of the styles that pictures can be translated into; empty if there is one or none."""
         return self.blueprint.styles if isinstance(self.blueprint, translate.Blueprint) else ()
@@ -159,6 +215,30 @@ class Model:
     def classes(self) -> Sequence[str]:
         """Names of the classes that can be asked for; empty if there are none."""
         return self.from_noise.classes
+
+
+def read_generator(path: Path, device: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The description and the weights of a file that `save_generator` wrote.
+
+    Raises: RunError if it is of another kind.
+    """
+    with safe_open(path, framework="pt", device=device) as file:
+        metadata = file.metadata() or {}
+        if FORMAT not in metadata:
+            raise RunError(f"{path}: not a generator of this program")
+        return json.loads(metadata[FORMAT]), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+@contextmanager
+def understanding(path: Path) -> Iterator[None]:
+    """Turns what is wrong with a file into a sentence.
+
+    Raises: RunError.
+    """
+    try:
+        yield
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise RunError(f"{path}: damaged or made by another version: {error}") from None
 
 
 def save_generator(generator: nn.Module, description: dict[str, object], path: Path) -> None:

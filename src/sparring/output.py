@@ -1,5 +1,7 @@
-"""Samples as files: one grid, one array, or one picture each."""
+"""Samples as files: one grid, one array, one text a line, or a file each."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,17 +10,22 @@ from torch import Tensor
 
 from sparring.errors import RunError
 from sparring.mosaic import grid
+from sparring.training.files import write_text
 
-OTHER_FILES = {".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".txt", ".zip"}
+PICTURE_FILES = (".png", ".npy", ".npz")
+TEXT_FILES = (".txt", ".jsonl")
+OTHER_FILES = {".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".zip", ".csv", ".json"}
 """Endings that a file is meant by, and that samples are not written as; whatever has another one is a folder."""
 
 
-def check_place(path: Path) -> None:
+def check_place(path: Path, *, texts: bool = False) -> None:
     """Raises: RunError if samples cannot be written there, said before they are made."""
     ending = path.suffix.lower()
+    mine, others = (TEXT_FILES, PICTURE_FILES) if texts else (PICTURE_FILES, TEXT_FILES)
     try:
-        if ending in OTHER_FILES:
-            raise RunError(f"{path}: samples are written as .png, .npy, .npz or into a folder, not as {ending}")
+        if ending in OTHER_FILES or ending in others:
+            kind = "texts" if texts else "samples"
+            raise RunError(f"{path}: {kind} are written as {', '.join(mine)} or into a folder, not as {ending}")
         if not is_file(path) and path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise RunError(f"{path}: is there already and not an empty folder; give another --out")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -28,7 +35,46 @@ def check_place(path: Path) -> None:
 
 def is_file(path: Path) -> bool:
     """Whether samples go into one file."""
-    return path.suffix.lower() in (".png", ".npy", ".npz")
+    return path.suffix.lower() in (*PICTURE_FILES, *TEXT_FILES)
+
+
+def ending_of(texts: Sequence[str]) -> str:
+    """`.txt` for texts of one line each, `.jsonl` if one of them has several."""
+    return ".jsonl" if any("\n" in text for text in texts) else ".txt"
+
+
+def as_lines(texts: Sequence[str], ending: str) -> str:
+    """Texts one a line: as they are for `.txt`, as JSON strings for `.jsonl`.
+
+    Raises: RunError if a text of several lines is to be one of `.txt`.
+    """
+    if ending == ".jsonl":
+        texts = [json.dumps(text, ensure_ascii=False) for text in texts]
+    elif any("\n" in text for text in texts):
+        raise RunError("these texts have several lines each: give --out an ending of .jsonl, or a folder")
+    return "".join(f"{text}\n" for text in texts)
+
+
+def write_texts(texts: Sequence[str], path: Path) -> None:
+    """Writes texts by the ending of `path`: `.txt` one a line, `.jsonl` one JSON string a line, else a folder of files.
+
+    Raises: RunError if it cannot be written, a folder holds files already, or a text does not fit on a line.
+    """
+    check_place(path, texts=True)
+    try:
+        if is_file(path):
+            write_text(path, as_lines(texts, path.suffix.lower()))
+        else:
+            path.mkdir(exist_ok=True)
+            for number, text in enumerate(texts):
+                (path / f"{numbered(number, len(texts))}.txt").write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def numbered(number: int, count: int) -> str:
+    """The name of the file of a sample, of `count` that sort by it."""
+    return f"{number:0{max(5, len(str(count)))}d}"
 
 
 def write_samples(pictures: Tensor, path: Path) -> None:
@@ -67,10 +113,9 @@ def write_file(pictures: Tensor, path: Path) -> None:
 def write_folder(pictures: Tensor, folder: Path) -> None:
     """One PNG for each picture."""
     folder.mkdir(exist_ok=True)
-    digits = max(5, len(str(len(pictures))))
     for number, picture in enumerate(channels_last(pictures)):
         Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture).save(
-            folder / f"{number:0{digits}d}.png"
+            folder / f"{numbered(number, len(pictures))}.png"
         )
 
 

@@ -42,3 +42,12 @@ def compact(value: float) -> str:
 def printable(text: str) -> str:
     """The text with control characters written out, so that a file's name cannot steer the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+THINGS = {"text": ("texts", "text", "texts"), "molecules": ("molecules", "molecule", "molecules")}
+"""By task, where it is not pictures: what a run learns from, one of it, and what it has seen many of."""
+
+
+def things(task: str) -> tuple[str, str, str]:
+    """What a run learns from, one of it, and what it has seen many of: `pictures`, `picture`, `images`."""
+    return THINGS.get(task, ("pictures", "picture", "images"))

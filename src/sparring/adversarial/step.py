@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparring.adversarial.game import Bouts, Game, made_pair
+from sparring.adversarial.game import Bouts, Game
 from sparring.adversarial.objectives import signs
 from sparring.adversarial.player import Player
 from sparring.randomness import Random
@@ -49,7 +49,7 @@ def step(game: Game, generator: Player, discriminator: Player, batch: Any, rando
             with torch.no_grad():
                 (real_logits,) = bout.judge_seen(bout.real_seen)
         view = View(bout.real, bout.fake, real_logits, fake_logits, layers=bout.layers)
-        loss = game.objective.generator(real_logits, fake_logits)
+        loss = game.task.generator_loss(game.objective, view)
         return with_task_losses(game, "generator", view, loss, {"generator_loss": loss})
 
     judged = discriminator.descend(discriminator_loss, batch, random)
@@ -66,9 +66,10 @@ def supervised_step(game: Game, generator: Player, batch: Any, random: Random) -
     """
 
     def loss(batch: Any, random: Random) -> Losses:
-        real, fake = made_pair(game, generator.module, batch, random)
-        nothing = torch.zeros((), device=real.parts[0].device)
-        total, terms = with_task_losses(game, "generator", View.before_the_game(real, fake), nothing, {})
+        with game.low_precision():
+            view = game.task.lesson(generator.module, batch, random)
+        nothing = torch.zeros((), device=view.real.parts[0].device)
+        total, terms = with_task_losses(game, "generator", view, nothing, {})
         return total, {"generator_loss": total, **terms}
 
     made = generator.descend(loss, batch, random)

@@ -25,6 +25,7 @@ from sparring.evaluation.evidence import Evidence
 from sparring.evaluation.galleries import Decoded, Drawn, Onnx, reformed
 from sparring.metrics.frechet import Moments
 from sparring.model import FILE, Model
+from sparring.tasks import generate
 from sparring.training.files import checksum
 from sparring.training.run import Run
 
@@ -81,7 +82,7 @@ def _run(path: Path, count: int, seed: int, device: str) -> Found:
     channels, height, width = blueprint.shape
 
     def draw(start: int, stop: int) -> Tensor:
-        return model.sample(stop - start, seed=seed, start=start)
+        return generate.sample(model.generator, blueprint, stop - start, seed, start=start)
 
     gallery = Drawn(draw, count, blueprint.shape)
     weights = path / FILE if path.is_dir() else path

@@ -1,17 +1,21 @@
 """The applications. A task says what the players are given and what it wants of them; the engine does the rest."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from PIL.Image import Image
 from torch import Tensor, nn
 
 from sparring.adversarial.augment import Transformation
+from sparring.adversarial.objectives import Objective
 from sparring.evaluation.judgement import Evaluation
 from sparring.randomness import Random
 from sparring.tasks.sample import Sample, View
 
-__all__ = ["Sample", "Task", "View"]
+__all__ = ["Preview", "Sample", "Task", "Tempered", "View"]
+
+Preview = Tensor | Sequence[str]
+"""What shows how far a generator is: pictures uint8 (N, C, H, W), or texts."""
 
 
 class Task(Protocol):
@@ -26,14 +30,20 @@ class Task(Protocol):
     def fake(self, generator: nn.Module, batch: Any, random: Random) -> Sample:
         """What G makes for this batch, with the same parts and condition as the real sample."""
 
+    def lesson(self, generator: nn.Module, batch: Any, random: Random) -> View:
+        """What the generator learns from before the game, when nobody judges."""
+
     def augmented(self, sample: Sample, transformation: Transformation) -> Sample:
         """The sample with the parts that are pictures transformed, all of a sample alike."""
+
+    def generator_loss(self, objective: Objective, view: View) -> Tensor:
+        """What G descends in the game: the objective, or where no gradient comes through samples, in its place."""
 
     def losses(self, player: str, view: View) -> Mapping[str, tuple[float, Tensor]]:
         """Further losses of `player` (`generator` or `discriminator`) by name, each with its weight."""
 
-    def preview(self, generator: nn.Module) -> Tensor:
-        """Pictures that show how far the generator is, always from the same random numbers: uint8 (N, C, H, W)."""
+    def preview(self, generator: nn.Module) -> Preview:
+        """What shows how far the generator is, always from the same random numbers."""
 
     def illustrations(self, generator: nn.Module) -> Mapping[str, Image]:
         """Further pictures for the report by name, made when the run ends."""
@@ -46,3 +56,11 @@ class Task(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """What `Model` must know to use the generator alone: JSON values, stored beside the weights."""
+
+
+@runtime_checkable
+class Tempered(Protocol):
+    """A task whose generator trades quality for variety by its temperature, so that one number does not judge it."""
+
+    def trade_off(self, generator: nn.Module) -> Sequence[Mapping[str, Any]]:
+        """Quality and variety at several temperatures: points as `sparring.evaluation.curves` draws them."""

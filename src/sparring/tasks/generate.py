@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from sparring.adversarial.augment import Transformation, mirror
-from sparring.config import Settings, form_of
+from sparring.adversarial.objectives import Objective
+from sparring.config import Settings, form_of, given
 from sparring.data import Batch, Data, Pictures, to_bytes, to_floats
 from sparring.errors import MetricError, SettingError
 from sparring.evaluation.evidence import Evidence
@@ -196,7 +197,7 @@ class Generate:
                 blueprint.shape,
                 features=self.seen_through,
                 pictures=to_floats(shown.images),
-                side=settings.discriminator_size,
+                side=given(settings.discriminator_size),
                 classes=classes,
                 spectral_norm=settings.spectral_norm,
             )
@@ -224,9 +225,17 @@ class Generate:
         """The classes of the batch as float (N, classes)."""
         return None if batch.labels is None else one_hot(batch.labels, len(self.blueprint.classes)).float()
 
+    def lesson(self, generator: nn.Module, batch: Batch, random: Random) -> View:
+        """The same pair as in the game."""
+        return View.before_the_game(self.real(batch, random), self.fake(generator, batch, random))
+
     def augmented(self, sample: Sample, transformation: Transformation) -> Sample:
         """The picture transformed."""
         return sample.with_differentiable([transformation(part) for part in sample.differentiable])
+
+    def generator_loss(self, objective: Objective, view: View) -> Tensor:
+        """The objective: pictures carry its gradient."""
+        return objective.generator(view.real_logits, view.fake_logits)
 
     def losses(self, player: str, view: View) -> Mapping[str, tuple[float, Tensor]]:
         """None besides the game itself."""

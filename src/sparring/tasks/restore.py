@@ -13,7 +13,8 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from sparring.adversarial.augment import Transformation, mirror
-from sparring.config import Settings
+from sparring.adversarial.objectives import Objective
+from sparring.config import Settings, given
 from sparring.data import Batch, Data, Pictures, to_bytes, to_floats
 from sparring.data.damage import Damage, Damaged, damage_of
 from sparring.data.patches import Patches
@@ -157,7 +158,7 @@ class Restore:
                 self.data.shape,
                 features=self.seen_through,
                 pictures=to_floats(shown.images),
-                side=settings.discriminator_size,
+                side=given(settings.discriminator_size),
                 spectral_norm=settings.spectral_norm,
             )
         judge = patches.Discriminator(blueprint.channels, width=settings.width, spectral_norm=settings.spectral_norm)
@@ -182,6 +183,10 @@ class Restore:
         """Clean pictures with the damage of this step."""
         return self.damage(clean, random.at("damage"))
 
+    def lesson(self, generator: nn.Module, batch: Batch, random: Random) -> View:
+        """The same pair as in the game."""
+        return View.before_the_game(self.real(batch, random), self.fake(generator, batch, random))
+
     def augmented(self, sample: Sample, transformation: Transformation) -> Sample:
         """The picture transformed, and its mask moved with it, as transparency would be."""
         moved = transformation(torch.cat(sample.parts, dim=1))
@@ -189,6 +194,10 @@ class Restore:
         return replace(
             sample, parts=(moved[:, :channels], moved[:, channels:]) if self.blueprint.takes_mask else (moved,)
         )
+
+    def generator_loss(self, objective: Objective, view: View) -> Tensor:
+        """The objective: pictures carry its gradient."""
+        return objective.generator(view.real_logits, view.fake_logits)
 
     def losses(self, player: str, view: View) -> Mapping[str, tuple[float, Tensor]]:
         """Of the restorer: how far it is from the clean picture, in pixels and in pretrained features."""

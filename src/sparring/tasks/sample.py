@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor
 
 
@@ -68,9 +69,9 @@ class View:
 
     @classmethod
     def before_the_game(cls, real: Sample, fake: Sample) -> "View":
-        """The view of a pair that nobody judged."""
-        nothing = real.parts[0].new_zeros(0)
-        return cls(real, fake, nothing, nothing)
+        """The view of a pair that nobody judged, the generated sample in float32 whatever it was made in."""
+        nothing = torch.zeros(0, device=real.parts[0].device)
+        return cls(real, fake.with_differentiable([part.float() for part in fake.differentiable]), nothing, nothing)
 
     @property
     def judged(self) -> bool:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, one_hot
 
 from sparring.adversarial.augment import Transformation, mirror
-from sparring.config import Settings
+from sparring.adversarial.objectives import Objective
+from sparring.config import Settings, given
 from sparring.data import Batch, Data, Patches, Pictures, TwoSets, to_bytes, to_floats
 from sparring.data.two_sets import sides
 from sparring.errors import SettingError
@@ -169,21 +170,22 @@ class Translate:
         self.ranks = ranks
         self.judge_features: FeatureNetwork = open_features(settings.quality_features, settings.device)
         self.seen_through = discriminator_features(settings) if settings.adversarial else None
-        self.blueprint = Blueprint(settings.channels, settings.width, settings.depth, data.classes, settings.content)
+        self.channels, self.resolution = given(settings.channels), given(settings.resolution)
+        self.blueprint = Blueprint(self.channels, settings.width, settings.depth, data.classes, settings.content)
 
     def players(self) -> tuple[nn.Module, nn.Module]:
         """New translator, and a discriminator: of paintings, of pairs, or one of each side."""
         settings, generator = self.settings, self.blueprint.generator()
         styles = len(self.blueprint.styles)
         if self.seen_through is None and settings.paired:
-            return generator, judges.Beside(self.judge_of_patches(2 * settings.channels, styles))
+            return generator, judges.Beside(self.judge_of_patches(2 * self.channels, styles))
         if self.seen_through is None:
-            judge: nn.Module = self.judge_of_patches(settings.channels, styles)
+            judge: nn.Module = self.judge_of_patches(self.channels, styles)
             if settings.content == "cycle":
-                judge = judges.Each(judge, self.judge_of_patches(settings.channels, 0))
+                judge = judges.Each(judge, self.judge_of_patches(self.channels, 0))
             return generator, judge
         photographs, paintings = sides(self.data.draw(0, 0, LOOKED_AT).images)
-        size = seen_of(settings.resolution)
+        size = seen_of(self.resolution)
         photographs, paintings = (middle(side, *size) for side in (photographs, paintings))
         seen = self.judge_of_features(self.seen_through, paintings, styles)
         if settings.content == "cycle":
@@ -201,10 +203,10 @@ class Translate:
         """A discriminator that looks through a frozen network, which pictures like `shown` are seen by."""
         settings = self.settings
         return projected.Discriminator(
-            (settings.channels, *seen_of(settings.resolution)),
+            (self.channels, *seen_of(self.resolution)),
             features=network,
             pictures=to_floats(shown),
-            side=settings.discriminator_size,
+            side=given(settings.discriminator_size),
             classes=styles,
             spectral_norm=settings.spectral_norm,
             places=JUDGED_PLACES,
@@ -255,12 +257,20 @@ class Translate:
 
         If it saw all of them, the translator would learn where they end, and paint there what D makes of its padding.
         """
-        size, places = seen_of(self.settings.resolution), random.uniform("seen", 2).tolist()
+        size, places = seen_of(self.resolution), random.uniform("seen", 2).tolist()
         return replace(sample, parts=tuple(parts_of(part, size, places) for part in sample.parts))
+
+    def lesson(self, generator: nn.Module, batch: Batch, random: Random) -> View:
+        """The same pair as in the game."""
+        return View.before_the_game(self.real(batch, random), self.fake(generator, batch, random))
 
     def augmented(self, sample: Sample, transformation: Transformation) -> Sample:
         """All pictures transformed, those of a pair alike."""
         return Sample(tuple(transformation(part) for part in sample.parts), sample.condition, sample.smooth)
+
+    def generator_loss(self, objective: Objective, view: View) -> Tensor:
+        """The objective: pictures carry its gradient."""
+        return objective.generator(view.real_logits, view.fake_logits)
 
     def losses(self, player: str, view: View) -> Mapping[str, tuple[float, Tensor]]:
         """Of the translator: how far it is from the right painting, or how much of the scene it lost."""
@@ -329,7 +339,7 @@ class Translate:
 
     def preview(self, generator: nn.Module) -> Tensor:
         """Rows of a photograph and what it becomes in each style, always the same ones; of pairs the answer, too."""
-        height, width = self.settings.resolution
+        height, width = self.resolution
         numbers = spread(len(self.shown), PREVIEWED).tolist()
         shown = torch.stack([middle(self.shown[number][0], height, width) for number in numbers])
         photographs, answers = (shown, None) if not self.settings.paired else sides(shown)
@@ -341,7 +351,7 @@ class Translate:
         photograph, so that one lies on the other."""
         made: dict[str, Image] = {}
         for number, place in enumerate(spread(len(self.shown), ILLUSTRATED).tolist()):
-            photograph = self.shown[place][0][None, : self.settings.channels]
+            photograph = self.shown[place][0][None, : self.channels]
             after = [self.translated(generator, photograph, y) for y in self.styles().values()]
             made[f"before-{number}"] = grid(photograph.repeat(1, 1, 1, len(after)), scale=1, padding=0)
             made[f"after-{number}"] = grid(torch.cat(after, dim=3), scale=1, padding=0)

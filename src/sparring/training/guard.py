@@ -21,7 +21,10 @@ from sparring.wording import compact
 
 Vitals = Mapping[str, float]
 """What is known at one watch, by name: of `adversarial/step.py` the means since the last watch, of
-`adversarial/probe.py` how the game stands, and after an evaluation `decline` and `lost_variety`."""
+`adversarial/probe.py` how the game stands, and after an evaluation `decline`, `lost_variety` and `repeating`."""
+
+LITTLE_REPETITION = 0.02
+"""Share of a text that came in it before below which nobody minds."""
 
 TRIES = 5
 """Times that a run is taken back before it is given up."""
@@ -134,6 +137,11 @@ def decline(past: Sequence[Vitals]) -> float | None:
 def lost_variety(past: Sequence[Vitals]) -> float | None:
     """How many times less of the real variety is reached than at best, beyond doubt; None where it was not measured."""
     return past[-1].get("lost_variety")
+
+
+def repeating(past: Sequence[Vitals]) -> float | None:
+    """How many times more a text repeats itself than at best, beyond doubt; None where it was not measured."""
+    return past[-1].get("repeating")
 
 
 def usual(past: Sequence[Vitals], name: str) -> float:
@@ -256,6 +264,17 @@ SIGNALS = (
         remedies=(smoother, calmer),
         of_quality=True,
     ),
+    Signal(
+        name="repetition",
+        measure=repeating,
+        threshold=3,
+        in_a_row=2,
+        healthy=1.0,
+        reason="beyond the intervals of both evaluations, and again at the next",
+        says="the texts repeat themselves {number} times more than at their best, beyond doubt",
+        remedies=(calmer,),
+        of_quality=True,
+    ),
 )
 """In the order in which they are asked."""
 
@@ -329,6 +348,10 @@ class Guard:
             "decline": fid_low / max(self.best["fid"], TINY),
             "lost_variety": self.best["variety"] / max(variety_high, TINY),
         }
+        if repetition := judged.get("repetition"):
+            low, high = repetition.ends
+            self.best["repetition"] = min(self.best.get("repetition", math.inf), max(high, LITTLE_REPETITION))
+            self.judged["repeating"] = low / self.best["repetition"]
 
     def watch(self, standing: Mapping[str, float]) -> tuple[dict[str, float], Finding | None]:
         """The vitals, with how the game stands now, and what is wrong, if anything is."""

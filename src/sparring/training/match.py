@@ -56,8 +56,10 @@ class State:
     guard: dict[str, Any] = field(default_factory=dict)
     changes: dict[str, Any] = field(default_factory=dict)
     """Settings that the guard changed."""
-    begun: bool = False
-    """Whether the game has begun: then it goes on, also where a larger budget puts its beginning later."""
+    begun_images: int = -1
+    """Images shown when the game began, and below the seconds; negative before: once begun it goes on, also where a
+    larger budget puts its beginning later."""
+    begun_seconds: float = 0.0
     taken_back_to: int = -1
     """The step that the guard last took the run back to."""
     best_step: int | None = None
@@ -114,16 +116,41 @@ class Match:
     @property
     def progress(self) -> float:
         """How much of the budget is used: 1 is all of it."""
+        return self._share(self.state.images, self.state.seconds)
+
+    def _share(self, images: int, seconds: float) -> float:
         if self.settings.minutes is not None:
-            return self.state.seconds / (60 * self.settings.minutes)
+            return seconds / (60 * self.settings.minutes)
         assert self.settings.images is not None, "complete settings have one of the two"
-        return self.state.images / self.settings.images
+        return images / self.settings.images
+
+    @property
+    def beginning(self) -> float:
+        """How much of the budget was used when the game began, or is to be when it does."""
+        state = self.state
+        return self._share(state.begun_images, state.begun_seconds) if self.begun else self.settings.supervised
+
+    @property
+    def begun(self) -> bool:
+        """Whether the game has begun."""
+        return self.state.begun_images >= 0
 
     def schedule(self) -> dict[str, float]:
-        """The settings that change on the way, as they are now; counted in images, or in time with `minutes`."""
+        """The settings that change on the way, as they are now; counted in images, or in time with `minutes`.
+
+        Where the time before the game has a learning rate of its own, each of the two has its schedule to itself.
+        """
         settings, progress = self.settings, self.progress
+        first, last = settings.learning_rate, settings.learning_rate_final
+        if settings.supervised_learning_rate is None:
+            rate = cosine(first, last, progress)
+        elif self.playing:
+            rate = cosine(first, last, (progress - self.beginning) / (1 - self.beginning))
+        else:
+            supervised = settings.supervised_learning_rate
+            rate = cosine(supervised, supervised * last / first, progress / (settings.supervised or 1.0))
         return {
-            "learning_rate": cosine(settings.learning_rate, settings.learning_rate_final, progress),
+            "learning_rate": rate,
             "beta2": cosine(settings.beta2, settings.beta2_final, progress),
             "penalty_strength": cosine(settings.penalty_strength, settings.penalty_strength_final, progress),
             "augment_p": {"none": 0.0, "diffaugment": 1.0, "ada": self.controller.p}[settings.augment],
@@ -133,14 +160,35 @@ class Match:
     @property
     def playing(self) -> bool:
         """Whether the game is on; before it, or without one, the generator learns from the task's losses alone."""
-        return self.settings.adversarial and (self.state.begun or self.progress >= self.settings.supervised)
+        return self.settings.adversarial and (self.begun or self.progress >= self.settings.supervised)
+
+    def begin(self) -> None:
+        """Begins the game, with a new memory of the generator's optimiser where it had a schedule of its own before."""
+        self.state.begun_images, self.state.begun_seconds = self.state.images, self.state.seconds
+        if self.settings.supervised_learning_rate is not None:
+            self.generator.optimizer.state.clear()
+
+    def take_over(self, weights: Mapping[str, Tensor]) -> None:
+        """Goes on with other weights of the generator, also as its average."""
+        for module in (self.generator.module, self.average):
+            module.load_state_dict(dict(weights))
 
     def play(self) -> dict[str, Tensor]:
         """One step of the game, or before it, after which the averaged generator and the augmentation follow."""
         settings, state, now = self.settings, self.state, self.schedule()
+        batch, random = self._batch(self.data), self._random()
+        if self.playing and not self.begun:
+            self.begin()
+        waiting = self.playing and self.progress < self.beginning + (settings.head_start or 0.0)
         for player in (self.generator, self.discriminator):
             for group in player.optimizer.param_groups:
                 group["lr"], group["betas"] = now["learning_rate"], (settings.beta1, now["beta2"])
+        if settings.judge_learning_rate is not None:
+            for group in self.discriminator.optimizer.param_groups:
+                group["lr"] *= settings.judge_learning_rate / settings.learning_rate
+        if waiting:
+            for group in self.generator.optimizer.param_groups:
+                group["lr"] = 0.0
         penalised = state.step % settings.penalty_interval == 0 and now["penalty_strength"] > 0
         game = replace(
             self.game,
@@ -148,9 +196,7 @@ class Match:
             penalty_strength=now["penalty_strength"] * settings.penalty_interval,
             augment_p=now["augment_p"],
         )
-        batch, random = self._batch(self.data), self._random()
         if self.playing:
-            state.begun = True
             terms = step(game, self.generator, self.discriminator, batch, random)
         else:
             terms = supervised_step(game, self.generator, batch, random)

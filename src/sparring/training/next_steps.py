@@ -58,4 +58,18 @@ def translating(folder: str) -> list[Step]:
     ]
 
 
-OTHER_TASKS: Mapping[str, Callable[[str], list[Step]]] = {"translate": translating}
+def writing(folder: str) -> list[Step]:
+    """For a generator that writes texts."""
+    place = shlex.quote(folder)
+    return [
+        (f"sparring sample {place} --n 20 --out new.txt", "20 new texts; .jsonl for texts of several lines"),
+        (
+            f"sparring sample {place} --n 20 --temperature 0.8 --best-of 8 --out new.txt",
+            "Safer ones, each the best of 8 to the discriminator; --prompt TEXT for how they begin",
+        ),
+        (f"sparring evaluate {place} {place}", "Judge new texts against those that it was trained on"),
+        (f"sparring.load({folder!r}).sample(20)", "The same from Python: a list of texts"),
+    ]
+
+
+OTHER_TASKS: Mapping[str, Callable[[str], list[Step]]] = {"translate": translating, "text": writing}

@@ -6,6 +6,7 @@ comes from users' files (names, reasons, settings) is escaped by the template.
 
 import base64
 import io
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,13 +18,18 @@ from markupsafe import Markup
 from PIL import Image
 
 from sparring.evaluation.catalogue import METRICS
+from sparring.evaluation.curves import draw_curves
 from sparring.evaluation.judgement import interval, shown, summary
+from sparring.output import TEXT_FILES
 from sparring.training.account import Account, Record, text_of
 from sparring.training.charts import Curve, chart
 from sparring.training.doctor import examine
 from sparring.training.files import write_text
 from sparring.training.next_steps import Step, next_steps
-from sparring.wording import duration, printable, share
+from sparring.wording import duration, printable, share, things
+
+MANY, FEW = 16, 4
+"""Texts shown, of the best generator and of each moment on the way."""
 
 HISTORY = 6
 """Sample grids shown of the way there."""
@@ -31,6 +37,7 @@ HISTORY = 6
 EXPLANATIONS = {
     "generate": "Each was made out of random numbers.",
     "restore": "Each in three: damaged, restored, and as it was.",
+    "text": "Each was written symbol after symbol.",
     "translate": "Each beside what it became, in every style; with pairs the right answer stands last.",
 }
 """What a picture of the grid is, by the task."""
@@ -72,6 +79,9 @@ def write(run_folder: Path) -> Path:
         protocol=summary(account.quality["protocol"]) if account.quality.get("protocol") else "",
         charts=charts(account),
         pictures=Pictures.read(run_folder / "samples", best),
+        texts=Texts.read(run_folder / "samples", best),
+        trade_off=Markup(draw_curves(traded(account))),
+        trade_off_names=list(traded(account)),
         progress=progress(account),
         circumstances=circumstances(account),
         commands=commands(account),
@@ -138,18 +148,69 @@ class Chart:
     healthy: str
 
 
+@dataclass(frozen=True)
+class Text:
+    """Some texts, and how many samples had been seen when they were written."""
+
+    lines: Sequence[str]
+    images: int | None = None
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The texts that a run wrote on its way; None and empty for one of pictures."""
+
+    main: Text | None
+    history: Sequence[Text]
+
+    @classmethod
+    def read(cls, folder: Path, best: int | None) -> "Texts":
+        """Reads the texts of the `best` generator (else the latest), and a few of a handful of moments."""
+        written = sorted(path for path in folder.glob("grid-*") if path.suffix in TEXT_FILES)
+        last = len(written) - 1
+        chosen = sorted({round(last * i / (HISTORY - 1)) for i in range(HISTORY)}) if written else []
+        history = [_texts(written[i], FEW) for i in chosen]
+        candidates = [path for path in written if best and path.stem == f"grid-{best:09d}"]
+        candidates += [*folder.glob("latest.txt"), *folder.glob("latest.jsonl"), *written[-1:]]
+        main = next((text for path in candidates if (text := _texts(path, MANY))), None)
+        return cls(main, [text for text in history if text])
+
+
+def _texts(path: Path, most: int) -> Text | None:
+    """The first texts of a file; None if it cannot be read."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()[:most]
+        texts = [str(json.loads(line)) for line in lines] if path.suffix == ".jsonl" else lines
+    except (OSError, ValueError):
+        return None
+    number = path.stem.removeprefix("grid-")
+    return Text(texts, int(number) if number.isdecimal() else None)
+
+
+def traded(account: Account) -> dict[str, Sequence[Record]]:
+    """Quality against variety over temperatures, before the game and at the end; empty where it was not measured."""
+    noted = [line["trade_off"] for line in account.measurements if line.get("trade_off")]
+    return {str(one["when"]): one["points"] for one in noted}
+
+
+def as_written(text: str) -> Markup:
+    """A text for the page, of several lines as code."""
+    return Markup("<code>{}</code>").format(text) if "\n" in text else Markup("{}").format(text)
+
+
 def headline(account: Account) -> str:
     """What was trained, on what and for how long, in a sentence."""
     data, seconds = account.data, account.summary.get("seconds")
-    size = f" of {data['shape'][-2]}x{data['shape'][-1]} pixels" if data.get("shape") else ""
+    size = f" of {data['shape'][-2]}x{data['shape'][-1]} pixels" if len(data.get("shape") or ()) > 1 else ""
     if account.setting("fit") == "patches" and size:
         size = f", by patches{size}"
-    what = f"{data['pictures']:,} pictures{size}" if data.get("pictures") else "pictures"
+    many, one, seen = things(account.setting("task"))
+    what = f"{data['pictures']:,} {many}{size}" if data.get("pictures") else many
     if not account.images:
         return f"A generator is about to learn from {what}."
     took = f"trained for {duration(seconds)}" if seconds else "trained"
-    times = f", each picture about {account.images / data['pictures']:,.0f} times" if data.get("pictures") else ""
-    return f"A generator {took} on {what}: it has seen {account.images:,} images{times}."
+    times = f", each {one} about {account.images / data['pictures']:,.0f} times" if data.get("pictures") else ""
+    return f"A generator {took} on {what}: it has seen {account.images:,} {seen}{times}."
 
 
 def verdict(account: Account) -> str:
@@ -168,6 +229,10 @@ def verdict(account: Account) -> str:
         return (
             f"{share(style)} of the way to the paintings is covered; the edges of the scenes correlate by {kept_well}."
         )
+    if (own := account.measured("bleu3")) is not None:
+        real = account.quality["metrics"]["bleu3"].get("real")
+        beside = f"; those of real texts get {shown('bleu3', real)}" if real is not None else ""
+        return f"Their pieces of three symbols are found in held-out texts to {shown('bleu3', own)} (BLEU-3){beside}."
     known = {name: account.measured(name) for name in sentences}
     said = [f"{share(value)} {sentences[name]}" for name, value in known.items() if value is not None]
     return f"{', '.join(said)}." if said else ""
@@ -185,6 +250,17 @@ def tiles(quality: Record) -> list[Tile]:
         "coverage": "of the real pictures have a sample close by",
         "density": "how densely real pictures surround the samples; 1 is expected of real ones",
         "copies": "of the samples are near-copies of a real picture; 0 is good",
+        "perplexity": "of held-out texts: among how many symbols it guesses each next one; lower is better",
+        "bleu3": "of the samples against held-out texts; higher is better, up to what real ones get",
+        "self_bleu3": "of the samples against each other; lower is more variety",
+        "forward": "perplexity of the samples to a model of real texts; that of real ones is best",
+        "reverse": "perplexity of real texts to a model of the samples; lower is better",
+        "distinct": "of the samples are distinct",
+        "copied": "of the samples are training texts; 0 is good",
+        "copied_lines": "of the lines stand in training texts",
+        "repetition": "of the pieces of a sample came in it before; that of real texts is best",
+        "form": "of the samples have the form of real texts",
+        "parses": "of the samples are code that Python takes",
         "psnr": "pixel by pixel, of restored pictures against clean ones; higher is better",
         "ssim": "of restored pictures with clean ones; 1 is the same",
         "perceptual": "of restored pictures from clean ones, as a network sees them; lower is better",
@@ -360,13 +436,14 @@ def _curve(name: str, key: str, lines: Sequence[Record]) -> Curve | None:
 def progress(account: Account) -> list[tuple[str, str]]:
     """How far the run has come, as rows of a table."""
     summary, pictures = account.summary, account.data.get("pictures")
+    many, _, seen = things(account.setting("task"))
     speed, estimate = summary.get("images_per_second"), account.plan.get("estimate_seconds")
     rows = [
-        ("Images seen", f"{account.images:,}"),
-        ("Pictures in the data", f"{pictures:,}" if pictures else ""),
+        (f"{seen.capitalize()} seen", f"{account.images:,}"),
+        (f"{many.capitalize()} in the data", f"{pictures:,}" if pictures else ""),
         ("Training time", duration(summary["seconds"]) if summary.get("seconds") else ""),
         ("Expected at the start", duration(estimate) if estimate else ""),
-        ("Speed", f"{speed:,.0f} images/s" if speed else ""),
+        ("Speed", f"{speed:,.0f} {seen}/s" if speed else ""),
         ("Ended because", summary.get("message", "") if account.state == "finished" else ""),
     ]
     return [(name, value) for name, value in rows if value]
@@ -405,6 +482,7 @@ def _template() -> Any:
         "moment": _moment,
         "unbroken": lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%"),
         "printable": printable,
+        "lines": as_written,
     }
     return environment.get_template("report.html.jinja")
 

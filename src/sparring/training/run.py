@@ -29,11 +29,15 @@ from sparring import config
 from sparring.config import Settings
 from sparring.data.shards import COMMAND, is_command
 from sparring.errors import RunError
-from sparring.model import FILE, save_generator, write_tensors
+from sparring.model import FILE, JUDGE, save_generator, write_tensors
 from sparring.training.files import checksum, flush, read_json, read_lines, reading, write_json, write_text, writing
 
 SILENCE = 120.0
 """Seconds without a word after which a run on another host counts as dead."""
+
+
+BEFORE = "before-the-game.safetensors"
+"""What the generator had learned when the game began, where it learned otherwise before."""
 
 
 class Run:
@@ -300,13 +304,21 @@ class Run:
             finally:
                 aside.unlink(missing_ok=True)
 
-    def save_generator(self, tensors: torch.nn.Module, description: dict[str, object]) -> None:
-        """Replaces the generator to use.
+    def save_judge(self, judge: torch.nn.Module, description: dict[str, object]) -> None:
+        """Replaces the discriminator to choose samples by.
 
         Raises: RunError if the disk is full or cannot be written.
         """
         with writing(self.folder):
-            save_generator(tensors, description, self.generator)
+            save_generator(judge, description, self.folder / JUDGE)
+
+    def save_generator(self, tensors: torch.nn.Module, description: dict[str, object], name: str = FILE) -> None:
+        """Replaces the generator to use, or one of another name.
+
+        Raises: RunError if the disk is full or cannot be written.
+        """
+        with writing(self.folder):
+            save_generator(tensors, description, self.folder / name)
 
 
 def now() -> str:

@@ -1,6 +1,6 @@
 """Curves and grids for TensorBoard, for those who ask for it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +21,9 @@ class Board(AbstractContextManager["Board"], Protocol):
     def grid(self, pictures: Tensor, images: int) -> None:
         """Samples uint8 (N, C, H, W), after so many images."""
 
+    def texts(self, texts: Sequence[str], images: int) -> None:
+        """Samples of text, after so many of them."""
+
 
 class NoBoard:
     """Shows nothing."""
@@ -37,6 +40,9 @@ class NoBoard:
         """Nothing."""
 
     def grid(self, pictures: Tensor, images: int) -> None:
+        """Nothing."""
+
+    def texts(self, texts: Sequence[str], images: int) -> None:
         """Nothing."""
 
 
@@ -64,6 +70,12 @@ class TensorBoard:
     def grid(self, pictures: Tensor, images: int) -> None:
         """The samples side by side."""
         self.writer.add_images("samples", pictures, images)
+
+    def texts(self, texts: Sequence[str], images: int) -> None:
+        """The samples one below the other, as code, so that markup in them stays as it is."""
+        self.writer.add_text(
+            "samples", "\n\n".join(f"    {text.replace(chr(10), chr(10) + '    ')}" for text in texts), images
+        )
 
 
 def open_board(folder: Path | None) -> Board:

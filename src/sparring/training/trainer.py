@@ -12,22 +12,24 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import wraps
-from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
 
+from safetensors.torch import load_file
 from torch import Tensor
 
 from sparring.config import Settings
 from sparring.errors import MetricError, SparringError
 from sparring.evaluation.catalogue import improves
 from sparring.mosaic import grid
-from sparring.tasks import Task
+from sparring.output import as_lines, ending_of
+from sparring.tasks import Task, Tempered
 from sparring.training import report
+from sparring.training.files import write_text
 from sparring.training.guard import Vitals
 from sparring.training.match import Match
 from sparring.training.monitor import Monitor
-from sparring.training.run import Run
+from sparring.training.run import BEFORE, Run
 from sparring.training.tracking import open_board
 from sparring.training.treatment import Outcome, Treatment
 
@@ -35,6 +37,9 @@ LOG_SECONDS = 2.0
 REPORT_SECONDS = 30.0
 LARGEST_SHARE = 0.02
 KEPT = 2
+
+JUDGE_KEPT = ("text",)
+"""Tasks whose discriminator is of use later: it tells the better of several samples."""
 
 Written = Callable[..., None]
 
@@ -136,6 +141,8 @@ class Trainer:
         while True:
             ending = self._ending(any(self.ranks.largest(interrupted())))
             if ending is None:
+                if match.playing and not match.begun:
+                    self._begin()
                 self._add(match.play())
             seconds = clock()
             evaluate, checkpoint, watch = (
@@ -252,9 +259,14 @@ class Trainer:
         state = self.match.state
         if state.evaluated_images == state.images:
             return
+        if self._deciding != (state.quality or {}).get("metric", self._deciding):
+            # Numbers of another metric do not compare; that generator is still the one to beat.
+            known = (state.quality or {})["metrics"].get(self._deciding)
+            state.best, state.improved_images = known and known["value"], state.images
+            state.quality = {**(state.quality or {}), "metric": self._deciding}
         state.evaluated_images = state.images
-        self._write_grid(self.run.samples / f"grid-{state.images:09d}.png")
-        metric = self.settings.quality_metric
+        self._write_preview(f"grid-{state.images:09d}")
+        metric = self._deciding
         try:
             judged = self.task.judge(self.match.average)
             value = judged.result(metric).value
@@ -277,6 +289,39 @@ class Trainer:
             state.best = value
             state.quality = {**quality, "metric": metric, "images": state.images}
             self._keep_generator()
+        elif self.settings.supervised_metric and self.settings.adversarial and not self.match.playing:
+            self._end_the_lesson()
+
+    def _begin(self) -> None:
+        """The game begins; what the generator has learned before it is kept, to compare with."""
+        self._note_trade_off("before the game")
+        self.match.begin()
+
+    @by_the_first
+    def _note_trade_off(self, when: str) -> None:
+        if isinstance(self.task, Tempered):
+            state = self.match.state
+            points = self.task.trade_off(self.match.average)
+            self.run.append("metrics.jsonl", {"images": state.images, "trade_off": {"when": when, "points": points}})
+            if when == "before the game":
+                self.run.save_generator(self.match.average, self.task.describe(), BEFORE)
+
+    @property
+    def _deciding(self) -> str:
+        """The metric that decides which generator is the best, in this part of the run."""
+        before = self.settings.supervised_metric
+        return self.settings.quality_metric if self.match.playing or before is None else before
+
+    def _end_the_lesson(self) -> None:
+        """More of it would make the generator know its lessons by heart: the game begins, from the best so far."""
+        match, state = self.match, self.match.state
+        match.take_over(load_file(self.run.generator, self.settings.device))
+        self._begin()
+        best = (state.quality or {})["images"]
+        said = f"the generator began to learn by heart, and was taken back to what it was after {best:,} samples"
+        self.monitor.note(f"the game begins: {said}")
+        if self.ranks.first:
+            self.run.event("game begins", state.images, said)
 
     # What is written
 
@@ -289,6 +334,7 @@ class Trainer:
     @by_the_first
     def _conclude(self, ending: Ending, message: str) -> None:
         if ending == "finished":
+            self._note_trade_off("at the end")
             for name, picture in self.task.illustrations(self.match.average).items():
                 self.run.save_picture(picture, self.run.samples / f"{name}.png")
         self._summarise(ending, message)
@@ -304,6 +350,8 @@ class Trainer:
         self.match.state.guard = self.treatment.guard.state()
         if self.match.state.quality is None:
             self._keep_generator()
+        if self.settings.task in JUDGE_KEPT and self.match.playing:
+            self.run.save_judge(self.match.discriminator.module, self.task.describe())
         self.run.save_checkpoint(self.match.state.step, self.match.tensors(), self.match.snapshot())
         self.run.keep_checkpoints(self.match.state.keeps | {self.match.state.step})
 
@@ -312,13 +360,19 @@ class Trainer:
         report.write(self.run.folder)
 
     def _preview(self) -> None:
-        self._write_grid(self.run.samples / "latest.png")
+        self._write_preview("latest")
 
     @by_the_first
-    def _write_grid(self, path: Path) -> None:
-        pictures = self.task.preview(self.match.average)
-        self.run.save_picture(grid(pictures), path)
-        self.board.grid(pictures, self.match.state.images)
+    def _write_preview(self, name: str) -> None:
+        shown = self.task.preview(self.match.average)
+        if isinstance(shown, Tensor):
+            path = self.run.samples / f"{name}.png"
+            self.run.save_picture(grid(shown), path)
+            self.board.grid(shown, self.match.state.images)
+        else:
+            path = self.run.samples / f"{name}{ending_of(shown)}"
+            write_text(path, as_lines(shown, path.suffix))
+            self.board.texts(shown, self.match.state.images)
         self.monitor.preview(path)
 
     @by_the_first

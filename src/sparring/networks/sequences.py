@@ -1,0 +1,122 @@
+"""Players for sequences of symbols: a generator that writes them one by one, a discriminator that judges each."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sparring.data.vocabularies import END, START, UNKNOWN
+from sparring.networks.layers import at_least_float32, full_precision
+from sparring.networks.spectral import normalise
+from sparring.networks.transformer import Trunk
+
+
+class Generator(nn.Module):
+    """A causal transformer over `size` symbols, for sequences of at most `longest`, the end included.
+
+    It says how likely each symbol is after those before it, and what reward is to be expected from there on; START and
+    UNKNOWN never come. A sequence that has ended goes on with END, which is certain and learns nothing.
+    """
+
+    def __init__(self, size: int, longest: int, *, width: int, depth: int) -> None:
+        super().__init__()
+        self.size, self.longest = size, longest
+        self.embedding = nn.Embedding(size, width)
+        nn.init.normal_(self.embedding.weight, std=width**-0.5)
+        self.trunk = Trunk(width, depth, longest)
+        self.bias = nn.Parameter(torch.zeros(size))
+        self.expectation = nn.Linear(width, 1)
+        nn.init.zeros_(self.expectation.weight)
+        nn.init.zeros_(self.expectation.bias)
+
+    def forward(self, tokens: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Log-probabilities float32 (N, T, size) of the symbol at each place of tokens int64 (N, T), given those before
+        it, and the reward expected there (N, T), whose gradient reaches no other part of the network.
+
+        hidden: bool (N, T), symbols that later places see as UNKNOWN.
+        """
+        before = tokens if hidden is None else tokens.masked_fill(hidden, UNKNOWN)
+        before = torch.cat([torch.full_like(before[:, :1], START), before[:, :-1]], dim=1)
+        found: tuple[Tensor, Tensor] = self.read(self.trunk(self.embedded(before)))
+        return found
+
+    def embedded(self, tokens: Tensor) -> Tensor:
+        """Unit variance a channel, from embeddings of unit length."""
+        vectors: Tensor = self.embedding(tokens)
+        return vectors * self.embedding.embedding_dim**0.5
+
+    def read(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probabilities and expectation of what the trunk made, (N, T, width)."""
+        logits = at_least_float32(F.linear(x, self.embedding.weight)) + self.bias
+        forbidden = torch.zeros_like(self.bias).index_fill(0, logits.new_tensor([START, UNKNOWN]).long(), -torch.inf)
+        with full_precision(x):
+            expectation = self.expectation(at_least_float32(x.detach())).squeeze(-1)
+        return (logits + forbidden).log_softmax(-1), expectation
+
+    @torch.no_grad()
+    def write(self, numbers: Tensor, temperature: float = 1.0, prompt: Tensor | None = None) -> Tensor:
+        """Sequences int64 (N, longest), one for each row of uniform numbers (N, longest) in [0, 1).
+
+        Each symbol is where the number falls among the cumulated probabilities, sharpened by `temperature` below 1;
+        at 0 the most likely. prompt: int64 (P,), P < longest, what all begin with. All after the first END is END.
+        """
+        count, longest = numbers.shape
+        tokens = torch.full((count, longest), END, device=numbers.device)
+        given = prompt.tolist() if prompt is not None else []
+        tokens[:, : len(given)] = tokens.new_tensor(given)
+        start = torch.full_like(tokens[:, :1], START)
+        x = self.embedded(torch.cat([start, tokens[:, : len(given)]], dim=1))
+        memory = self.trunk.new_memory(count, longest)
+        ended = torch.zeros_like(tokens[:, 0], dtype=torch.bool)
+        x = self.trunk(x, memory)
+        for place in range(len(given), longest):
+            log_probabilities, _ = self.read(x[:, -1:])
+            chosen = pick(log_probabilities[:, 0], numbers[:, place], temperature).masked_fill(ended, END)
+            tokens[:, place] = chosen
+            ended |= chosen == END
+            if place + 1 == longest or bool(ended.all()):
+                break
+            x = self.trunk(self.embedded(chosen[:, None]), memory, place + 1)
+        return tokens
+
+
+class Discriminator(nn.Module):
+    """Judges sequences (N, longest, size), one-hot or relaxed, in float32: (N, 2 longest).
+
+    The first half are judgements of each place by what has come up to there, so that a writer can learn at which symbol
+    it went wrong; the second are one judgement of the whole, repeated so that both halves weigh the same. Places after
+    the end are judged as well: they show END, to real and to generated sequences alike.
+    """
+
+    def __init__(self, size: int, longest: int, *, width: int, depth: int, spectral_norm: bool) -> None:
+        super().__init__()
+        self.embedding = nn.Linear(size, width, bias=False)
+        nn.init.normal_(self.embedding.weight)
+        self.trunk = Trunk(width, depth, longest, twice=True)
+        self.of_places, self.of_whole = nn.Linear(width, 1), nn.Linear(width, 1)
+        for head in (self.of_places, self.of_whole):
+            nn.init.normal_(head.weight, std=width**-0.5)
+            nn.init.zeros_(head.bias)
+        if spectral_norm:
+            normalise(self)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """See the class; there are no classes, and y is None."""
+        read = self.trunk(self.embedding(x))
+        with full_precision(read):
+            read = at_least_float32(read)
+            of_places = self.of_places(read).squeeze(-1)
+            of_whole = self.of_whole(read.mean(1))
+            return torch.cat([of_places, of_whole.expand_as(of_places)], dim=1)
+
+
+def pick(log_probabilities: Tensor, numbers: Tensor, temperature: float) -> Tensor:
+    """One symbol a row, int64 (N,), by inverting the cumulated probabilities (N, size) at numbers (N,) in [0, 1)."""
+    if temperature == 0:
+        return log_probabilities.argmax(-1)
+    cumulated = (log_probabilities / temperature).softmax(-1).cumsum(-1)
+    # Rounding leaves the sum a little off 1, and a place beyond it would be no symbol, or one of probability 0.
+    return (
+        torch.searchsorted(cumulated, numbers[:, None] * cumulated[:, -1:], right=True)
+        .squeeze(-1)
+        .clamp(max=log_probabilities.shape[-1] - 1)
+    )

@@ -1,0 +1,86 @@
+"""What the text task chooses of its settings, before the rest is chosen as for all tasks."""
+
+import math
+
+import torch
+
+from sparring.choices import Choices, every
+from sparring.data import TextSurvey
+
+CHARACTERS_UP_TO = 48
+"""Characters of a usual text up to which each is a symbol of its own; longer texts are cut into frequent pieces."""
+
+MOST_CHARACTERS, MOST_PIECES = 8000, 4000
+"""Symbols at most; of rarer characters there is too little to learn from."""
+
+LONGEST, SPARE = 256, 0.99
+
+WIDTH, DEPTH, JUDGE_WIDTH, JUDGE_DEPTH = 256, 4, 128, 2
+BATCH = 64
+SUPERVISED_RATE, RATE, JUDGE_RATE, FALL = 2e-3, 1e-4, 1e-3, 0.1
+SUPERVISED, HEAD_START = 0.6, 0.1
+HELD_OUT, MOST_HELD_OUT = 0.05, 1000
+EPOCHS, LEAST_SHOWN = 30, 200_000
+
+
+def choose(settings: Choices, survey: TextSurvey, factor: float) -> int:
+    """Fills in what suits texts, and gives the usual budget in texts shown.
+
+    Raises: SettingError if the given settings do not go together.
+    """
+    pick = settings.choose
+    short = survey.median <= CHARACTERS_UP_TO
+    tokens = pick("tokens", "characters" if short else "bpe", "texts are short" if short else "texts are long")
+    pick("vocabulary_size", MOST_CHARACTERS if tokens == "characters" else MOST_PIECES)
+    pick("length", LONGEST)
+    pick("held_out", min(int(HELD_OUT * survey.texts), MOST_HELD_OUT))
+    pick("shuffle_buffer", None)
+
+    pick("network", "transformer")
+    pick("width", max(64, round(WIDTH * factor / 64) * 64), f"{factor:g} times that of size M" if factor != 1 else "")
+    pick("depth", DEPTH)
+    pick("judge_width", max(64, round(JUDGE_WIDTH * factor / 64) * 64))
+    pick("judge_depth", JUDGE_DEPTH)
+    pick("z_dim", None)
+    pick("discriminator_features", "none")
+    pick("spectral_norm", False)
+    pick("symbol_dropout", 0.1)
+
+    pick("gradient", "policy")
+    pick("discount", 0.5)
+    pick("gumbel_temperature", 1.0)
+    pick("likelihood_weight", 1.0)
+    pick("objective", "non-saturating")
+    penalty = pick("penalty", "none")
+    pick("penalty_method", "exact")
+    pick("penalty_step", 0.01)
+    pick("penalty_interval", 1)
+    pick("penalty_strength", 0.0 if penalty == "none" else 1.0)
+    pick("penalty_strength_final", settings.values["penalty_strength"])
+    pick("augment", "none")
+    playing = pick("adversarial", True)
+    pick("supervised", SUPERVISED if playing else 1.0)
+    pick("head_start", HEAD_START if playing else 0.0)
+
+    batch = pick("batch", BATCH)
+    pick("micro_batch", batch)
+    pick("supervised_learning_rate", SUPERVISED_RATE / math.sqrt(factor))
+    rate = pick("learning_rate", RATE / math.sqrt(factor))
+    pick("learning_rate_final", rate * FALL)
+    pick("judge_learning_rate", JUDGE_RATE / math.sqrt(factor))
+    pick("beta1", 0.9)
+    pick("beta2", 0.99)
+    pick("beta2_final", 0.99)
+    pick("ema_half_life", 20_000.0)
+    pick("ema_ramp", 0.05)
+
+    usual = every(max(LEAST_SHOWN * factor, EPOCHS * survey.texts), batch)
+    if settings.values.get("minutes") is None:
+        pick("images", usual, f"the budget, each text {EPOCHS} times; --images or --minutes set another")
+    pick("patience", None)
+    pick("quality_features", "ngrams")
+    pick("quality_metric", "reverse" if playing else "perplexity")
+    pick("supervised_metric", "perplexity")
+    pick("quality_samples", 1000)
+    pick("threads", torch.get_num_threads())
+    return usual

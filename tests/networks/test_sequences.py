@@ -1,0 +1,136 @@
+import pytest
+import torch
+
+from sparring.data.vocabularies import END, START, UNKNOWN
+from sparring.errors import SettingError
+from sparring.networks.sequences import Discriminator, Generator, pick
+from sparring.networks.transformer import HEAD, Trunk, look_around, turned
+
+SIZE, LONGEST = 11, 9
+
+
+@pytest.fixture
+def generator() -> Generator:
+    torch.manual_seed(0)
+    made = Generator(SIZE, LONGEST, width=2 * HEAD, depth=2)
+    torch.nn.init.normal_(made.bias)
+    return made
+
+
+def written(generator: Generator, count: int = 6, **options: object) -> torch.Tensor:
+    numbers = torch.rand(count, LONGEST, generator=torch.Generator().manual_seed(1))
+    return generator.write(numbers, **options)  # type: ignore[arg-type]
+
+
+def test_attention_is_that_of_the_library() -> None:
+    torch.manual_seed(0)
+    queries, keys, values = (torch.randn(2, 3, 7, HEAD) for _ in range(3))
+    theirs = torch.nn.functional.scaled_dot_product_attention(queries, keys, values, is_causal=True)
+    torch.testing.assert_close(look_around(queries, keys, values, is_causal=True), theirs)
+
+
+def test_a_place_sees_none_after_it() -> None:
+    torch.manual_seed(0)
+    trunk, x = Trunk(HEAD, 2, LONGEST), torch.randn(1, LONGEST, HEAD)
+    other = x.clone()
+    other[:, 5:] += 1
+    torch.testing.assert_close(trunk(x)[:, :5], trunk(other)[:, :5])
+    assert not torch.allclose(trunk(x)[:, 5:], trunk(other)[:, 5:])
+
+
+def test_how_well_places_match_depends_on_their_distance_alone() -> None:
+    torch.manual_seed(0)
+    angles = Trunk(HEAD, 1, LONGEST).angles
+    query, key = torch.randn(1, 1, 1, HEAD), torch.randn(1, 1, 1, HEAD)
+
+    def match(first: int, second: int) -> float:
+        return float((turned(query, angles[first : first + 1]) * turned(key, angles[second : second + 1])).sum())
+
+    assert match(3, 1) == pytest.approx(match(7, 5), abs=1e-4)
+    assert match(3, 1) != pytest.approx(match(7, 1), abs=1e-2)
+
+
+def test_what_is_written_is_as_likely_as_the_network_says(generator: Generator) -> None:
+    """Step by step with its memory it goes by the same probabilities as in one pass over the whole."""
+    numbers = torch.rand(6, LONGEST, generator=torch.Generator().manual_seed(1))
+    tokens = generator.write(numbers)
+    log_probabilities, _ = generator(tokens)
+    cumulated = log_probabilities.exp().cumsum(-1)
+    above = cumulated.gather(2, tokens[..., None]).squeeze(2)
+    below = above - log_probabilities.exp().gather(2, tokens[..., None]).squeeze(2)
+    alive = (tokens == END).cumsum(1) - (tokens == END).long() == 0
+    assert bool(((numbers >= below - 1e-5) & (numbers <= above + 1e-5))[alive].all())
+
+
+def test_probabilities_sum_to_one_and_leave_out_what_never_comes(generator: Generator) -> None:
+    log_probabilities, expectation = generator(written(generator))
+    torch.testing.assert_close(log_probabilities.exp().sum(-1), torch.ones(6, LONGEST))
+    assert bool((log_probabilities[..., [START, UNKNOWN]] == -torch.inf).all())
+    assert expectation.shape == (6, LONGEST)
+
+
+def test_after_the_end_comes_the_end(generator: Generator) -> None:
+    tokens = written(generator, 64)
+    ended = (tokens == END).cumsum(1) > 0
+    assert bool(ended.any()) and bool((tokens[ended] == END).all())
+
+
+def test_samples_do_not_depend_on_their_neighbours(generator: Generator) -> None:
+    numbers = torch.rand(6, LONGEST, generator=torch.Generator().manual_seed(1))
+    assert generator.write(numbers)[:2].tolist() == generator.write(numbers[:2]).tolist()
+
+
+def test_a_prompt_stays(generator: Generator) -> None:
+    assert written(generator, prompt=torch.tensor([7, 4, 9]))[:, :3].tolist() == [[7, 4, 9]] * 6
+
+
+def test_without_temperature_the_likeliest_is_taken(generator: Generator) -> None:
+    tokens = written(generator, temperature=0.0)
+    assert tokens.tolist() == [tokens[0].tolist()] * 6
+    first, _ = generator(tokens[:1])
+    assert int(first[0, 0].argmax()) == int(tokens[0, 0])
+
+
+def test_the_expectation_teaches_nothing_else(generator: Generator) -> None:
+    _, expectation = generator(written(generator))
+    expectation.sum().backward()
+    assert generator.embedding.weight.grad is None
+    assert generator.expectation.weight.grad is not None
+
+
+def test_symbols_are_picked_as_often_as_they_are_likely() -> None:
+    likely = torch.tensor([0.5, 0.0, 0.3, 0.2])
+    numbers = (torch.arange(1000) + 0.5) / 1000
+    picked = pick(likely.log().expand(1000, -1), numbers, temperature=1.0)
+    assert torch.bincount(picked, minlength=4).tolist() == [500, 0, 300, 200]
+    sharper = (likely**2 / (likely**2).sum()).tolist()
+    picked = pick(likely.log().expand(1000, -1), numbers, temperature=0.5)
+    assert (torch.bincount(picked, minlength=4) / 1000).tolist() == pytest.approx(sharper, abs=1e-3)
+
+
+def test_early_judgements_know_nothing_of_what_follows() -> None:
+    torch.manual_seed(0)
+    judge = Discriminator(SIZE, LONGEST, width=HEAD, depth=2, spectral_norm=False)
+    x = torch.nn.functional.one_hot(torch.randint(3, SIZE, (2, LONGEST)), SIZE).float()
+    other = x.clone()
+    other[:, 6:] = other[:, 6:].roll(1, dims=2)
+    before, after = judge(x), judge(other)
+    assert before.shape == (2, 2 * LONGEST)
+    torch.testing.assert_close(before[:, :6], after[:, :6])
+    assert not torch.allclose(before[:, LONGEST:], after[:, LONGEST:])
+    assert bool((before[:, LONGEST:] == before[:, LONGEST : LONGEST + 1]).all())
+
+
+@pytest.mark.parametrize("spectral_norm", [False, True])
+def test_the_slope_of_the_judge_has_a_gradient(spectral_norm: bool) -> None:
+    torch.manual_seed(0)
+    judge = Discriminator(SIZE, LONGEST, width=HEAD, depth=1, spectral_norm=spectral_norm)
+    x = torch.rand(2, LONGEST, SIZE, requires_grad=True)
+    (slope,) = torch.autograd.grad(judge(x).sum(), x, create_graph=True)
+    slope.square().sum().backward()
+    assert all(parameter.grad is not None for name, parameter in judge.named_parameters() if "bias" not in name)
+
+
+def test_a_width_that_heads_do_not_divide_is_refused() -> None:
+    with pytest.raises(SettingError, match="multiple of 64"):
+        Generator(SIZE, LONGEST, width=HEAD + 1, depth=1)

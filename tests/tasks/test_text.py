@@ -1,0 +1,322 @@
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import sparring
+from sparring import config, data
+from sparring.adversarial.objectives import OBJECTIVES
+from sparring.chooser import choose
+from sparring.data.vocabularies import END
+from sparring.errors import RunError, SettingError
+from sparring.randomness import Random
+from sparring.tasks.sample import Sample, View
+from sparring.tasks.sequences import alive
+from sparring.tasks.text import Text
+from sparring.training.files import read_lines
+from sparring.training.monitor import QuietMonitor
+
+SMALL: dict[str, Any] = {
+    "width": 64,
+    "depth": 1,
+    "judge_width": 64,
+    "judge_depth": 1,
+    "batch": 16,
+    "images": 640,
+    "evaluate_every": 320,
+    "checkpoint_every": 160,
+    "guard_every": 160,
+    "quality_samples": 64,
+    "supervised": 0.5,
+    "head_start": 0.125,
+    "device": "cpu",
+    "precision": "fp32",
+}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """480 sentences of a small grammar, no two alike."""
+    parts = (
+        ["a", "the", "one", "some"],
+        ["cat", "dog", "bird", "fox", "child"],
+        ["sees", "likes", "finds", "hears"],
+        ["me", "you", "the sun", "a tree", "water", "snow"],
+    )
+    path = tmp_path_factory.mktemp("corpus") / "sentences.txt"
+    path.write_text("".join(f"{' '.join(words)}.\n" for words in itertools.product(*parts)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return sparring.train(corpus, out=tmp_path_factory.mktemp("runs") / "run", **SMALL)
+
+
+def task_of(corpus: Path, **given: Any) -> Text:
+    settings = choose(str(corpus), {**SMALL, **given}, data.survey_texts(corpus), 1.0)[0]
+    return Text(settings, loaded(settings))
+
+
+def loaded(settings: config.Settings) -> Any:
+    assert settings.tokens and settings.vocabulary_size and settings.length
+    return data.load_texts(
+        settings.data, tokens=settings.tokens, vocabulary_size=settings.vocabulary_size, longest=settings.length
+    )
+
+
+def view_of(task: Text, generator: torch.nn.Module, count: int, judge: torch.nn.Module, step: int = 0) -> View:
+    batch, random = task.data.draw(0, 0, count), Random(0, step, count)
+    real, fake = task.real(batch, random), task.fake(generator, batch, random)
+    return View(real, fake, judge(*real.parts), judge(*fake.parts))
+
+
+class Judging(torch.nn.Module):
+    """Every place and the whole are the more real, the more often symbol 3 occurs there."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        places = x[..., 3]
+        return torch.cat([places, places.mean(1, keepdim=True).expand_as(places)], dim=1)
+
+
+def test_a_run_has_its_phases_its_texts_and_what_judges_them(run: Any) -> None:
+    assert run.summary()["state"] == "finished"
+    lines = read_lines(run.folder / "metrics.jsonl")
+    played = [line["images"] for line in lines if "discriminator_loss" in line]
+    assert min(played) > 320
+    assert [line["trade_off"]["when"] for line in lines if "trade_off" in line] == ["before the game", "at the end"]
+    assert {"perplexity", "bleu3", "self_bleu3", "reverse", "fid"} <= run.summary()["quality"]["metrics"].keys()
+    assert len((run.samples / "latest.txt").read_text(encoding="utf-8").splitlines()) == 16
+    assert "before the game" in run.report.read_text(encoding="utf-8")
+
+
+def test_the_first_samples_are_the_same_however_many_are_asked_for(run: Any) -> None:
+    model = sparring.load(run)
+    texts = model.sample(70, seed=3)
+    assert texts[:5] == model.sample(5, seed=3)
+    assert texts[60:66] == model.sample(6, seed=3, start=60)
+    assert texts != model.sample(70, seed=4)
+
+
+def test_a_prompt_is_gone_on_from_and_strange_ones_are_refused(run: Any) -> None:
+    model = sparring.load(run)
+    assert all(text.startswith("the cat ") for text in model.sample(8, prompt="the cat "))
+    with pytest.raises(SettingError, match="do not occur in the training data: 床"):
+        model.sample(1, prompt="床")
+    with pytest.raises(SettingError, match="shorten it"):
+        model.sample(1, prompt="a cat sees the sun. " * 10)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"temperature": -1.0}, "from 0 to 5"),
+        ({"best_of": 0}, "at least 1"),
+        ({"truncation": 0.5}, "takes --temperature"),
+        ({"label": 1}, "takes --temperature"),
+        ({"n": 0}, "at least 1"),
+    ],
+)
+def test_options_out_of_range_are_refused(run: Any, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(SettingError, match=words):
+        sparring.load(run).sample(**{"n": 2, **options})
+
+
+def test_the_best_of_several_is_the_one_that_the_discriminator_likes_most(run: Any) -> None:
+    from sparring.tasks import sequences
+
+    model = sparring.load(run)
+    drawn = sequences.sample(model.generator, model.blueprint, 12, seed=0)
+    liked = sequences.scores(model.judge, model.blueprint, drawn).view(3, 4).argmax(1)
+    decoded = [model.blueprint.symbols.decode(tokens) for tokens in drawn.tolist()]
+    assert model.sample(3, best_of=4) == [decoded[4 * i + int(best)] for i, best in enumerate(liked)]
+
+
+def test_texts_of_a_run_without_a_game_cannot_be_chosen_among(corpus: Path, tmp_path: Path) -> None:
+    run = sparring.train(corpus, out=tmp_path / "run", **SMALL | {"adversarial": False, "images": 160})
+    assert run.settings().quality_metric == "perplexity"
+    with pytest.raises(RunError, match="needs a discriminator"):
+        sparring.load(run).sample(2, best_of=2)
+
+
+class Interrupting(QuietMonitor):
+    """Once, after so many samples."""
+
+    def __init__(self, after: int) -> None:
+        self.after: float = after
+
+    def update(self, measurements: Any, fraction: float, seconds_left: float | None) -> None:
+        if measurements["images"] >= self.after:
+            self.after = float("inf")
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize(("after", "gradient"), [(160, "policy"), (480, "policy"), (480, "straight-through")])
+def test_a_run_is_the_same_resumed_in_the_game_or_before_it(
+    corpus: Path, tmp_path: Path, run: Any, after: int, gradient: str
+) -> None:
+    chosen = SMALL | {"gradient": gradient}
+    whole = run if gradient == "policy" else sparring.train(corpus, out=tmp_path / "whole", **chosen)
+    halves = sparring.train(corpus, out=tmp_path / "halves", monitor=Interrupting(after), **chosen)
+    assert halves.summary()["state"] == "interrupted"
+    sparring.resume(halves)
+    one, other = (found.load_checkpoint("cpu")[0] for found in (whole, halves))
+    assert all(torch.equal(one[group][name], other[group][name]) for group in one for name in one[group])
+
+
+def test_the_game_begins_when_the_lessons_are_learnt_by_heart(tmp_path: Path) -> None:
+    """A few sentences, seen again and again: others are foreseen ever worse."""
+    rare = ["moon", "fork", "lamp", "ship", "rock", "wolf", "gold", "mist"]
+    lines = [f"{a} {b} {c}" for a, b, c in itertools.product(rare, repeat=3)]
+    chosen = torch.randperm(len(lines), generator=torch.Generator().manual_seed(0))[:60].tolist()
+    (tmp_path / "few.txt").write_text("\n".join(lines[i] for i in chosen), encoding="utf-8")
+    settings = SMALL | {"images": 16_000, "supervised": 0.9, "head_start": 0.05, "evaluate_every": 1600, "held_out": 24, "symbol_dropout": 0.0}
+    settings |= {"checkpoint_every": 1600, "guard_every": 1600, "supervised_learning_rate": 3e-3, "ema_half_life": 1.0}
+    run = sparring.train(tmp_path / "few.txt", out=tmp_path / "run", monitor=Interrupting(9600), **settings)
+    events = [event for event in read_lines(run.folder / "events.jsonl") if event["event"] == "game begins"]
+    assert len(events) == 1 and "by heart" in events[0]["message"]
+    played = [line for line in read_lines(run.folder / "metrics.jsonl") if "discriminator_loss" in line]
+    assert played and played[0]["images"] < 0.9 * 16_000
+
+
+def test_the_discriminator_has_a_head_start(corpus: Path, tmp_path: Path) -> None:
+    settings = SMALL | {"supervised": 0.25, "head_start": 0.75 - 1e-9}
+    run = sparring.train(corpus, out=tmp_path / "run", **settings)
+    before = load_file(run.folder / "before-the-game.safetensors")
+    tensors = run.load_checkpoint("cpu")[0]
+    # The average goes on towards where the generator stood when the game began.
+    assert set(before) == set(tensors["generator"])
+    other = sparring.train(corpus, out=tmp_path / "other", **settings | {"images": 160, "adversarial": False, "supervised": 1.0})
+    assert other.summary()["images"] == 160
+
+
+def test_the_policy_descends_the_gradient_of_the_expected_reward(corpus: Path) -> None:
+    """Over all sequences of two symbols, and by the estimate from many samples."""
+    task = task_of(corpus, discount=0.0)
+    torch.manual_seed(0)
+    generator = task.blueprint.generator()
+    weight = generator.bias
+    judge, objective = Judging(), OBJECTIVES["non-saturating"]
+
+    def reward_of(tokens: torch.Tensor) -> torch.Tensor:
+        """Of a first symbol alone: the rest is the same for all."""
+        return 2 * torch.sigmoid((tokens == 3).float()) - 1
+
+    log_probabilities, _ = generator(torch.zeros(1, 1, dtype=torch.int64))
+    likely = log_probabilities[0, 0].exp()
+    expected = (likely * reward_of(torch.arange(len(likely)))).sum()
+    (exact,) = torch.autograd.grad(-expected, weight)
+
+    gradients = []
+    for step in range(40):
+        view = view_of(task, generator, 512, judge, step)
+        beside = dict(view.fake.beside)
+        first = torch.zeros_like(beside["chosen"])
+        first[:, 0] = 1
+        beside["chosen"] = beside["chosen"] * first
+        logits = view.fake_logits.clone()
+        logits[:, logits.shape[1] // 2 :] = 0  # the judgement of the whole is left out
+        fake = Sample(view.fake.parts, beside=beside)
+        loss = task.generator_loss(objective, View(view.real, fake, view.real_logits, logits)) * task.usual_length
+        gradients.append(torch.autograd.grad(loss, weight)[0])
+    found = torch.stack(gradients)
+    error = found.std(0) / len(gradients) ** 0.5
+    assert bool(((found.mean(0) - exact).abs() < 4 * error + 1e-4).all())
+    assert float(exact[3]) < -0.001
+
+
+def test_rewards_are_those_of_a_symbol_and_ever_less_of_what_follows(corpus: Path) -> None:
+    task = task_of(corpus, discount=0.5)
+    length, tokens = task.data.longest, torch.full((1, task.data.longest), END)
+    tokens[0, :2] = 5
+    logits = torch.zeros(1, 2 * length)
+    logits[0, :3], logits[0, length:] = torch.tensor([100.0, -100.0, 100.0]), 100.0
+    sample = Sample((task.one_hot(tokens),), beside={"tokens": tokens})
+    rewards = task.reward(OBJECTIVES["hinge"], View(sample, sample, torch.zeros_like(logits), logits))
+    # 1/2 r_t + 1/4 r_(t+1) + 1/8 r_(t+2), and 1 for the whole; what comes after the end earns nothing.
+    assert rewards[0, :4].tolist() == pytest.approx([1.375, 0.75, 1.5, 1.0])
+
+
+def test_the_straight_through_gradient_reaches_the_generator_through_the_symbols(corpus: Path) -> None:
+    task = task_of(corpus, gradient="straight-through")
+    torch.manual_seed(0)
+    generator = task.blueprint.generator()
+    view = view_of(task, generator, 8, Judging())
+    sample = view.fake.parts[0]
+    assert bool(((sample.detach() - task.one_hot(view.fake.beside["tokens"])).abs() < 1e-6).all())
+    task.generator_loss(OBJECTIVES["non-saturating"], view).backward()
+    gradient = generator.bias.grad
+    assert gradient is not None
+    # The judge likes symbol 3, so that descending the loss makes it likelier than all others.
+    assert int(gradient.argmin()) == 3
+
+
+def test_losses_do_not_depend_on_which_sequences_go_through_at_once(corpus: Path) -> None:
+    task = task_of(corpus)
+    torch.manual_seed(0)
+    generator, judge, objective = task.blueprint.generator(), Judging(), OBJECTIVES["non-saturating"]
+    whole = view_of(task, generator, 8, judge)
+    total = task.generator_loss(objective, whole) + sum(loss for _, loss in task.losses("generator", whole).values())
+    parts = []
+    batch, random = task.data.draw(0, 0, 8), Random(0, 0, 8)
+    for start in (0, 4):
+        part, numbers = batch[start : start + 4], random.part(start, 4)
+        real, fake = task.real(part, numbers), task.fake(generator, part, numbers)
+        view = View(real, fake, judge(*real.parts), judge(*fake.parts))
+        parts.append(task.generator_loss(objective, view) + sum(loss for _, loss in task.losses("generator", view).values()))
+    assert float(total) == pytest.approx(float(sum(parts)) / 2, rel=1e-4)
+
+
+def test_perplexity_is_that_of_the_held_out_texts(corpus: Path) -> None:
+    task = task_of(corpus)
+    generator = task.blueprint.generator().eval()
+    assert task.held_out is not None and task.held_out.drawn is not None
+    tokens = task.data.batch(task.held_out.drawn).tokens
+    log_probabilities, _ = generator(tokens)
+    chosen = log_probabilities.gather(2, tokens[..., None]).squeeze(2)[alive(tokens)]
+    result = task.perplexity(generator)
+    assert result.value == pytest.approx(float((-chosen.mean()).exp()), rel=1e-4)
+    low, high = result.estimate.ends
+    assert low < result.value < high
+
+
+def test_the_command_line_writes_texts(run: Any, tmp_path: Path) -> None:
+    def sparring_(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-m", "sparring", *words], capture_output=True, text=True, check=False)
+
+    done = sparring_("sample", str(run), "--n", "5", "--seed", "1", "--out", str(tmp_path / "new.txt"), "--json", "-")
+    assert done.returncode == 0 and json.loads(done.stdout)["n"] == 5
+    texts = (tmp_path / "new.txt").read_text(encoding="utf-8").splitlines()
+    assert texts == sparring.load(run).sample(5, seed=1)
+    wrong = sparring_("sample", str(run), "--n", "5", "--out", str(tmp_path / "new.png"))
+    assert wrong.returncode == 2 and "texts are written as .txt, .jsonl" in wrong.stderr
+    folder = sparring_("sample", str(run), "--n", "2", "--out", str(tmp_path / "folder"))
+    assert folder.returncode == 0 and len(list((tmp_path / "folder").iterdir())) == 2
+    pictures = sparring_("train", "digits", "--task", "text", "--out", str(tmp_path / "run"))
+    assert pictures.returncode == 2 and "Traceback" not in pictures.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"mirror": True}, "takes mirror=false"),
+        ({"resolution": (8, 8)}, "resolution=.* is for --task generate or restore"),
+        ({"penalty": "wgan-gp", "penalty_method": "finite-difference"}, "penalty_method=exact"),
+        ({"supervised": 0.9, "head_start": 0.2}, "leave nothing of the budget"),
+        ({"width": 65}, "multiple of 64"),
+        ({"damage": "denoise"}, "is for --task restore"),
+    ],
+)
+def test_settings_that_do_not_go_with_texts_are_refused(
+    corpus: Path, tmp_path: Path, given: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(SettingError, match=words):
+        sparring.train(corpus, out=tmp_path / "run", **SMALL | given)
