@@ -16,8 +16,24 @@ COUNT = 10_000
 NEIGHBOURS = 5
 """k, of the metrics that look at the k-th neighbour."""
 
+USUAL_N = 3
+"""n of BLEU and self-BLEU that are computed unless others are named."""
+
 Needs = Literal[
-    "moments", "features", "samples", "pictures", "maps", "classes", "classifier", "model", "pairs", "holes", "transfer"
+    "moments",
+    "features",
+    "samples",
+    "pictures",
+    "maps",
+    "classes",
+    "classifier",
+    "model",
+    "pairs",
+    "holes",
+    "transfer",
+    "texts",
+    "forms",
+    "code",
 ]
 """What a metric is computed from."""
 
@@ -34,11 +50,17 @@ NEEDS: dict[Needs, str] = {
     "pairs": "the same pictures on both sides, clean and restored, by their names",
     "holes": "the same pictures on both sides, and masks by the same names, white where pixels were missing: --masks",
     "transfer": "photographs, what was made of them, and paintings: they are measured by runs of --task translate",
+    "texts": "texts on both sides",
+    "forms": "texts on both sides, of which the real ones keep to at most 20 forms, as verses do",
+    "code": "texts on both sides, of which the real ones are Python",
 }
 """The same in words."""
 
 PAIRED: frozenset[Needs] = frozenset(["pairs", "holes"])
 """What metrics need that compare picture by picture, not set with set."""
+
+OF_TEXTS: frozenset[Needs] = frozenset(["texts", "forms", "code"])
+"""What metrics need that read texts."""
 
 Better = Literal["lower", "higher", "near 1", "near expected"]
 
@@ -69,6 +91,46 @@ class Metric:
     def paired(self) -> bool:
         """Whether it compares picture by picture."""
         return self.needs in PAIRED
+
+    @property
+    def of_texts(self) -> bool:
+        """Whether it reads texts."""
+        return self.needs in OF_TEXTS
+
+
+def _bleu(n: int) -> Metric:
+    return Metric(
+        f"BLEU-{n} against held-out texts",
+        f"how much of the generated texts is said in real ones as well: the mean over samples of BLEU-{n}, the share of "
+        f"a sample's n-grams of 1 to {n} tokens that occur in any held-out text, as a geometric mean. What fresh real "
+        "texts get stands beside it.",
+        "0 to 1; fresh real texts are far from 1, and above their number is not better than they are",
+        "higher",
+        "One good sentence, repeated, has a high one, and so have frequent phrases stuck together: read it beside "
+        "`self_bleu` at the same n, and let no generator be the best by it alone (Caccia et al. 2020). It rises with "
+        "the number of held-out texts. Texts of fewer than n tokens get 0.1 for the n-grams that they cannot have.",
+        "Papineni et al. 2002, section 2, against all references at once as in Zhu et al. 2018 (Texygen), arXiv "
+        "1802.01886; smoothing: method 1 of Chen & Cherry 2014 (0.1 where nothing is found)",
+        "texts",
+        asked=n != USUAL_N,
+        decimals=3,
+    )
+
+
+def _self_bleu(n: int) -> Metric:
+    return Metric(
+        f"Self-BLEU-{n}",
+        f"how much samples repeat each other: the mean BLEU-{n} of each one against all the others. What as many real "
+        "texts get stands beside it.",
+        "0 to 1 (all the same); near the number of the real texts is good",
+        "lower",
+        "Noise has a low one. It rises with the number of samples: compare at equal numbers only. Below the number of "
+        "the real texts it is no longer variety but faults.",
+        "Zhu et al. 2018 (Texygen), arXiv 1802.01886, section 3.2; smoothing as `bleu3`",
+        "texts",
+        asked=n != USUAL_N,
+        decimals=3,
+    )
 
 
 METRICS: dict[str, Metric] = {
@@ -364,6 +426,103 @@ METRICS: dict[str, Metric] = {
         "this program's own",
         "transfer",
         decimals=3,
+    ),
+    **{f"bleu{n}": _bleu(n) for n in (2, 3, 4, 5)},
+    **{f"self_bleu{n}": _self_bleu(n) for n in (2, 3, 4, 5)},
+    "forward": Metric(
+        "Forward perplexity",
+        "how surprising generated texts are to a reader of the training texts: exp of the mean surprise of a token, its "
+        "end counted as one, under an n-gram model learnt from these. What held-out texts get stands beside it.",
+        "1 (foreseen in every token) and up; near the number of the held-out texts is good",
+        "lower",
+        "The dullest text has the lowest: a generator that repeats the most frequent phrase beats real texts by far. "
+        "Below the number of the held-out ones it is no better than they are. It sees four tokens at a time. Copies of "
+        "training texts have a low one.",
+        "Zhao et al. 2018, arXiv 1706.04223, section 5; Caccia et al. 2020, arXiv 1811.02549, section 4; the model: "
+        "Chen & Goodman 1999 (interpolated modified Kneser-Ney)",
+        "texts",
+    ),
+    "reverse": Metric(
+        "Reverse perplexity",
+        "how surprising real, held-out texts are to a reader of the generated ones alone: exp of the mean surprise of a "
+        "token under an n-gram model learnt from the samples. It is only low if samples are both good and varied. What "
+        "a reader of as many real texts gets stands beside it.",
+        "1 and up; near the number beside it is good",
+        "lower",
+        "It falls with the number of samples: compare at equal numbers only. It sees four tokens at a time, so texts "
+        "that make sense only phrase by phrase please it. Copies of training texts please it, too: look at `copied`.",
+        "Zhao et al. 2018, arXiv 1706.04223, section 5; Caccia et al. 2020, arXiv 1811.02549, section 4; the model as "
+        "of `forward`",
+        "texts",
+    ),
+    "distinct": Metric(
+        "Different texts",
+        "how many different texts there are for each sample. What as many real texts get stands beside it.",
+        "0 to 1 (no two are the same)",
+        "higher",
+        "A word changed makes another text. Noise has 1. It falls with the number of samples.",
+        "as in Li et al. 2016, arXiv 1510.03055, section 5.3, of whole texts",
+        "texts",
+        share=True,
+    ),
+    "copied": Metric(
+        "Copied texts",
+        "which share of the samples is a training text, character by character. How many held-out texts are, since "
+        "real texts repeat, stands beside it.",
+        "0 (good) to 1; short texts coincide by chance",
+        "lower",
+        "One character changed is no copy here. Of training texts that are not given nothing can be known: give the run "
+        "itself as A.",
+        "this program's own",
+        "texts",
+        share=True,
+    ),
+    "copied_lines": Metric(
+        "Copied lines",
+        "which share of the lines and clauses, between marks and ends of lines, occurs in a training text as it is. "
+        "Which share of those of held-out texts does, stands beside it.",
+        "0 to 1; near or below the number of the held-out texts is good",
+        "lower",
+        "Short clauses and formulas are common property. Where texts have no marks, it is `copied`.",
+        "this program's own",
+        "texts",
+        share=True,
+    ),
+    "repetition": Metric(
+        "Repetition within a text",
+        "which share of its pairs of neighbouring tokens a text has had before, the mean over samples. That of the "
+        "held-out texts stands beside it.",
+        "0 to 1; near the number of the held-out texts is good",
+        "lower",
+        "Refrains and code repeat with good reason: below the held-out texts is not better. It does not see the same "
+        "thing said in other words.",
+        "Welleck et al. 2020, arXiv 1908.04319, section 6 (seq-rep-n), with n = 2",
+        "texts",
+        share=True,
+    ),
+    "form": Metric(
+        "Right form",
+        "which share of the samples has one of the forms that the training texts are written in: letters and digits "
+        "may be any, marks, spaces and ends of lines must stand where they stand there. That of the held-out texts "
+        "stands beside it.",
+        "0 to 1",
+        "higher",
+        "It sees how many letters there are and where marks stand, not what the letters say. A form that fewer than "
+        "1 % of the training texts have counts as wrong.",
+        "this program's own",
+        "forms",
+        share=True,
+    ),
+    "parses": Metric(
+        "Parsed by Python",
+        "which share of the samples Python's parser takes, indented as a whole or not. That of the held-out texts "
+        "stands beside it.",
+        "0 to 1",
+        "higher",
+        "A single name parses. What parses need not run, nor mean anything.",
+        "this program's own; the grammar of the Python that runs it",
+        "code",
+        share=True,
     ),
 }
 

@@ -98,6 +98,8 @@ class Comparison:
                 return fake.model is not None and card is not None and bool(card.strides) and card.precision == "fp32"
             case "pairs" | "holes" | "transfer":
                 return False  # see `pairs` and `transfer`: sets have no order
+            case "texts" | "forms" | "code":
+                return False  # see `texts`
 
     def suits(self, name: str) -> bool:
         """Whether a metric is tried without being named: it takes little time, and means what its name says."""

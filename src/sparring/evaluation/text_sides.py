@@ -1,0 +1,212 @@
+"""The two sides of a comparison of texts: real ones with all that is known of them, and what is compared with these."""
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from sparring.data.pictures import split as divided
+from sparring.data.sources import SUFFIXES, Progress
+from sparring.errors import MetricError, RunError
+from sparring.metrics.language import LanguageModel
+from sparring.metrics.overlap import all_clauses
+from sparring.metrics.units import Corpus, Unit, coded, split, unit_of
+from sparring.metrics.wellformed import forms
+from sparring.model import FILE, FORMAT, Model
+from sparring.networks.text_features import TextFeatures
+from sparring.training.files import checksum
+from sparring.training.run import Run
+
+Place = str | PathLike[str]
+
+HELD_OUT, MOST_HELD_OUT = 0.1, 1000
+"""Share of real texts, and how many at most, that are held out where no run has held out any."""
+
+LEAST = 20
+"""Texts of each kind that can be judged."""
+
+TEXTS = frozenset([".txt", ".jsonl"])
+"""How the names of files of texts end."""
+
+SEEN = 1000
+"""Files of a folder that tell what it holds."""
+
+
+@dataclass(eq=False)
+class RealTexts:
+    """Training texts and held-out ones, and what is learnt from them once.
+
+    The symbols that they are written in are the vocabulary of all language models that are compared.
+    """
+
+    training: Sequence[str]
+    held_out: Sequence[str]
+    space: TextFeatures
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, texts in (("training", self.training), ("held-out", self.held_out)):
+            if len(texts) < LEAST:
+                raise MetricError(
+                    f"{len(texts)} {name} text{'s' * (len(texts) != 1)}; at least {LEAST} are needed to judge by"
+                )
+        self.unit: Unit = unit_of(self.training)
+        self.numbers: dict[str, int] = {}
+        self.training_corpus = self.corpus(self.training, self.numbers)
+        self.held_out_corpus = self.corpus(self.held_out, self.numbers)
+        self.vocabulary = len(self.numbers)
+
+    def corpus(self, texts: Sequence[str], numbers: dict[str, int]) -> Corpus:
+        """Texts as numbers; new tokens get new ones."""
+        return coded((split(text, self.unit) for text in texts), numbers)
+
+    def other_corpus(self, texts: Sequence[str]) -> Corpus:
+        """The same of texts that add nothing to the vocabulary."""
+        return self.corpus(texts, dict(self.numbers))
+
+    @cached_property
+    def model(self) -> LanguageModel:
+        """Learnt from the training texts."""
+        return LanguageModel(self.training_corpus, self.vocabulary)
+
+    @cached_property
+    def features(self) -> Tensor:
+        """Of the held-out texts."""
+        return self.space.features(self.held_out)
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """The training texts."""
+        return frozenset(text.strip() for text in self.training)
+
+    @cached_property
+    def clauses(self) -> frozenset[str]:
+        """Those of the training texts."""
+        return all_clauses(self.training)
+
+    @cached_property
+    def forms(self) -> frozenset[str]:
+        """The few that the training texts are written in; empty if there are many."""
+        return forms(self.training)
+
+    def some(self, count: int) -> Sequence[str]:
+        """So many training texts, spread evenly; all if there are fewer. They stand for a perfect generator."""
+        places = np.linspace(0, len(self.training) - 1, min(count, len(self.training))).round().astype(int)
+        return [self.training[place] for place in places]
+
+
+@dataclass(frozen=True)
+class MadeTexts:
+    """Generated texts, and what the protocol says of them. made: whether a generator could give any number."""
+
+    texts: Sequence[str]
+    about: Mapping[str, Any]
+    made: bool = False
+    model: Model | None = None
+
+
+def is_texts(place: Place) -> bool:
+    """Whether a place holds texts, or a run or generator that makes some."""
+    path = Path(place)
+    if (path / "config.toml").is_file():
+        return _task(path) == "text"
+    weights = path / FILE if path.is_dir() else path
+    if weights.suffix == ".safetensors" and weights.is_file():
+        return '"task": "text"' in _description(weights)
+    if path.is_dir():
+        ends = {file.suffix.lower() for file in _files(path)}
+        return bool(ends & TEXTS) and not ends & SUFFIXES
+    return path.suffix.lower() in TEXTS
+
+
+def real_texts(place: Place, space: TextFeatures, progress: Progress | None = None) -> RealTexts:
+    """The texts of a place, of which some are held out: those that the run held out, if it is one.
+
+    Raises: MetricError, DataError or RunError that says what is wrong.
+    """
+    from sparring.data.texts import read_texts
+
+    path = Path(place)
+    if not (path / "config.toml").is_file():
+        found = read_texts(place, progress)
+        count = min(MOST_HELD_OUT, round(HELD_OUT * len(found.texts)))
+        about = {"kind": "texts", "name": str(place), "split": f"{count:,} of {len(found.texts):,} held out"}
+        return _divided(found.texts, count, found.digest, space, about, str(place))
+    run = Run(path).existing()
+    settings = run.settings()
+    found = read_texts(run.place_of_pictures(settings), progress)
+    if (known := run.data().get("fingerprint")) != found.digest:
+        raise RunError(f"{settings.data} is not what {run} was trained on ({known}): its texts have changed")
+    about = {"kind": "training data of a run", "name": str(place), "split": "held out in training"}
+    return _divided(found.texts, settings.held_out, found.digest, space, about, str(place))
+
+
+def made_texts(
+    place: Place, n: int, seed: int = 0, device: str = "cpu", progress: Progress | None = None
+) -> MadeTexts:
+    """n samples of a run or generator, or up to n texts of a place, spread evenly.
+
+    Raises: MetricError, DataError or RunError that says what is wrong.
+    """
+    path = Path(place)
+    weights = path / FILE if path.is_dir() else path
+    if weights.suffix == ".safetensors" and weights.is_file():
+        model = Model.load(path, device)
+        about = {"kind": "generator", "name": str(place), "seed": seed, "digest": checksum(weights)}
+        return MadeTexts(written(model, n, seed), {**about, "count": n}, made=True, model=model)
+    if (path / "config.toml").is_file():
+        raise RunError(f"{place}: it holds no generator yet (looked for {FILE})")
+    from sparring.data.texts import read_texts
+
+    found = read_texts(place, progress)
+    texts = found.texts
+    if len(texts) > n:
+        texts = [texts[number] for number in np.linspace(0, len(texts) - 1, n).round().astype(int)]
+    about = {"kind": "texts", "name": str(place), "count": len(texts), "digest": found.digest}
+    return MadeTexts(texts, about | ({"of": len(found.texts)} if len(texts) < len(found.texts) else {}))
+
+
+def written(model: Model, n: int, seed: int, **options: Any) -> list[str]:
+    """n texts of a generator. Raises: MetricError if it makes none."""
+    samples: Any = model.sample(n, seed=seed, **options)
+    if not isinstance(samples, list):
+        raise MetricError("this generator makes no texts")
+    return samples
+
+
+def _divided(
+    texts: Sequence[str], count: int, digest: str, space: TextFeatures, about: Mapping[str, Any], name: str
+) -> RealTexts:
+    shown, held_out = divided(len(texts), None, count, digest)
+    if shown is None or held_out is None:
+        raise MetricError(f"{name}: of {len(texts):,} texts none can be held out to judge by; give more")
+    training, unseen = ([texts[number] for number in numbers.tolist()] for numbers in (shown, held_out))
+    return RealTexts(training, unseen, space, {**about, "count": len(unseen), "fingerprint": digest})
+
+
+def _task(run: Path) -> str:
+    try:
+        return str(tomllib.loads((run / "config.toml").read_text(encoding="utf-8")).get("task"))
+    except (OSError, ValueError):
+        return ""  # whoever opens the run says what is wrong
+
+
+def _description(weights: Path) -> str:
+    try:
+        with safe_open(weights, framework="pt") as file:
+            return (file.metadata() or {}).get(FORMAT, "")
+    except (OSError, SafetensorError):
+        return ""
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """The first files in a folder and those below."""
+    files = (file for file in folder.rglob("*") if file.is_file())
+    return (file for _, file in zip(range(SEEN), files, strict=False))
