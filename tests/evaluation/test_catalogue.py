@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from sparring.errors import MetricError
-from sparring.evaluation.catalogue import METRICS, NEEDS, chosen, improves
+from sparring.evaluation.catalogue import METRICS, NEEDS, OF_TEXTS, chosen, improves
 from sparring.evaluation.measuring import METHODS
 from sparring.evaluation.pairs import measure_pairs
 from sparring.evaluation.transfer import Transfer
@@ -10,7 +10,8 @@ from sparring.networks.features import open_features
 
 
 def test_every_metric_that_is_explained_is_computed_and_the_other_way_round() -> None:
-    of_sets = [name for name, metric in METRICS.items() if not metric.paired and metric.needs != "transfer"]
+    others = {"transfer", *OF_TEXTS}
+    of_sets = [name for name, metric in METRICS.items() if not metric.paired and metric.needs not in others]
     assert of_sets == sorted(METHODS, key=of_sets.index)
     assert set(of_sets) == set(METHODS)
     picture = torch.zeros(3, 16, 16, dtype=torch.uint8)

@@ -101,9 +101,9 @@ class Metric:
 def _bleu(n: int) -> Metric:
     return Metric(
         f"BLEU-{n} against held-out texts",
-        f"how much of the generated texts is said in real ones as well: the mean over samples of BLEU-{n}, the share of "
-        f"a sample's n-grams of 1 to {n} tokens that occur in any held-out text, as a geometric mean. What fresh real "
-        "texts get stands beside it.",
+        f"how much of the generated texts is said in real ones as well: the mean over samples of BLEU-{n}, the "
+        f"share of a sample's n-grams of 1 to {n} tokens that occur in any held-out text, as a geometric mean. What "
+        "fresh real texts get stands beside it.",
         "0 to 1; fresh real texts are far from 1, and above their number is not better than they are",
         "higher",
         "One good sentence, repeated, has a high one, and so have frequent phrases stuck together: read it beside "
@@ -431,8 +431,8 @@ METRICS: dict[str, Metric] = {
     **{f"self_bleu{n}": _self_bleu(n) for n in (2, 3, 4, 5)},
     "forward": Metric(
         "Forward perplexity",
-        "how surprising generated texts are to a reader of the training texts: exp of the mean surprise of a token, its "
-        "end counted as one, under an n-gram model learnt from these. What held-out texts get stands beside it.",
+        "how surprising generated texts are to a reader of the training texts: exp of the mean surprise of a token, "
+        "the end counted as one, under an n-gram model learnt from these. What held-out texts get stands beside it.",
         "1 (foreseen in every token) and up; near the number of the held-out texts is good",
         "lower",
         "The dullest text has the lowest: a generator that repeats the most frequent phrase beats real texts by far. "
@@ -444,9 +444,9 @@ METRICS: dict[str, Metric] = {
     ),
     "reverse": Metric(
         "Reverse perplexity",
-        "how surprising real, held-out texts are to a reader of the generated ones alone: exp of the mean surprise of a "
-        "token under an n-gram model learnt from the samples. It is only low if samples are both good and varied. What "
-        "a reader of as many real texts gets stands beside it.",
+        "how surprising real, held-out texts are to a reader of the generated ones alone: exp of the mean surprise of "
+        "a token under an n-gram model learnt from the samples. It is only low if samples are both good and varied. "
+        "What a reader of as many real texts gets stands beside it.",
         "1 and up; near the number beside it is good",
         "lower",
         "It falls with the number of samples: compare at equal numbers only. It sees four tokens at a time, so texts "
@@ -471,8 +471,8 @@ METRICS: dict[str, Metric] = {
         "real texts repeat, stands beside it.",
         "0 (good) to 1; short texts coincide by chance",
         "lower",
-        "One character changed is no copy here. Of training texts that are not given nothing can be known: give the run "
-        "itself as A.",
+        "One character changed is no copy here. Of training texts that are not given nothing can be known: give the "
+        "run itself as A.",
         "this program's own",
         "texts",
         share=True,

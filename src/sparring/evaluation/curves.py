@@ -60,7 +60,7 @@ def curve_of(
 def draw_curves(curves: Mapping[str, Sequence[Point]], plane: Plane = "bleu") -> str:
     """An SVG element with a line through each curve's temperatures, both ways lower is better; hovering shows numbers.
 
-    plane: `bleu`, minus BLEU against self-BLEU; or `perplexity`, forward against reverse, both logarithmic. Bars are
+    plane: `bleu`, minus BLEU against self-BLEU; or `perplexity`, forward against reverse, logarithmic if wide. Bars are
     intervals of 95 %. The cross is what real texts get. Returns "" if there are no points.
     """
     all_points = [point for points in curves.values() for point in points]
@@ -110,7 +110,7 @@ def _ends(number: Mapping[str, float | None], sign: int) -> tuple[float, float, 
 
 def _axis(values: Sequence[float], start: float, end: float, log: bool) -> Axis:
     low, high = min(values), max(values)
-    if log:
+    if log and high >= 10 * low:
         room = (high / low) ** MARGIN * 1.01
         return Axis(low / room, high * room, start, end, log=True)
     room = MARGIN * (high - low) or 0.01
@@ -128,7 +128,8 @@ def _grid(x: Axis, y: Axis) -> str:
         for tick in _ticks(y)
     ]
     along = [
-        f'<text class="middle" x="{x(tick):.1f}" y="{HEIGHT - BOTTOM + 15}">{compact(tick)}</text>' for tick in _ticks(x)
+        f'<text class="middle" x="{x(tick):.1f}" y="{HEIGHT - BOTTOM + 15}">{compact(tick)}</text>'
+        for tick in _ticks(x)
     ]
     return "".join(across + along)
 

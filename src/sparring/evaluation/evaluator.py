@@ -1,6 +1,7 @@
 """`sparring.evaluate`: two places in; numbers with intervals, and the protocol that they hold under, out.
 
-Most metrics compare one set with another; those of restoration compare pictures with their originals, pair by pair.
+Most metrics compare one set with another; those of restoration compare pictures with their originals, pair by pair;
+texts have a judge of their own.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,6 +25,8 @@ from sparring.evaluation.pairing import evaluate_pairs
 from sparring.evaluation.pairs import joined
 from sparring.evaluation.restoring import evaluate_restorer, restorer
 from sparring.evaluation.sides import Place, agreed, look
+from sparring.evaluation.text_sides import is_texts
+from sparring.evaluation.texts import evaluate_texts
 from sparring.mosaic import above_others
 from sparring.networks.features import FeatureNetwork, open_features
 
@@ -50,7 +53,7 @@ def evaluate(
     masks: Place | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Compares generated samples with real ones, or restored pictures with their clean originals.
+    """Compares generated samples with real ones, pictures or texts, or restored pictures with their clean originals.
 
     real, generated: each a run, a generator (`.safetensors`, `.onnx`), a folder, archive or array of pictures, the name
     of an embedded set, or an .npz file of features (`features`, (N, D), perhaps `labels`) or of moments (`mu`,
@@ -69,6 +72,8 @@ def evaluate(
     Of a run that restores pictures as `generated`, the first n pictures of `real` are damaged as in its training,
     restored, and compared with themselves, by metrics of pairs.
 
+    Texts are compared with texts, by metrics and features of their own: see `sparring.evaluation.texts`.
+
     Raises: MetricError, DataError, RunError or SettingError with what is wrong and what to do.
     """
     wanted = None if metrics is None else chosen(metrics)
@@ -77,6 +82,12 @@ def evaluate(
             raise MetricError(f"{name}={value}: it should be a whole number, at least {least}")
     on = pick_device(None if device is None else config.check("device", device))
     seed = config.check("seed", seed)
+    if texts_on_both_sides(real, generated):
+        options: dict[str, object] = {"nearest": nearest, "masks": masks, "resolution": resolution}
+        for option, asked in {**options, "shave": shave or None}.items():
+            if asked is not None:
+                raise MetricError(f"{option} has no meaning for texts: it is for pictures")
+        return evaluate_texts(real, generated, wanted, features, n=n, k=k, seed=seed, device=on, progress=progress)
     if model := restorer(generated, on):
         options = {"nearest": nearest, "masks": masks, "resolution": resolution}
         for option, asked in options.items():
@@ -119,6 +130,18 @@ def evaluate(
     if nearest is not None:
         _save(_suspects(comparison), Path(nearest))
     return evaluation if of_pairs is None else joined(evaluation, of_pairs)
+
+
+def texts_on_both_sides(real: Place, generated: Place) -> bool:
+    """Whether texts are compared.
+
+    Raises: MetricError if one side is texts and the other is not.
+    """
+    real_is, generated_is = is_texts(real), is_texts(generated)
+    if real_is != generated_is:
+        texts, other = (real, generated) if real_is else (generated, real)
+        raise MetricError(f"{texts} is texts and {other} is not: both sides must be of one kind to be compared")
+    return real_is
 
 
 def _check_pairs(

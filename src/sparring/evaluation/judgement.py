@@ -97,7 +97,7 @@ def versions() -> dict[str, str]:
 def comparable(protocol: Mapping[str, Any]) -> str:
     """A text that is the same for numbers that compare: of the same space, form, counts and real data."""
     features, pictures, real = protocol["features"], protocol["pictures"], protocol["real"]
-    pairs, transfer = protocol.get("pairs") or {}, protocol.get("transfer")
+    pairs, transfer, texts = protocol.get("pairs") or {}, protocol.get("transfer"), protocol.get("texts")
     parts = {
         "features": {name: features.get(name) for name in ("name", "size", "resize", "digest", "precision")},
         "pictures": pictures,
@@ -107,6 +107,7 @@ def comparable(protocol: Mapping[str, Any]) -> str:
         "generated": protocol["generated"].get("count"),
         "pairs": [pairs.get(name) for name in ("count", "shave")],
         **({"transfer": transfer} if transfer else {}),
+        **({"texts": texts} if texts else {}),
     }
     return json.dumps(parts, sort_keys=True)
 
@@ -119,6 +120,8 @@ def summary(protocol: Mapping[str, Any]) -> str:
         return f"{features['title']}; {transfer['count']:,} photographs of {height}x{width} against as many patches"
     if pairs is not None and protocol["k"] is None:
         return pairs_in_words(pairs)
+    if (texts := protocol.get("texts")) is not None:
+        return f"{texts_in_words(texts)}; {features['title']}; {_count(protocol['generated'])} generated"
     seen = f"; pictures of {pictures['height']}x{pictures['width']}" if pictures else ""
     generated, real = (_count(protocol[side]) for side in ("generated", "real"))
     beside = f"; {pairs_in_words(pairs)}" if pairs else ""
@@ -131,6 +134,12 @@ def pairs_in_words(pairs: Mapping[str, Any]) -> str:
     border = f", {pairs['shave']} pixels of border left out" if pairs["shave"] else ""
     through = f"; {pairs['features']['title']}" if pairs["features"] else ""
     return f"{pairs['count']:,} pair{'s' * (pairs['count'] != 1)} of pictures at their own size{border}{through}"
+
+
+def texts_in_words(texts: Mapping[str, Any]) -> str:
+    """What texts are compared with and counted in, for people."""
+    unit = {"code": "tokens of Python"}.get(texts["unit"], texts["unit"])
+    return f"{texts['training']:,} training texts and {texts['held_out']:,} held-out ones, counted in {unit}"
 
 
 def _ends(name: str, result: Result) -> str:

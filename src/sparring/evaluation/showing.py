@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sparring.evaluation.catalogue import METRICS, NEEDS
-from sparring.evaluation.judgement import Evaluation, interval, pairs_in_words, shown
+from sparring.evaluation.judgement import Evaluation, interval, pairs_in_words, shown, texts_in_words
 from sparring.wording import printable, share
 
 
@@ -61,6 +61,9 @@ def protocol_lines(protocol: Mapping[str, Any]) -> list[tuple[str, str]]:
         digest, resize = features["digest"][:12], features["resize"]
         to = f", {resize} to {features['size'][0]}x{features['size'][1]}" if features["size"] else ""
         lines.append(("features", f"{features['title']}{to}, {features['precision']}, sha256 {digest}"))
+    elif texts := protocol.get("texts"):
+        lines.append(("texts", texts_in_words(texts)))
+        lines.append(("features", f"{features['title']}, sha256 {features['digest'][:12]}"))
     elif not alone:
         lines.append(("features", "as given"))
     if among := protocol.get("neighbours"):

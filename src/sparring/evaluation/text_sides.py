@@ -1,5 +1,6 @@
 """The two sides of a comparison of texts: real ones with all that is known of them, and what is compared with these."""
 
+import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -115,14 +116,18 @@ class MadeTexts:
 def is_texts(place: Place) -> bool:
     """Whether a place holds texts, or a run or generator that makes some."""
     path = Path(place)
-    if (path / "config.toml").is_file():
-        return _task(path) == "text"
-    weights = path / FILE if path.is_dir() else path
-    if weights.suffix == ".safetensors" and weights.is_file():
-        return '"task": "text"' in _description(weights)
-    if path.is_dir():
-        ends = {file.suffix.lower() for file in _files(path)}
-        return bool(ends & TEXTS) and not ends & SUFFIXES
+    try:
+        if (path / "config.toml").is_file():
+            return _task(path) == "text"
+        weights = path / FILE if path.is_dir() else path
+        if weights.suffix == ".safetensors" and weights.is_file():
+            return _task_of(weights) == "text"
+        if path.is_dir():
+            ends = {file.suffix.lower() for file in _files(path)}
+            runs = any((child / "config.toml").is_file() for child in path.iterdir())
+            return bool(ends & TEXTS) and not ends & SUFFIXES and not runs
+    except OSError:  # a command that writes pictures, say, is too long for a path
+        return False
     return path.suffix.lower() in TEXTS
 
 
@@ -148,9 +153,7 @@ def real_texts(place: Place, space: TextFeatures, progress: Progress | None = No
     return _divided(found.texts, settings.held_out, found.digest, space, about, str(place))
 
 
-def made_texts(
-    place: Place, n: int, seed: int = 0, device: str = "cpu", progress: Progress | None = None
-) -> MadeTexts:
+def made_texts(place: Place, n: int, seed: int = 0, device: str = "cpu", progress: Progress | None = None) -> MadeTexts:
     """n samples of a run or generator, or up to n texts of a place, spread evenly.
 
     Raises: MetricError, DataError or RunError that says what is wrong.
@@ -198,11 +201,11 @@ def _task(run: Path) -> str:
         return ""  # whoever opens the run says what is wrong
 
 
-def _description(weights: Path) -> str:
+def _task_of(weights: Path) -> str:
     try:
         with safe_open(weights, framework="pt") as file:
-            return (file.metadata() or {}).get(FORMAT, "")
-    except (OSError, SafetensorError):
+            return str(json.loads((file.metadata() or {})[FORMAT])["task"])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
         return ""
 
 

@@ -87,12 +87,13 @@ class LanguageModel:
             chance[at] = (kept + level.freed[context] * chance[at]) / level.totals[context]
             found = np.full(len(symbols), -1)
             found[at] = places
-        return np.log(chance[inside])
+        logarithms: Floats = np.log(chance[inside])
+        return logarithms
 
     def surprise(self, texts: Corpus) -> Floats:
         """Minus the logarithm of the probability of each text with its end, in nats, (N,)."""
         owners = np.repeat(np.arange(len(texts)), texts.lengths + 1)
-        return -np.bincount(owners, self.log_probabilities(texts), minlength=len(texts))
+        return -np.bincount(owners, self.log_probabilities(texts), minlength=len(texts)).astype(np.float64)
 
     def _stream(self, texts: Corpus) -> tuple[Ints, Ints]:
         """All texts with marks at both ends, one after another, and the place of each symbol in its text."""
@@ -163,5 +164,5 @@ def discounts(counts: Ints) -> tuple[float, float, float]:
 
 def _level(keys: Ints, context: Ints, counts: Ints, contexts: int) -> Level:
     taken = np.array([0.0, *discounts(counts)])[np.minimum(counts, 3)]
-    totals, freed = (np.bincount(context, each, minlength=contexts) for each in (counts, taken))
+    totals, freed = (np.bincount(context, each, minlength=contexts).astype(np.float64) for each in (counts, taken))
     return Level(keys, counts - taken, totals, freed)

@@ -138,7 +138,8 @@ def left_out(texts: Corpus) -> Iterator[Corpus]:
 
 def group_errors(without: Floats) -> Floats:
     """Standard errors (...) of numbers from their values without each group, (GROUPS, ...)."""
-    return np.sqrt(without.var(0) * (GROUPS - 1))
+    errors: Floats = np.sqrt(without.var(0) * (GROUPS - 1))
+    return errors
 
 
 def repetition(texts: Corpus, n: int = 2) -> Floats:
@@ -148,7 +149,7 @@ def repetition(texts: Corpus, n: int = 2) -> Floats:
     """
     *_, (found,) = counted([texts], n)
     different = np.bincount(found.text, minlength=len(texts))
-    return 1 - different / np.maximum(found.totals, 1) if len(texts) and found.totals.any() else np.zeros(len(texts))
+    return (found.totals - different) / np.maximum(found.totals, 1)
 
 
 def _hits(mine: Counts, most: Ints) -> tuple[Floats, Ints]:
@@ -162,7 +163,8 @@ def _scores(found: Sequence[tuple[Floats, Ints]], lengths: Ints, nearest: Ints) 
     logs = [np.log(np.where(hits > 0, hits, EPSILON) / np.maximum(totals, 1)) for hits, totals in found]
     means = np.cumsum(logs, axis=0) / np.arange(1, len(logs) + 1)[:, None]
     short = np.minimum(0, 1 - nearest / np.maximum(lengths, 1))
-    return np.where(found[0][0] > 0, np.exp(means + short), 0)
+    scores: Floats = np.where(found[0][0] > 0, np.exp(means + short), 0.0)
+    return scores
 
 
 def _nearest(lengths: Ints, others: Ints) -> Ints:

@@ -8,8 +8,8 @@ import numpy as np
 from sparring.errors import MetricError
 from sparring.metrics.estimate import Estimate, share
 
-CLAUSE = re.compile(r"[\n,.;:!?，、。；：！？]+")
-"""Where clauses end."""
+CLAUSE = re.compile("[\n,.;:!?\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f]+")
+"""Where clauses end: at ends of lines and marks, those of Chinese and Japanese among them."""
 
 
 def distinct(texts: Sequence[str]) -> Estimate:
@@ -42,7 +42,7 @@ def copied_clauses(texts: Sequence[str], training: frozenset[str]) -> Estimate:
     value = float(hits.sum() / totals.sum())
     variance = float(((hits - value * totals) / totals.mean()).var() / max(len(parts) - 1, 1))
     spread = value * (1 - value)
-    return share(value, min(totals.sum(), spread / variance) if variance and spread else len(parts))
+    return share(value, min(float(totals.sum()), spread / variance) if variance and spread else len(parts))
 
 
 def clauses(text: str) -> list[str]:

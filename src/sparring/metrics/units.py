@@ -22,7 +22,7 @@ LOOKED_AT = 1000
 """Texts that the unit is told from, evenly spread."""
 
 FEW_WORDS = 2
-"""Words that texts have on average at least, if they are counted in words: names and formulas are one word each."""
+"""Words between spaces that texts have on average, at least, to be counted in words: names and formulas have one."""
 
 UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao; Burmese; Khmer
@@ -30,7 +30,7 @@ UNSPACED = re.compile(
 )
 """Letters of languages that are written without spaces between words."""
 
-WORD = re.compile(r"\n|\w+(?:['’]\w+)*|[^\w\s]")
+WORD = re.compile(r"\n|\w+(?:['\u2019]\w+)*|[^\w\s]")
 
 INDENT, DEDENT = "\t", "\b"
 """What stands for deeper and shallower lines of code: characters that no token of Python is."""
@@ -81,7 +81,7 @@ def unit_of(texts: Sequence[str]) -> Unit:
         return "code"
     letters = sum(character.isalpha() for text in some for character in text)
     unspaced = sum(len(UNSPACED.findall(text)) for text in some)
-    spoken = sum(token[0].isalnum() for text in some for token in words(text))
+    spoken = sum(len(text.split()) for text in some)
     return "characters" if 2 * unspaced > letters or spoken < FEW_WORDS * len(some) else "words"
 
 

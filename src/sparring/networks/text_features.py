@@ -66,8 +66,8 @@ BEGIN, END = "\x02", "\x03"
 
 DEFINITION = (
     f"1 + ln(count) of character n-grams (n = 1 to {len(WEIGHTS)}, U+0002 and U+0003 around the text), each added with "
-    f"signs to {SPREAD} of {DIMENSION} features by splitmix64 of its code points; each n brought to a norm of {WEIGHTS}, "
-    "and the sum to norm 1"
+    f"signs to {SPREAD} of {DIMENSION} features by splitmix64 of its code points; each n brought to a norm of "
+    f"{WEIGHTS}, and the sum to norm 1"
 )
 
 CHUNK = 2**21
@@ -118,10 +118,9 @@ class CharacterNgrams:
             fits = left[at] >= n
             at = at[fits]
             hashes = mixed(hashes[fits] ^ points[at + n - 1])
-            # Of different texts, the same n-gram is another one here.
-            _, first, count = np.unique(
-                mixed(hashes ^ mixed(owners[at].astype(np.uint64))), return_index=True, return_counts=True
-            )
+            # Of different texts, the same n-gram is another one here; texts have numbers that no character has.
+            texts_and_grams = hashes ^ mixed(owners[at].astype(np.uint64) + np.uint64(1 << 32))
+            _, first, count = np.unique(texts_and_grams, return_index=True, return_counts=True)
             gram, weight = hashes[first], 1 + np.log(count)
             base = owners[at[first]] * DIMENSION
             for _ in range(SPREAD):
