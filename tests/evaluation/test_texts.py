@@ -144,8 +144,12 @@ def test_few_samples_leave_out_what_they_cannot_tell(judge: TextJudge) -> None:
         judged(judge, ["a man"])
     with pytest.raises(MetricError, match="ppl: it is not for texts"):
         judge(MadeTexts(captions(5, 40), {}), ["ppl"])
-    with pytest.raises(MetricError, match="3 held-out texts; at least 20"):
-        measure_texts(TRAINING, HELD_OUT[:3], HELD_OUT)
+    with pytest.raises(MetricError, match="1 held-out text; at least 2"):
+        measure_texts(TRAINING, HELD_OUT[:1], HELD_OUT)
+    little = measure_texts(TRAINING[:3], HELD_OUT[:3], HELD_OUT)
+    assert little.value("forward") > 1
+    assert "precision" not in little.metrics
+    assert any("only 3 training texts" in notice for notice in little.notices)
 
 
 # Temperatures
@@ -229,8 +233,8 @@ def test_pictures_and_options_of_pictures_have_no_meaning_for_texts(tmp_path: Pa
         sparring.evaluate(real, real, features="wavelets")
     with pytest.raises(MetricError, match="psnr: it is not for texts"):
         sparring.evaluate(real, real, "psnr")
-    with pytest.raises(MetricError, match=r"at least 20 are needed to judge by"):
-        sparring.evaluate(lines(tmp_path / "few.txt", TRAINING[:30]), real)
+    with pytest.raises(MetricError, match="of 3 texts none can be held out"):
+        sparring.evaluate(lines(tmp_path / "few.txt", TRAINING[:3]), real)
     with pytest.raises(MetricError, match="temperatures are for a run"):
         texts.evaluate_texts(real, real, temperatures=[1.0])
 

@@ -152,7 +152,11 @@ def _drawn(
             f'y2="{y(up[2]):.1f}"/><circle class="dot-{number}" cx="{at:.1f}" cy="{height:.1f}" r="3">'
             f"<title>{escape(words)}</title></circle>"
         )
-    return f'<polyline class="line-{number}" points="{path}"/>{"".join(marks)}'
+    end, height = x(points[-1][1][1]), y(points[-1][2][1])
+    side = "end" if end > (LEFT + WIDTH - RIGHT) / 2 else ""
+    shift = -6 if side else 6
+    label = f'<text class="label {side}" x="{end + shift:.1f}" y="{height - 6:.1f}">{escape(name)}</text>'
+    return f'<polyline class="line-{number}" points="{path}"/>{"".join(marks)}{label}'
 
 
 def _cross(at: float, height: float) -> str:

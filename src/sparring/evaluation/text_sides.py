@@ -30,8 +30,8 @@ Place = str | PathLike[str]
 HELD_OUT, MOST_HELD_OUT = 0.1, 1000
 """Share of real texts, and how many at most, that are held out where no run has held out any."""
 
-LEAST = 20
-"""Texts of each kind that can be judged."""
+LEAST = 2
+"""Training texts, and held-out ones, that there must be: intervals tell how little a few are worth."""
 
 TEXTS = frozenset([".txt", ".jsonl"])
 """How the names of files of texts end."""

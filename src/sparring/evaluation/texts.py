@@ -34,8 +34,9 @@ from sparring.metrics.ngrams import (
 )
 from sparring.metrics.overlap import copied, copied_clauses, distinct
 from sparring.metrics.units import Corpus
-from sparring.metrics.wellformed import form_of, is_code, parses
+from sparring.metrics.wellformed import form_of, parses
 from sparring.networks.text_features import open_text_features
+from sparring.wording import share as in_per_cent
 
 BLEUS = tuple(f"bleu{n}" for n in (2, 3, 4, 5))
 SELF_BLEUS = tuple(f"self_bleu{n}" for n in (2, 3, 4, 5))
@@ -72,7 +73,7 @@ class TextComparison:
         if name not in METHODS:
             return f"it is not for texts: it needs {NEEDS[metric.needs]}"
         missing = metric.needs == "forms" and not self.real.forms
-        missing |= metric.needs == "code" and not is_code(self.real.training)
+        missing |= metric.needs == "code" and self.real.unit != "code"
         return f"it needs {NEEDS[metric.needs]}" if missing else ""
 
     @cached_property
@@ -165,7 +166,7 @@ class TextJudge:
     def __init__(self, real: RealTexts, *, k: int = NEIGHBOURS, seed: int = 0, device: str = "cpu") -> None:
         self.real = real
         self.k, self.seed, self.device = k, seed, device
-        self.yardsticks: dict[tuple[str, int], float] = {}
+        self.yardsticks: dict[tuple[str, int], Mapping[str, float]] = {}
 
     def compared(self, texts: Sequence[str], order: int = 5, **others: Any) -> TextComparison:
         """Texts, which others than generated ones may be, to be compared with the real ones."""
@@ -210,13 +211,16 @@ class TextJudge:
         known = (name, 0 if name in BY_HELD_OUT else len(sides.texts))
         if known not in self.yardsticks:
             self.yardsticks[known] = self.yardstick(name, len(sides.texts))
-        return Result(found.estimate, {**found.extra, "real": self.yardsticks[known]})
+        return Result(found.estimate, {**found.extra, **self.yardsticks[known]})
 
-    def yardstick(self, name: str, count: int) -> float:
-        """What real texts get in the place of `count` generated ones."""
+    def yardstick(self, name: str, count: int) -> Mapping[str, float]:
+        """What real texts get in the place of `count` generated ones, as `real`; nothing where they are too few."""
         texts = self.real.held_out if name in BY_HELD_OUT else self.real.some(count)
         order = int(name[-1]) if name in (*BLEUS, *SELF_BLEUS) else 2
-        return METHODS[name](self.compared(texts, order, intervals=False)).value
+        try:
+            return {"real": METHODS[name](self.compared(texts, order, intervals=False)).value}
+        except MetricError:
+            return {}
 
     def protocol(self, sides: TextComparison) -> dict[str, Any]:
         """Everything that the numbers depend on, as JSON values."""
@@ -253,7 +257,8 @@ class TextJudge:
                 "numbers that depend on how many there are do not compare with those beside them"
             )
         if (found := results.get("copied")) and found.estimate.ends[0] > found.extra["real"]:
-            yield f"{found.value:.1%} of the samples are training texts, of held-out ones {found.extra['real']:.1%} are"
+            of_real = in_per_cent(found.extra["real"])
+            yield f"{in_per_cent(found.value)} of the samples are training texts; of the held-out ones {of_real} are"
         if (found := results.get("forward")) and found.estimate.ends[1] < found.extra["real"]:
             yield (
                 "the samples are easier to foresee than real texts: they keep to what is frequent, which forward and "
@@ -276,7 +281,7 @@ def measure_texts(
     names: of metrics; those that apply and are quick if None. features: a name of `TEXT_SPACES`. Who judges again and
     again keeps a `TextJudge`.
 
-    Raises: MetricError for fewer than 20 real texts of each kind or 2 generated ones, or a metric that does not apply.
+    Raises: MetricError for fewer than 2 texts of each kind, or a metric that does not apply.
     """
     real = RealTexts(training, held_out, open_text_features(features, device))
     return TextJudge(real, seed=seed, device=device)(MadeTexts(made, {}, made=True), None if names is None else names)
