@@ -59,7 +59,7 @@ def judged(judge: TextJudge, made: list[str]) -> Evaluation:
 
 def test_every_metric_of_texts_is_explained_and_computed() -> None:
     assert {name for name, metric in METRICS.items() if metric.of_texts} == set(METHODS) - set(OF_CLOUDS)
-    explanation([name for name in METHODS])
+    explanation(list(METHODS))
 
 
 def test_fresh_real_texts_get_what_stands_beside(judge: TextJudge) -> None:
@@ -108,7 +108,7 @@ def test_verses_have_a_form_and_code_a_grammar() -> None:
     verses = [
         f"{a}\u5ddd\u96c4\uff0c{b}\u8c37\u58ee\u3002" for a in "\u79e6\u6c5f\u5c71" for b in "\u51fd\u5ce1\u5e7d"
     ] * 5
-    found = measure_texts(verses, verses, [*verses[:30], *verses[:10] * 1, "\u5ddd\u5ddd"], ["form", "bleu2"])
+    found = measure_texts(verses, verses, [*verses[:30], *verses[:10], "\u5ddd\u5ddd"], ["form", "bleu2"])
     assert found.value("form") == pytest.approx(40 / 41)
     assert found.protocol["texts"]["unit"] == "characters"
     code = [f"def f(x):\n    return x {op} {n}" for op in "+-*/" for n in range(10)]

@@ -153,9 +153,9 @@ def _drawn(
             f"<title>{escape(words)}</title></circle>"
         )
     end, height = x(points[-1][1][1]), y(points[-1][2][1])
-    side = "end" if end > (LEFT + WIDTH - RIGHT) / 2 else ""
+    side = " end" if end > (LEFT + WIDTH - RIGHT) / 2 else ""
     shift = -6 if side else 6
-    label = f'<text class="label {side}" x="{end + shift:.1f}" y="{height - 6:.1f}">{escape(name)}</text>'
+    label = f'<text class="label{side}" x="{end + shift:.1f}" y="{height - 6:.1f}">{escape(name)}</text>'
     return f'<polyline class="line-{number}" points="{path}"/>{"".join(marks)}{label}'
 
 
