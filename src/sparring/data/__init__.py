@@ -1,34 +1,49 @@
-"""Pictures of any kind, from wherever they lie, to one uint8 tensor and batches of it."""
+"""Pictures and texts of any kind, from wherever they lie, to one tensor and batches of it."""
 
+from sparring.data.corpora import CORPORA
 from sparring.data.embedded import EMBEDDED
 from sparring.data.loading import fingerprint, load
 from sparring.data.packing import pack
 from sparring.data.patches import Patches, load_patches
-from sparring.data.pictures import Batch, Data, Pictures, to_bytes, to_floats
+from sparring.data.pictures import Batch, Data, Pictures, Samples, to_bytes, to_floats
+from sparring.data.sequences import Sequences, Tokens
 from sparring.data.sources import Skipped
 from sparring.data.streaming import Stream, buffer_for, stream
 from sparring.data.surveys import Survey, check, survey
+from sparring.data.texts import TextCheck, Texts, TextSurvey, check_texts, is_text, load_texts, read_texts, survey_texts
 from sparring.data.two_sets import TwoSets, load_two_sets
 
 __all__ = [
+    "CORPORA",
     "EMBEDDED",
     "Batch",
     "Data",
     "Patches",
     "Pictures",
+    "Samples",
+    "Sequences",
     "Skipped",
     "Stream",
     "Survey",
+    "TextCheck",
+    "TextSurvey",
+    "Texts",
+    "Tokens",
     "TwoSets",
     "buffer_for",
     "check",
+    "check_texts",
     "fingerprint",
+    "is_text",
     "load",
     "load_patches",
+    "load_texts",
     "load_two_sets",
     "pack",
+    "read_texts",
     "stream",
     "survey",
+    "survey_texts",
     "to_bytes",
     "to_floats",
 ]

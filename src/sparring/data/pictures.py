@@ -44,8 +44,16 @@ class Batch:
         return Batch(self.images[samples], None if self.labels is None else self.labels[samples])
 
 
-class Data(Protocol):
-    """What a run is trained on: `Pictures` that are all at hand, or a `Stream` of them."""
+class Some(Protocol):
+    """Some samples on the training device: a `Batch` of pictures, or `Tokens`."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, samples: slice) -> "Some": ...
+
+
+class Samples(Protocol):
+    """What a run is trained on: pictures, which are `Data`, or `Sequences`."""
 
     @property
     def name(self) -> str:
@@ -64,8 +72,8 @@ class Data(Protocol):
         """How much of the set each class is; empty for a set without labels."""
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """Channels, height and width."""
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample."""
 
     @property
     def skipped(self) -> Sequence[Skipped]:
@@ -77,27 +85,47 @@ class Data(Protocol):
 
     def __len__(self) -> int: ...
 
+    def to(self, device: torch.device | str) -> "Samples":
+        """The same set with batches on `device`."""
+
+    def draw(self, seed: int, position: int, batch: int, rank: int = 0, ranks: int = 1) -> Some:
+        """Part `rank` of `ranks` of the batch that begins at sample `position` of an endless stream of epochs.
+
+        A pure function of its arguments. In every epoch each sample comes once. `batch` and `position` are multiples
+        of `ranks`.
+        """
+
+    def sample(self) -> "Samples":
+        """A part that stands for the whole, always the same, all at hand."""
+
+    def hold_out(self, count: int) -> "tuple[Samples, Samples | None]":
+        """The set with about `count` samples that are never drawn, always the same, and the set that draws just these.
+
+        None in place of the latter where there are none to spare. Of every class at least one sample stays.
+        """
+
+    def close(self) -> None:
+        """Lets go of what reads ahead."""
+
+
+class Data(Samples, Protocol):
+    """Pictures that a run is trained on: `Pictures` that are all at hand, a `Stream` of them, or two sets."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
+
     def to(self, device: torch.device | str) -> "Data":
         """The same set with batches on `device`."""
 
     def draw(self, seed: int, position: int, batch: int, rank: int = 0, ranks: int = 1) -> Batch:
-        """Part `rank` of `ranks` of the batch that begins at sample `position` of an endless stream of epochs.
-
-        A pure function of its arguments. In every epoch each picture comes once. `batch` and `position` are multiples
-        of `ranks`.
-        """
+        """Part `rank` of `ranks` of the batch that begins at sample `position` of an endless stream of epochs."""
 
     def sample(self) -> "Data":
         """A part that stands for the whole, always the same, all at hand: `Pictures`, or two sets of them."""
 
     def hold_out(self, count: int) -> "tuple[Data, Data | None]":
-        """The set with about `count` pictures that are never drawn, always the same, and the set that draws just these.
-
-        None in place of the latter where there are none to spare. Of every class at least one picture stays.
-        """
-
-    def close(self) -> None:
-        """Lets go of what reads ahead."""
+        """The set with about `count` pictures that are never drawn, and the set that draws just these."""
 
 
 @dataclass(frozen=True)
