@@ -216,7 +216,7 @@ def encode(found: Texts, vocabulary: Characters | BytePairs, longest: int, progr
         pieces = len(spans) - (len(found.texts) - longer)
         notices.append(
             f"{longer:,} of {len(found.texts):,} documents have more than {longest:,} symbols and are cut at line ends "
-            f"into {pieces:,} pieces" + f"; {lost:,} lines with more than that are left out" * bool(lost)
+            f"into {pieces:,} pieces" + f"; lines left out that have more by themselves: {lost:,}" * bool(lost)
         )
         flat, lengths = _encode_all(vocabulary, [found.texts[n][start:stop] for n, start, stop in spans.tolist()], None)
     elif longer:
@@ -334,7 +334,8 @@ def _refuse_few(found: Texts, count: int, longest: int | None = None) -> None:
     """Raises: DataError if fewer than `LEAST` texts can be used."""
     if count >= LEAST:
         return
-    within = f" with at most {longest:,} symbols (--set length= allows more)" if longest and not found.documents else ""
+    too_long = longest is not None and count < len(found.texts) and not found.documents
+    within = f" with at most {longest:,} symbols (--set length= allows more)" * too_long
     sentence = f"{found.name}: {count} text{'s' * (count != 1)}{within}, and at least {LEAST} are needed to learn from"
     if found.skipped:
         first = found.skipped[0]
