@@ -334,8 +334,8 @@ def _refuse_few(found: Texts, count: int, longest: int | None = None) -> None:
     """Raises: DataError if fewer than `LEAST` texts can be used."""
     if count >= LEAST:
         return
-    too_long = longest is not None and count < len(found.texts) and not found.documents
-    within = f" with at most {longest:,} symbols (--set length= allows more)" * too_long
+    too_long = count < len(found.texts) and not found.documents
+    within = f" with at most {longest:,} symbols (--set length= allows more)" if longest and too_long else ""
     sentence = f"{found.name}: {count} text{'s' * (count != 1)}{within}, and at least {LEAST} are needed to learn from"
     if found.skipped:
         first = found.skipped[0]
