@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import islice
+from os import PathLike
 from pathlib import Path, PurePath, PurePosixPath
 
 from sparring.data.archives import DAMAGE, MAX_MEMBER
@@ -65,10 +66,10 @@ class Texts:
     """Texts as they were read, before they are put into numbers."""
 
     name: str
-    texts: tuple[str, ...]
+    texts: Sequence[str]
     documents: bool = False
     """Whether each is a whole file, of which long ones may be cut at line borders."""
-    skipped: tuple[Skipped, ...] = ()
+    skipped: Sequence[Skipped] = ()
     advice: str = ""
     """What to do about an encoding that what is skipped seems to be in."""
 
@@ -123,7 +124,7 @@ class Reading:
         return ""
 
 
-def read_texts(place: str | Path, progress: Progress | None = None) -> Texts:
+def read_texts(place: str | PathLike[str], progress: Progress | None = None) -> Texts:
     """All usable texts of a corpus.
 
     place: a .txt file with one text a line; a .jsonl file with one JSON string, or object with a string at `text`, a
@@ -156,7 +157,7 @@ def read_texts(place: str | Path, progress: Progress | None = None) -> Texts:
         raise DataError(f"{printable(str(path))}: cannot be read: {why}") from error
 
 
-def is_text(place: str | Path) -> bool:
+def is_text(place: str | PathLike[str]) -> bool:
     """Whether a place holds texts, as far as names tell; what is not there, or a compressed .tar, does not."""
     if isinstance(place, str) and place in CORPORA:
         return True

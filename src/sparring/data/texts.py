@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from os import PathLike
 from typing import Literal, TypedDict
 
 import numpy as np
@@ -88,7 +88,7 @@ class TextCheck(TypedDict):
     """The most frequent characters, and how often they occur."""
 
 
-def survey_texts(place: str | Path, progress: Progress | None = None) -> TextSurvey:
+def survey_texts(place: str | PathLike[str], progress: Progress | None = None) -> TextSurvey:
     """A look at a corpus; what is read, `read_texts` says.
 
     Raises: DataError if there is nothing usable, or too little to learn from.
@@ -111,7 +111,7 @@ def survey_texts(place: str | Path, progress: Progress | None = None) -> TextSur
     )
 
 
-def check_texts(place: str | Path, progress: Progress | None = None) -> TextCheck:
+def check_texts(place: str | PathLike[str], progress: Progress | None = None) -> TextCheck:
     """Reads a corpus and tells what can be used, what not, and why; what is read, `read_texts` says.
 
     Raises: DataError if there is nothing usable.
@@ -134,7 +134,7 @@ def check_texts(place: str | Path, progress: Progress | None = None) -> TextChec
 
 
 def load_texts(
-    place: str | Path,
+    place: str | PathLike[str],
     *,
     tokens: Literal["characters", "bpe"],
     vocabulary_size: int,
