@@ -192,13 +192,24 @@ def test_pictures_given_by_mistake_are_named_as_such(pictures: Path) -> None:
 def test_what_is_text_goes_by_names(tree: Path, pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "a.txt").touch()
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        archive.write(tree / "s2.md")
+        archive.write(tree / "s2.md", "notes/s2.md")
+        archive.mkdir("notes")
+        archive.writestr("__MACOSX/notes/._s2.md", b"\0")
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
         archive.write(pictures / "cat/0.png")
     (tmp_path / "broken.zip").write_bytes(b"PK")
     (pictures / "labels.csv").touch()
     assert all(map(is_text, ["python", tree, tmp_path / "a.txt", str(tmp_path / "a.zip")]))
-    others = [pictures, tmp_path / "b.zip", tmp_path / "broken.zip", tmp_path / "none.zip", "digits", "none.txt", "a\0"]
+    others = [
+        pictures,
+        tmp_path / "b.zip",
+        tmp_path / "broken.zip",
+        tmp_path / "none.zip",
+        "digits",
+        "none.txt",
+        "a\0",
+        "",
+    ]
     assert not any(map(is_text, others))
     (tmp_path / "nothing").mkdir()
     assert not is_text(tmp_path / "nothing")

@@ -167,9 +167,10 @@ def is_text(place: str | PathLike[str]) -> bool:
         if path.is_file():
             if path.name.lower().endswith(ZIP):
                 with zipfile.ZipFile(path) as archive:
-                    return _of_texts([PurePosixPath(name) for name in archive.namelist()[:LOOKED_AT]])
+                    names = [name for name in archive.namelist() if not (name.endswith("/") or _hidden(name))]
+                    return _of_texts([PurePosixPath(name) for name in names[:LOOKED_AT]])
             return path.name.lower().endswith(LINES)
-        return path.is_dir() and _of_texts(_some_files(path))
+        return place != "" and path.is_dir() and _of_texts([*islice(_walk(path), LOOKED_AT)])
     except (*DAMAGE, OSError, RuntimeError):
         return False
 
@@ -373,10 +374,6 @@ def _looks_like(content: bytes) -> str | None:
     except UnicodeDecodeError:
         return None
     return "GB18030" if max(content, default=0) >= 0x80 else None
-
-
-def _some_files(folder: Path) -> list[PurePath]:
-    return list(islice(_walk(folder), LOOKED_AT))
 
 
 def _of_texts(files: Sequence[PurePath]) -> bool:
