@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from sparring.adversarial import ema
 from sparring.adversarial.augment import NoAugmentation, Transformation
 from sparring.adversarial.game import Game
-from sparring.adversarial.objectives import OBJECTIVES
+from sparring.adversarial.objectives import OBJECTIVES, Objective
 from sparring.adversarial.penalties import penalty
 from sparring.adversarial.player import MicroBatch, Player
 from sparring.adversarial.step import step
@@ -169,6 +169,12 @@ class Points:
 
     def augmented(self, sample: Sample, transformation: Transformation) -> Sample:
         return sample
+
+    def lesson(self, generator: nn.Module, batch: Batch, random: Random) -> View:
+        return View.before_the_game(self.real(batch, random), self.fake(generator, batch, random))
+
+    def generator_loss(self, objective: Objective, view: View) -> Tensor:
+        return objective.generator(view.real_logits, view.fake_logits)
 
     def losses(self, player: str, view: View) -> Mapping[str, tuple[float, Tensor]]:
         return {}

@@ -11,6 +11,7 @@ from sparring.config import Settings
 from sparring.errors import SettingError
 from sparring.networks import FAMILIES
 from sparring.networks.restorer import Restorer
+from sparring.networks.sequences import Generator
 
 VALUES = {
     "data": "digits",
@@ -76,7 +77,8 @@ OF_OTHER_TASKS = [name for name, field in Settings.model_fields.items() if not f
 
 
 def test_values_cover_every_setting() -> None:
-    assert set(VALUES) == set(Settings.model_fields) - set(OF_OTHER_TASKS)
+    of_pictures = {name for name in Settings.model_fields if config.group_of(name) == "pictures"}
+    assert set(VALUES) == set(Settings.model_fields) - set(OF_OTHER_TASKS) | of_pictures
 
 
 @pytest.mark.parametrize(
@@ -166,6 +168,9 @@ def test_settings_of_a_task_come_back_too(tmp_path: Path) -> None:
         ({"quality_metric": "psnr"}, "task=generate is judged by fid, kid"),
         ({"task": "restore"}, "quality_metric=fid: task=restore is judged by psnr, ssim, perceptual"),
         ({"task": "restore", "quality_metric": "perceptual"}, "pixels have no maps"),
+        ({"resolution": None}, "task=generate needs resolution"),
+        ({"tokens": "bpe"}, "tokens=bpe is for --task text, and this is task=generate"),
+        ({"task": "text"}, "resolution=.* is for --task generate or restore or translate|task=text needs tokens"),
     ],
 )
 def test_what_does_not_go_together_is_refused(values: dict[str, object], words: str) -> None:
@@ -188,7 +193,7 @@ def test_wgan_gp_has_no_finite_difference() -> None:
     ("name", "known"),
     [
         ("objective", OBJECTIVES),
-        ("network", {**FAMILIES, "unet": Restorer}),
+        ("network", {**FAMILIES, "unet": Restorer, "transformer": Generator}),
         ("augment", AUGMENTATIONS),
         ("task", TASKS),
     ],

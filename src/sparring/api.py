@@ -377,7 +377,8 @@ def tell_damaged(match: Match, run: Run, monitor: Monitor) -> None:
 
 def placed(source: str | PathLike[str]) -> str:
     """Where pictures lie, from anywhere; an embedded set and a command as they are."""
-    if (str(source) in data.EMBEDDED and isinstance(source, str)) or is_command(str(source)):
+    embedded = isinstance(source, str) and source in {**data.EMBEDDED, **data.CORPORA}
+    if embedded or is_command(str(source)):
         return str(source)
     return str(Path(source).expanduser().absolute())
 
@@ -406,9 +407,10 @@ def refuse_other(origin: Run, name: str, there: object, here: object) -> None:
         )
 
 
-def load_pictures(settings: Settings, monitor: Monitor) -> data.Data:
+def load_data(settings: Settings, monitor: Monitor) -> data.Samples:
     """The pictures or texts of a run in the form that its settings ask for, on its device."""
-    pictures = load_texts(settings, monitor) if settings.task == "text" else load_set_of_pictures(settings, monitor)
+    pictures: data.Samples
+    pictures = load_texts(settings, monitor) if settings.task == "text" else load_pictures(settings, monitor)
     for notice in pictures.notices:
         monitor.note(notice)
     if pictures.skipped:
@@ -419,7 +421,7 @@ def load_pictures(settings: Settings, monitor: Monitor) -> data.Data:
     return pictures.to(settings.device)
 
 
-def load_texts(settings: Settings, monitor: Monitor) -> data.Data:
+def load_texts(settings: Settings, monitor: Monitor) -> data.Samples:
     """The texts of a run."""
     assert settings.tokens and settings.vocabulary_size and settings.length, "complete settings of texts have them"
     return data.load_texts(
@@ -431,7 +433,7 @@ def load_texts(settings: Settings, monitor: Monitor) -> data.Data:
     )
 
 
-def load_set_of_pictures(settings: Settings, monitor: Monitor) -> data.Data:
+def load_pictures(settings: Settings, monitor: Monitor) -> data.Data:
     """The pictures of a run, in memory or streamed."""
     assert settings.resolution and settings.channels and settings.fit, "complete settings of pictures have them"
     (height, width), fit, channels, labels = settings.resolution, settings.fit, settings.channels, settings.labels
@@ -469,7 +471,7 @@ def load_set_of_pictures(settings: Settings, monitor: Monitor) -> data.Data:
     return pictures
 
 
-def prepared(settings: Settings, ranks: Ranks, monitor: Monitor) -> tuple[Match, Task, data.Data]:
+def prepared(settings: Settings, ranks: Ranks, monitor: Monitor) -> tuple[Match, Task, data.Samples]:
     """The match, its task and the pictures, on the device and with the threads of the settings.
 
     Raises: SettingError if the settings do not go with so many processes.
@@ -481,7 +483,7 @@ def prepared(settings: Settings, ranks: Ranks, monitor: Monitor) -> tuple[Match,
             f"device={settings.device}: with several processes each takes a GPU of its own; give --device cuda"
         )
     with ranks.one_a_host_first():
-        pictures = load_pictures(settings, monitor)
+        pictures = load_data(settings, monitor)
     ranks.agree((pictures.fingerprint, pictures.classes), f"the pictures of {settings.data}")
     task = TASKS[settings.task](settings, pictures, ranks)
     torch.set_num_threads(settings.threads)
@@ -546,7 +548,7 @@ def plan(choices: list[Choice], estimate: float) -> dict[str, Any]:
     }
 
 
-def about(place: str, pictures: data.Data) -> dict[str, Any]:
+def about(place: str, pictures: data.Samples) -> dict[str, Any]:
     """What the report, and later runs, want to know of the pictures, for `data.json`."""
     return {
         "name": Path(pictures.name).name,

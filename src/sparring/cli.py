@@ -523,16 +523,22 @@ def check(
     ],
     output: Json = None,
 ) -> None:
-    """Decode every picture of DATA; say what is in there, and what would be skipped and why."""
+    """Decode every picture of DATA, or read every text; say what is in there, and what would be skipped and why."""
     with reporting(output):
         from sparring import data
-        from sparring.listing import describe_data
+        from sparring.listing import describe_data, describe_texts
         from sparring.training.monitor import open_monitor
 
         with open_monitor(f"sparring data check {source}") as monitor:
-            found = data.check(source, progress=monitor.progress)
-        emit(found, output)
-        show(describe_data(found))
+            if data.is_text(source):
+                texts = data.check_texts(source, progress=monitor.progress)
+                outcome: Any = texts
+                shown = describe_texts(texts)
+            else:
+                pictures = data.check(source, progress=monitor.progress)
+                outcome, shown = pictures, describe_data(pictures)
+        emit(outcome, output)
+        show(shown)
 
 
 @data_app.command(

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sparring.data import TextCheck
 from sparring.errors import RunError, SparringError
 from sparring.evaluation.judgement import comparable, interval, shown
 from sparring.evaluation.judgement import summary as protocol_summary
@@ -101,6 +102,21 @@ def describe_data(found: Mapping[str, Any]) -> RenderableType:
         if counts:
             listed = ", ".join(f"{printable(name)} ({count:,})" for name, count in counts[:8])
             lines.append(Text(f"{title}: {listed}{f' and {len(counts) - 8:,} more' if len(counts) > 8 else ''}"))
+    return Group(*lines, *list_skipped(found["skipped"]))
+
+
+def describe_texts(found: TextCheck) -> RenderableType:
+    """What `data check` found in texts, for people."""
+    kind = "documents" if found["documents"] else "texts"
+    lengths = ", ".join(f"{name} {length:,}" for name, length in found["lengths"].items())
+    symbols = " ".join(printable(symbol) if symbol.strip() else repr(symbol) for symbol in found["frequent"])
+    lines = [
+        Text(f"{found['used']:,} {kind} can be used, {len(found['skipped']):,} would be skipped", style="bold"),
+        Text(f"characters: {found['characters']:,}, {found['distinct']:,} different; most frequent: {symbols}"),
+        Text(f"characters of a text: {lengths}"),
+    ]
+    if found["duplicates"]:
+        lines.append(Text(f"the same as an earlier one: {found['duplicates']:,}"))
     return Group(*lines, *list_skipped(found["skipped"]))
 
 

@@ -125,8 +125,8 @@ class Model:
         if best_of > 1:
             if self.judge is None:
                 raise RunError(
-                    f"best_of={best_of} needs a discriminator, and there is none: a run that has played its game keeps it as "
-                    f"{JUDGE} beside {FILE}"
+                    f"best_of={best_of} needs a discriminator, and there is none: a run that has played its game keeps "
+                    f"it as {JUDGE} beside {FILE}"
                 )
             scores = sequences.scores(self.judge, blueprint, drawn).view(n, best_of)
             drawn = drawn.view(n, best_of, -1)[torch.arange(n), scores.argmax(1)]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sparring.adversarial.augment import NoAugmentation, Transformation
 from sparring.adversarial.game import Game
-from sparring.adversarial.objectives import OBJECTIVES
+from sparring.adversarial.objectives import OBJECTIVES, Objective
 from sparring.adversarial.penalties import penalty
 from sparring.adversarial.player import MicroBatch, Player
 from sparring.adversarial.step import step
@@ -35,6 +35,12 @@ class Points:
 
     def augmented(self, sample: Sample, transformation: Transformation) -> Sample:
         return sample
+
+    def lesson(self, generator: nn.Module, batch: Tensor, random: Random) -> View:
+        return View.before_the_game(self.real(batch, random), self.fake(generator, batch, random))
+
+    def generator_loss(self, objective: Objective, view: View) -> Tensor:
+        return objective.generator(view.real_logits, view.fake_logits)
 
     def losses(self, player: str, view: View) -> Mapping[str, tuple[float, Tensor]]:
         if player == "generator" and self.further:

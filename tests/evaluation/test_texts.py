@@ -244,7 +244,8 @@ def test_folders_and_runs_are_told_by_what_is_in_them(tmp_path: Path) -> None:
     (folder / "deep").mkdir(parents=True)
     lines(folder / "deep" / "a.txt", ["a"])
     assert is_texts(folder)
-    (folder / "a.png").write_bytes(b"")
+    for number in range(3):
+        (folder / f"{number}.png").write_bytes(b"")
     assert not is_texts(folder)  # captions beside pictures
     run = tmp_path / "run"
     run.mkdir()

@@ -34,6 +34,7 @@ Needs = Literal[
     "texts",
     "forms",
     "code",
+    "likelihood",
 ]
 """What a metric is computed from."""
 
@@ -53,6 +54,7 @@ NEEDS: dict[Needs, str] = {
     "texts": "texts on both sides",
     "forms": "texts on both sides, of which the real ones keep to at most 20 forms, as verses do",
     "code": "texts on both sides, of which the real ones are Python",
+    "likelihood": "a generator that says how likely a text is: runs of --task text measure it",
 }
 """The same in words."""
 
@@ -429,6 +431,18 @@ METRICS: dict[str, Metric] = {
     ),
     **{f"bleu{n}": _bleu(n) for n in (2, 3, 4, 5)},
     **{f"self_bleu{n}": _self_bleu(n) for n in (2, 3, 4, 5)},
+    "perplexity": Metric(
+        "Perplexity of held-out texts",
+        "how well the generator foresees texts that it was not trained on: among how many equally likely symbols it "
+        "would have to guess each next one. It rises again when training texts are learnt by heart.",
+        "1 (foresees all) up to the number of symbols",
+        "lower",
+        "Symbols of different vocabularies do not compare. A generator with a good one may still write badly, for it "
+        "was never asked to go on from its own mistakes; and the game may improve what is written and harm it.",
+        "Jelinek et al. 1977; as NLL of held-out data in Caccia et al. 2020, arXiv 1811.02549",
+        "likelihood",
+        decimals=1,
+    ),
     "forward": Metric(
         "Forward perplexity",
         "how surprising generated texts are to a reader of the training texts: exp of the mean surprise of a token, "

@@ -98,7 +98,7 @@ class Comparison:
                 return fake.model is not None and card is not None and bool(card.strides) and card.precision == "fp32"
             case "pairs" | "holes" | "transfer":
                 return False  # see `pairs` and `transfer`: sets have no order
-            case "texts" | "forms" | "code":
+            case "texts" | "forms" | "code" | "likelihood":
                 return False  # see `texts`
 
     def suits(self, name: str) -> bool:

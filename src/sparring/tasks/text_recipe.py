@@ -15,7 +15,7 @@ MOST_CHARACTERS, MOST_PIECES = 8000, 4000
 
 LONGEST, SPARE = 256, 0.99
 
-WIDTH, DEPTH, JUDGE_WIDTH, JUDGE_DEPTH = 256, 4, 128, 2
+WIDTH, DEPTH = 256, 4
 BATCH = 64
 SUPERVISED_RATE, RATE, JUDGE_RATE, FALL = 2e-3, 1e-4, 1e-3, 0.1
 SUPERVISED, HEAD_START = 0.6, 0.1
@@ -39,12 +39,12 @@ def choose(settings: Choices, survey: TextSurvey, factor: float) -> int:
     pick("network", "transformer")
     pick("width", max(64, round(WIDTH * factor / 64) * 64), f"{factor:g} times that of size M" if factor != 1 else "")
     pick("depth", DEPTH)
-    pick("judge_width", max(64, round(JUDGE_WIDTH * factor / 64) * 64))
-    pick("judge_depth", JUDGE_DEPTH)
+    pick("judge_width", settings.values["width"])
+    pick("judge_depth", settings.values["depth"], "as the generator, so that it begins by reading as that does")
     pick("z_dim", None)
     pick("discriminator_features", "none")
     pick("spectral_norm", False)
-    pick("symbol_dropout", 0.1)
+    pick("symbol_dropout", 0.2)
 
     pick("gradient", "policy")
     pick("discount", 0.5)

@@ -21,11 +21,12 @@ from sparring.adversarial.player import MicroBatch, Player
 from sparring.adversarial.probe import probe
 from sparring.adversarial.step import step, supervised_step
 from sparring.config import Settings
-from sparring.data import Batch, Data
+from sparring.data import Samples
+from sparring.data.pictures import Some
 from sparring.errors import RunError
 from sparring.randomness import Random, key
 from sparring.ranks import ALONE, Ranks
-from sparring.tasks import Task
+from sparring.tasks import Opening, Task
 from sparring.training.schedule import cosine
 
 REHEARSED_STEPS = 4
@@ -78,7 +79,7 @@ class Match:
     """
 
     def __init__(
-        self, settings: Settings, data: Data, task: Task, ranks: Ranks = ALONE, held_out: Data | None = None
+        self, settings: Settings, data: Samples, task: Task, ranks: Ranks = ALONE, held_out: Samples | None = None
     ) -> None:
         self.settings = settings
         self.data = data
@@ -163,8 +164,10 @@ class Match:
         return self.settings.adversarial and (self.begun or self.progress >= self.settings.supervised)
 
     def begin(self) -> None:
-        """Begins the game, with a new memory of the generator's optimiser where it had a schedule of its own before."""
+        """Begins the game, with new memories of the optimisers where the lessons had a schedule of their own."""
         self.state.begun_images, self.state.begun_seconds = self.state.images, self.state.seconds
+        if isinstance(self.task, Opening):
+            self.task.open_game(self.average, self.discriminator.module)
         if self.settings.supervised_learning_rate is not None:
             self.generator.optimizer.state.clear()
 
@@ -208,7 +211,7 @@ class Match:
             self.controller.update(terms["sign"], settings.batch)
         return terms
 
-    def _batch(self, data: Data) -> Batch:
+    def _batch(self, data: Samples) -> Some:
         """This rank's part of the batch whose turn it is."""
         settings = self.settings
         return data.draw(settings.seed, self.state.images, settings.batch, self.ranks.rank, self.ranks.count)
@@ -232,7 +235,7 @@ class Match:
         return standing | ({"diversity": fake / real} if real > ALL_THE_SAME else {})
 
     @cached_property
-    def _at_hand(self) -> Data:
+    def _at_hand(self) -> Samples:
         """What can be looked at out of turn, as a stream cannot."""
         return self.data.sample()
 

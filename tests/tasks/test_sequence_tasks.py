@@ -1,13 +1,7 @@
-import math
-from dataclasses import replace
-
-import pytest
 import torch
 
-from sparring.adversarial.objectives import OBJECTIVES
 from sparring.data.vocabularies import END
 from sparring.randomness import Random
-from sparring.tasks.sample import Sample, View
 from sparring.tasks.sequences import alive, relaxed
 
 
