@@ -35,6 +35,7 @@ Needs = Literal[
     "forms",
     "code",
     "likelihood",
+    "molecules",
 ]
 """What a metric is computed from."""
 
@@ -55,6 +56,7 @@ NEEDS: dict[Needs, str] = {
     "forms": "texts on both sides, of which the real ones keep to at most 20 forms, as verses do",
     "code": "texts on both sides, of which the real ones are Python",
     "likelihood": "a generator that says how likely a text is: runs of --task text measure it",
+    "molecules": "molecules on both sides",
 }
 """The same in words."""
 
@@ -537,6 +539,179 @@ METRICS: dict[str, Metric] = {
         "this program's own; the grammar of the Python that runs it",
         "code",
         share=True,
+    "validity": Metric(
+        "Valid molecules",
+        "which share of the samples is a molecule that RDKit reads, with at least one atom.",
+        "0 to 1",
+        "higher",
+        "Methane a thousand times is valid. Samples in SELFIES are molecules by construction; only empty ones are not.",
+        "Polykovskiy et al. 2020 (MOSES), arXiv 1811.12823, section 3",
+        "molecules",
+        decimals=4,
+    ),
+    "unique_1k": Metric(
+        "Unique among 1,000",
+        "which share of the first 1,000 valid molecules is different from one another.",
+        "0 to 1; what is good falls short of 1 only if the training set is small or has few molecules",
+        "higher",
+        "Every molecule different says nothing of how different. It falls with the number of samples, so that fewer "
+        "than 1,000 valid ones do not compare with others' numbers.",
+        "MOSES, as `validity`",
+        "molecules",
+        decimals=4,
+    ),
+    "unique_10k": Metric(
+        "Unique among 10,000",
+        "the same among the first 10,000 valid molecules; with fewer it is left out unless it is named.",
+        "0 to 1",
+        "higher",
+        "As `unique_1k`. A generator that has collapsed is found out here first.",
+        "MOSES, as `validity`",
+        "molecules",
+        decimals=4,
+    ),
+    "novelty": Metric(
+        "Novel molecules",
+        "which share of the different valid molecules is not in the training set.",
+        "0 (all are copies) to 1; of a small space of molecules much is rediscovered",
+        "higher",
+        "Noise is novel, and so is one atom changed. High where the generator has not learnt much yet. Without a run "
+        "on either side the real molecules stand for the training set.",
+        "MOSES, as `validity`",
+        "molecules",
+        decimals=4,
+    ),
+    "filters": Metric(
+        "Passing filters",
+        "which share of the valid molecules a medicinal chemist would look at: no match in RDKit's catalogues PAINS "
+        "and BRENK, no charge, no ring of 8 or more atoms, no atoms but C, N, S, O, F, Cl, Br and H. That of the real "
+        "molecules stands beside it.",
+        "0 to 1; near the number of the real molecules is good",
+        "higher",
+        "It does not compare with MOSES' tables, whose MCF filters RDKit has not got: BRENK stands in their place. "
+        "Small plain molecules pass.",
+        "after MOSES, section 3; Baell & Holloway 2010 (PAINS), Brenk et al. 2008",
+        "molecules",
+        decimals=4,
+    ),
+    "intdiv": Metric(
+        "Internal diversity",
+        "one minus the mean Tanimoto similarity of two generated molecules (Morgan fingerprints, radius 2, 1,024 "
+        "bits). That of the real molecules stands beside it.",
+        "0 (all the same) to 1; near the number of the real molecules is good",
+        "higher",
+        "Nonsense is diverse. It hardly notices a missing kind of molecules among many.",
+        "MOSES, section 3, p = 1; Benhenda 2017, arXiv 1708.08227",
+        "molecules",
+        decimals=3,
+    ),
+    "intdiv2": Metric(
+        "Internal diversity, p = 2",
+        "as `intdiv`, with the root of the mean square similarity of each molecule, which near-copies weigh more in.",
+        "0 to 1",
+        "higher",
+        "As `intdiv`.",
+        "MOSES, section 3, p = 2, as its code has it: the mean of roots, not the root of the mean",
+        "molecules",
+        asked=True,
+        decimals=3,
+    ),
+    "fcd": Metric(
+        "Frechet ChemNet distance",
+        "how far the valid generated molecules are from the real ones by mean and covariance of what ChemNet, a "
+        "network that predicts what molecules do in assays, sees in them.",
+        "0 and up; two halves of a set of 10,000 drug-like molecules are about 0.2 apart",
+        "lower",
+        "It falls with the number of samples on both sides: compare at equal numbers. Copies of the real molecules "
+        "have the best one. It needs fcd_torch, which carries the weights.",
+        "Preuer et al. 2018, J. Chem. Inf. Model. 58, 1736",
+        "molecules",
+    ),
+    "fdd": Metric(
+        "Frechet distance of descriptors",
+        "the same of eight plain numbers of a molecule in place of ChemNet: drug-likeness, logP, accessibility, "
+        "weight, polar surface, rings, acceptors and donors, each in units of its deviation among the real ones.",
+        "0 and up",
+        "lower",
+        "Molecules that differ in nothing of these are all the same to it: it is coarse, and stands in where ChemNet "
+        "is missing. Its numbers do not compare with `fcd`.",
+        "this program's own, of the distance of Heusel et al. 2017, arXiv 1706.08500, eq. 6",
+        "molecules",
+        asked=True,
+    ),
+    "snn": Metric(
+        "Similarity to the nearest real molecule",
+        "the mean Tanimoto similarity of a generated molecule to the real one that it is nearest to (fingerprints as "
+        "`intdiv`).",
+        "0 to 1 (a copy); held-out real molecules show what is good",
+        "higher",
+        "Copies have the highest: read it beside `novelty`. It rises with the number of real molecules.",
+        "MOSES, section 3 (SNN)",
+        "molecules",
+        decimals=3,
+    ),
+    "frag": Metric(
+        "Similarity of fragments",
+        "the cosine between how often each BRICS fragment occurs among real and among generated molecules.",
+        "0 (none in common) to 1 (in the same proportions)",
+        "higher",
+        "The few most frequent fragments decide it. How they are put together does not matter.",
+        "MOSES, section 3 (Frag); fragments: Degen et al. 2008",
+        "molecules",
+        decimals=3,
+    ),
+    "scaf": Metric(
+        "Similarity of scaffolds",
+        "the cosine between how often each Murcko scaffold of two rings or more occurs among real and among generated "
+        "molecules.",
+        "0 to 1; small sets have most scaffolds once, so that even fresh real molecules stay far below 1",
+        "higher",
+        "It rises with the number of samples on both sides: compare at equal numbers only.",
+        "MOSES, section 3 (Scaf); scaffolds: Bemis & Murcko 1996",
+        "molecules",
+        decimals=3,
+    ),
+    "qed": Metric(
+        "Distance of drug-likeness",
+        "the 1-Wasserstein distance between the distributions of QED; the means of both sides stand beside it.",
+        "0 and up",
+        "lower",
+        "A generator that was rewarded for QED is to be far from the data. Equal distributions of one number say "
+        "nothing of which molecules they come from.",
+        "MOSES, section 3; QED: Bickerton et al. 2012",
+        "molecules",
+        decimals=4,
+    ),
+    "logp": Metric(
+        "Distance of logP",
+        "as `qed`, of the logarithm of the partition between octanol and water.",
+        "0 and up",
+        "lower",
+        "As `qed`.",
+        "MOSES, section 3; logP: Wildman & Crippen 1999",
+        "molecules",
+        decimals=3,
+    ),
+    "sa": Metric(
+        "Distance of synthetic accessibility",
+        "as `qed`, of the score of synthetic accessibility, 1 (easy) to 10.",
+        "0 and up",
+        "lower",
+        "As `qed`. The score knows fragments and complexity, not how to make a molecule.",
+        "MOSES, section 3; Ertl & Schuffenhauer 2009",
+        "molecules",
+        decimals=3,
+    ),
+    "weight": Metric(
+        "Distance of molecular weight",
+        "as `qed`, of the molecular weight.",
+        "0 and up",
+        "lower",
+        "As `qed`.",
+        "MOSES, section 3",
+        "molecules",
+        unit="g/mol",
+        decimals=2,
     ),
 }
 

@@ -108,6 +108,7 @@ def comparable(protocol: Mapping[str, Any]) -> str:
         "pairs": [pairs.get(name) for name in ("count", "shave")],
         **({"transfer": transfer} if transfer else {}),
         **({"texts": texts} if texts else {}),
+        **({"molecules": protocol["molecules"]} if protocol.get("molecules") else {}),
     }
     return json.dumps(parts, sort_keys=True)
 
@@ -122,6 +123,9 @@ def summary(protocol: Mapping[str, Any]) -> str:
         return pairs_in_words(pairs)
     if (texts := protocol.get("texts")) is not None:
         return f"{texts_in_words(texts)}; {features['title']}; {_count(protocol['generated'])} generated"
+    if protocol.get("molecules") is not None:
+        generated, real = (_count(protocol[side]) for side in ("generated", "real"))
+        return f"{features['title']}; {generated} generated molecules against {real} real ones"
     seen = f"; pictures of {pictures['height']}x{pictures['width']}" if pictures else ""
     generated, real = (_count(protocol[side]) for side in ("generated", "real"))
     beside = f"; {pairs_in_words(pairs)}" if pairs else ""

@@ -100,6 +100,8 @@ class Comparison:
                 return False  # see `pairs` and `transfer`: sets have no order
             case "texts" | "forms" | "code" | "likelihood":
                 return False  # see `texts`
+            case "molecules":
+                return False  # see `molecules`
 
     def suits(self, name: str) -> bool:
         """Whether a metric is tried without being named: it takes little time, and means what its name says."""
