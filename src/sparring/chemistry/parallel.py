@@ -18,9 +18,17 @@ R = TypeVar("R")
 
 
 def in_chunks(
-    work: Callable[[Sequence[T]], R], items: Sequence[T], stage: str = "", progress: Progress | None = None
+    work: Callable[[Sequence[T]], R],
+    items: Sequence[T],
+    stage: str = "",
+    progress: Progress | None = None,
+    *,
+    chunk: int = CHUNK,
+    least: int = LEAST,
 ) -> Iterator[R]:
     """work(chunk) for chunks of the items, in their order. `work` is a function of a module, or a `partial` of one.
+
+    least: items for which other processes are started.
 
     Threads would wait for each other, as RDKit and selfies keep the interpreter's lock. The processes are those of
     joblib, which neither fork a process that has threads, nor run the caller's script again, and stay for the next
@@ -28,18 +36,18 @@ def in_chunks(
 
     Raises: whatever `work` raises.
     """
-    chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
+    chunks = [items[start : start + chunk] for start in range(0, len(items), chunk)]
     processes = min(_cores(), len(chunks))
-    if processes < 2 or len(items) < LEAST:
+    if processes < 2 or len(items) < least:
         results: Iterator[R] = map(work, chunks)
     else:
         from joblib import Parallel, delayed  # type: ignore[import-untyped]
 
         parallel = Parallel(n_jobs=processes, return_as="generator", pre_dispatch="3 * n_jobs")
-        results = parallel(delayed(work)(chunk) for chunk in chunks)
+        results = parallel(delayed(work)(part) for part in chunks)
     done = 0
-    for chunk, result in zip(chunks, results, strict=True):
-        done += len(chunk)
+    for part, result in zip(chunks, results, strict=True):
+        done += len(part)
         if progress is not None:
             progress(stage, done, len(items))
         yield result

@@ -65,7 +65,7 @@ PROPERTIES: dict[str, Property] = {
     "logp": Property("logP by Crippen", logp, 2, (-2.12178879609, 6.0429063424)),
     "sa": Property("synthetic accessibility, 1 (easy) to 10", sa, 2, (5.0, 1.5)),
     "weight": Property("molecular weight, g/mol", lambda mol: float(needed("rdkit.Chem.Descriptors").MolWt(mol)), 1),
-    "tpsa": Property("polar surface area, A^2", _descriptor("CalcTPSA"), 1),
+    "tpsa": Property("polar surface area, Å²", _descriptor("CalcTPSA"), 1),
     "rings": Property("rings", _descriptor("CalcNumRings"), 0),
     "hba": Property("hydrogen bond acceptors", _descriptor("CalcNumHBA"), 0),
     "hbd": Property("hydrogen bond donors", _descriptor("CalcNumHBD"), 0),

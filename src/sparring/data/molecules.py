@@ -6,6 +6,7 @@ What is done to a molecule says `sparring.chemistry.standard`.
 import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -162,7 +163,7 @@ def load_molecules(place: Place, *, longest: int, progress: Progress | None = No
     padded = np.full((len(lengths), int(lengths.max()) + 1), END, np.int16)
     padded[np.arange(padded.shape[1]) < lengths[:, None]] = tokens + FIRST
     vocabulary = SelfiesSymbols([found.symbols[number] for number in used])
-    about = json.dumps([opened.digest, _versions(), longest])
+    about = json.dumps([opened.digest, versions(), longest])
     return EncodedMolecules(
         tokens=padded,
         vocabulary=vocabulary,
@@ -200,7 +201,7 @@ def prepared(opened: Molecules, progress: Progress | None = None) -> Prepared:
 
     Raises: DataError if fewer than `LEAST` can be used.
     """
-    key = hashlib.blake2b(json.dumps([opened.digest, _versions()]).encode(), digest_size=16).hexdigest()
+    key = hashlib.blake2b(json.dumps([opened.digest, versions()]).encode(), digest_size=16).hexdigest()
     found = _find(key)
     if found is None:
         found = _prepare(opened.lines, progress)
@@ -339,7 +340,8 @@ def _unparsable(found: Prepared) -> int:
     return sum(each.reason == UNPARSABLE for each in found.skipped)
 
 
-def _versions() -> list[str]:
+def versions() -> list[str]:
+    """Of what decides how molecules are written: kept results of others are made again."""
     from sparring.chemistry.standard import VERSION
 
     return [str(VERSION), *(metadata.version(package) for package in ("rdkit", "selfies"))]
@@ -378,7 +380,7 @@ def _find(key: str) -> Prepared | None:
             skipped=tuple(SkippedLine(*each) for each in values["skipped"]),
             notices=tuple(values["notices"]),
         )
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
     whole = len(found.smiles) == len(found.lengths) == len(found.heavy) and found.lengths.sum() == len(found.tokens)
     return found if whole else None
