@@ -14,7 +14,7 @@ SECONDS = 20
 
 @dataclass(frozen=True)
 class Shape:
-    """A block of an SDF file with 3-D coordinates and hydrogen, in angstrom; empty, with the reason, if there is none."""
+    """A block of an SDF file with 3-D coordinates and hydrogen, in angstrom; empty, with a reason, if there is none."""
 
     block: str
     reason: str = ""

@@ -129,8 +129,9 @@ def graphs_of(
     kept = [text for _, _, texts in parts for text in texts]
     if len(kept) < LEAST:
         raise DataError(
-            f"{len(kept):,} of {len(smiles):,} molecules are graphs of at most {most} atoms; at least {LEAST} are
-            needed" )
+            f"{len(kept):,} of {len(smiles):,} molecules are graphs of at most {most} atoms; at least {LEAST} "
+            "are needed"
+        )
     return Graphs(
         atoms=atoms,
         adjacency=np.concatenate([adjacency for adjacency, _, _ in parts]),

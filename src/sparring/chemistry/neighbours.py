@@ -30,6 +30,6 @@ def nearest_training(
         if progress is not None:
             progress("nearest training molecules", start + len(chunk), len(training))
     found = [("", 0.0)] * len(smiles)
-    for place, number, similarity_ in zip(places, where.tolist(), best.tolist(), strict=True):
-        found[place] = (training[number], similarity_)
+    for sample, number, value in zip(places, where.tolist(), best.tolist(), strict=True):
+        found[sample] = (training[number], value)
     return found

@@ -78,7 +78,7 @@ as it is, logP between the least and the largest that it knew, accessibility fro
 """
 
 USUAL = ("qed", "logp", "sa", "weight", "tpsa", "rings", "hba", "hbd")
-"""Those that tables show: all but `np`, whose table takes seconds and a gigabyte to read."""
+"""Those that tables show: all but `np`, whose table takes seconds to read in every process."""
 
 
 def properties(

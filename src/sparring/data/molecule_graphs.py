@@ -52,8 +52,10 @@ def load_graphs(
             notices.append(f"the graphs cannot be kept in {cache.folder()}: {error.strerror or error}")
     if graphs.left_out:
         size = graphs.nodes.shape[1]
-        notices.append(f"{graphs.left_out:,} molecules left out: no graphs of at most {size} atoms that come back the
-        same") skipped = tuple(Skipped(f"line {each.line}: {each.text}", each.reason) for each in found.skipped)
+        notices.append(
+            f"{graphs.left_out:,} molecules left out: no graphs of at most {size} atoms that come back the same"
+        )
+    skipped = tuple(Skipped(f"line {each.line}: {each.text}", each.reason) for each in found.skipped)
     return MoleculeGraphs(graphs, found.name, fingerprint, skipped, tuple(notices))
 
 

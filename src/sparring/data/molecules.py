@@ -154,7 +154,7 @@ def load_molecules(place: Place, *, longest: int, progress: Progress | None = No
     if short.sum() < LEAST:
         raise DataError(
             f"{printable(opened.name)}: {_many(int(short.sum()))} of at most {longest} SELFIES symbols; at least "
-            "{LEAST} are needed: set longest higher"
+            f"{LEAST} are needed: set longest higher"
         )
     # Symbols of the molecules that stay, counted from the first token.
     kept = np.repeat(short, found.lengths)
