@@ -195,19 +195,17 @@ def test_the_embedded_set_is_read_whole() -> None:
     assert "nci" in EMBEDDED_MOLECULES
 
 
-def test_many_molecules_are_read_by_several_processes_to_the_same_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_several_processes_read_the_same_as_one() -> None:
+    from sparring.chemistry.standard import prepare
+
     lines = [*ALCOHOLS, "CC(C", *(smiles.replace("O", "N") for smiles in ALCOHOLS)]
-    alone = load_molecules(written(tmp_path / "a.smi", lines), longest=50)
-    monkeypatch.setattr(parallel, "LEAST", 2)
-    monkeypatch.setattr(parallel, "CHUNK", 7)
-    assert [part for part in parallel.in_chunks(sorted, lines)] == [
-        sorted(lines[start : start + 500]) for start in range(0, len(lines), 500)
-    ]
-    parts = list(parallel.in_chunks(len, lines, chunk=7, least=2))
-    assert parts == [7, 7, 7, 7, 7, 6]
-    assert alone.skipped[0].path == "line 21: CC(C"
+    told = list[int]()
+    parts = list(parallel.in_chunks(prepare, lines, "", lambda _, done, total: told.append(done), chunk=15, least=2))
+    alone = prepare(lines)
+    assert told == [15, 30, 41]
+    assert [smiles for part in parts for smiles in part.smiles] == alone.smiles
+    assert np.array_equal(np.concatenate([part.lengths for part in parts]), alone.lengths)
+    assert parts[1].skipped == {5: alone.skipped[20]}
 
 
 def test_lines_without_a_molecule_are_samples_that_failed(tmp_path: Path) -> None:

@@ -620,7 +620,7 @@ METRICS: dict[str, Metric] = {
         "Frechet ChemNet distance",
         "how far the valid generated molecules are from the real ones by mean and covariance of what ChemNet, a "
         "network that predicts what molecules do in assays, sees in them.",
-        "0 and up; two halves of a set of 10,000 drug-like molecules are about 0.2 apart",
+        "0 and up; 10,000 molecules of MOSES are 0.25 from 10,000 others of it, 5,000 from as many 0.5",
         "lower",
         "It falls with the number of samples on both sides: compare at equal numbers. Copies of the real molecules "
         "have the best one. It needs fcd_torch, which carries the weights.",
@@ -645,7 +645,8 @@ METRICS: dict[str, Metric] = {
         "`intdiv`).",
         "0 to 1 (a copy); held-out real molecules show what is good",
         "higher",
-        "Copies have the highest: read it beside `novelty`. It rises with the number of real molecules.",
+        "Copies have the highest: read it beside `novelty`. Plain chains of carbon are near to much. It rises with the "
+        "number of real molecules.",
         "MOSES, section 3 (SNN)",
         "molecules",
         decimals=3,
