@@ -33,14 +33,14 @@ def test_a_list_has_a_molecule_a_line_perhaps_with_a_name_a_heading_and_comments
 
 
 def test_what_cannot_be_used_is_named_by_its_line(tmp_path: Path) -> None:
-    lines = [*ALCOHOLS, "CC(C", "C1CC", "CN=NN(=O)(=O)O", "*CC", "C" * 2001, "hello world"]
+    lines = [*ALCOHOLS, "CC(C", "C1CC", "CN=NN(=O)(=O)O", "*CC", "C" * 2001, "hello world", "[H][H]"]
     found = read_molecules(written(tmp_path / "a.smi", lines))
-    assert [each.line for each in found.skipped] == [21, 22, 23, 24, 25, 26]
+    assert [each.line for each in found.skipped] == [21, 22, 23, 24, 25, 26, 27]
     assert "not a molecule that RDKit can read" in found.skipped[0].reason
     assert "SELFIES cannot write it" in found.skipped[3].reason
     assert "2,000 characters" in found.skipped[4].reason
     assert len(found.skipped[4].text) <= 60
-    assert "6 molecules skipped: line 21 (CC(C): not a molecule" in found.notices[0]
+    assert "7 molecules skipped: line 21 (CC(C): not a molecule" in found.notices[0]
     assert survey_molecules(tmp_path / "a.smi").unparsable == 4
 
 

@@ -80,6 +80,8 @@ def standard(text: str) -> Standard:
         mol = Chem.MolFromSmiles(Chem.MolToSmiles(mol))
         if mol is None or not mol.GetNumAtoms():
             raise UnusableError(UNPARSABLE)
+    if not mol.GetNumHeavyAtoms():
+        raise UnusableError("no atom but hydrogen")
     if Chem.GetFormalCharge(mol):
         had |= CHARGED
     return Standard(mol, Chem.MolToSmiles(mol), had)
