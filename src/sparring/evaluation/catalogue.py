@@ -562,7 +562,7 @@ METRICS: dict[str, Metric] = {
     ),
     "unique_10k": Metric(
         "Unique among 10,000",
-        "the same among the first 10,000 valid molecules; with fewer it is left out unless it is named.",
+        "the same among the first 10,000 valid molecules; of fewer samples it is left out unless it is named.",
         "0 to 1",
         "higher",
         "As `unique_1k`. A generator that has collapsed is found out here first.",

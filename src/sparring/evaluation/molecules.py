@@ -28,7 +28,7 @@ FEW_VALID = 0.9
 """Share of valid molecules below which a notice says that the others' numbers are of the valid ones alone."""
 
 FEW_FOR_FCD = 5000
-"""Molecules of a side below which a notice says that `fcd` depends on their number: as few as the paper advises."""
+"""Molecules of a side below which a notice says that `fcd` depends on their number."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Comparison:
         """Whether a metric is measured without being named."""
         if name == "fdd":
             return bool(self.lacks("fcd"))
-        if name == "unique_10k" and len(self.fake.smiles) < COUNT:
+        if name == "unique_10k" and len(self.made) < 10_000:
             return False
         return not METRICS[name].asked
 
