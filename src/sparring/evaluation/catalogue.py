@@ -539,6 +539,7 @@ METRICS: dict[str, Metric] = {
         "this program's own; the grammar of the Python that runs it",
         "code",
         share=True,
+    ),
     "validity": Metric(
         "Valid molecules",
         "which share of the samples is a molecule that RDKit reads, with at least one atom.",
