@@ -18,7 +18,7 @@ from sparring.config import Settings
 from sparring.data.decode import Form
 from sparring.data.shards import is_command
 from sparring.errors import MetricError, RunError, SettingError
-from sparring.model import Model
+from sparring.model import Model, read_generator
 from sparring.networks.features import anchored
 from sparring.ranks import Ranks, joined, launch
 from sparring.tasks import Task
@@ -206,6 +206,8 @@ def start(
         name = tuned_setting(chosen, tuned) if tuned is not None else ""
         match, task, pictures = prepared(chosen, ranks, monitor)
         cleanup.callback(pictures.close)
+        if origin:
+            refuse_other_symbols(origin, task)
         groups, state = origin.load_checkpoint(chosen.device) if origin else ({}, {})
         ranks.agree(state.get("step"), f"the newest checkpoint of {origin}")
 
@@ -396,6 +398,16 @@ def refuse_other_networks(origin: Run, settings: Settings) -> None:
     theirs = origin.settings()
     for name in ARCHITECTURE:
         refuse_other(origin, name, getattr(theirs, name), getattr(settings, name))
+
+
+def refuse_other_symbols(origin: Run, task: Task) -> None:
+    """Raises: SettingError if numbers mean other symbols than to the weights of a run."""
+    theirs, _ = read_generator(origin.generator, "cpu")
+    if theirs.get("vocabulary") != task.describe().get("vocabulary"):
+        raise SettingError(
+            f"the texts are made of other symbols than those of {origin}, so its weights mean something else: start "
+            "without --from, or train on the same texts"
+        )
 
 
 def refuse_other(origin: Run, name: str, there: object, here: object) -> None:

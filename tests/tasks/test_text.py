@@ -260,6 +260,13 @@ def test_the_straight_through_gradient_reaches_the_generator_through_the_symbols
     assert int(gradient.argmin()) == 3
 
 
+def test_weights_for_other_symbols_are_refused(run: Any, tmp_path: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("".join(f"{number} zebras\n" for number in range(100)), encoding="utf-8")
+    with pytest.raises(SettingError, match="made of other symbols"):
+        sparring.train(other, out=tmp_path / "run", start_from=run.folder, **SMALL)
+
+
 def test_losses_do_not_depend_on_which_sequences_go_through_at_once(corpus: Path) -> None:
     task = task_of(corpus)
     torch.manual_seed(0)
