@@ -121,6 +121,25 @@ def test_early_judgements_know_nothing_of_what_follows() -> None:
     assert bool((before[:, LONGEST:] == before[:, LONGEST : LONGEST + 1]).all())
 
 
+def test_the_judgement_of_a_sequence_does_not_depend_on_how_long_others_are() -> None:
+    torch.manual_seed(0)
+    judge = Discriminator(SIZE, LONGEST, width=HEAD, depth=2, spectral_norm=False)
+    tokens = torch.randint(3, SIZE, (2, LONGEST))
+    tokens[0, 4:] = END
+    x = torch.nn.functional.one_hot(tokens, SIZE).float()
+    torch.testing.assert_close(judge(x)[:1], judge(x[:1]))
+    judged = judge(x)[0]
+    assert judged[5:].tolist() == [float(judged[-1].detach())] * (2 * LONGEST - 5)
+
+
+def test_a_judge_reads_as_the_generator_that_it_takes_over(generator: Generator) -> None:
+    judge = Discriminator(SIZE, LONGEST, width=2 * HEAD, depth=2, spectral_norm=False)
+    judge.take_over(generator)
+    tokens = torch.randint(3, SIZE, (2, LONGEST))
+    x = torch.nn.functional.one_hot(tokens, SIZE).float()
+    torch.testing.assert_close(judge.trunk(judge.embedding(x)), generator.trunk(generator.embedded(tokens)))
+
+
 @pytest.mark.parametrize("spectral_norm", [False, True])
 def test_the_slope_of_the_judge_has_a_gradient(spectral_norm: bool) -> None:
     torch.manual_seed(0)

@@ -83,12 +83,13 @@ class Discriminator(nn.Module):
     """Judges sequences (N, longest, size), one-hot or relaxed, in float32: (N, 2 longest).
 
     The first half are judgements of each place by what has come up to there, so that a writer can learn at which symbol
-    it went wrong; the second are one judgement of the whole, repeated so that both halves weigh the same. Places after
-    the end are judged as well: they show END, to real and to generated sequences alike.
+    it went wrong; the second are one judgement of the whole, repeated so that both halves weigh the same. It stands at
+    the places after the end as well.
     """
 
     def __init__(self, size: int, longest: int, *, width: int, depth: int, spectral_norm: bool) -> None:
         super().__init__()
+        self.longest = longest
         self.embedding = nn.Linear(size, width, bias=False)
         nn.init.normal_(self.embedding.weight)
         self.trunk = Trunk(width, depth, longest, twice=True)
@@ -110,12 +111,19 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """See the class; there are no classes, and y is None."""
-        read = self.trunk(self.embedding(x))
+        living = alive(x.detach()[..., END] > 0.5)
+        last = int(living.sum(1).max())
+        read = self.trunk(self.embedding(x[:, :last]))
         with full_precision(read):
-            read = at_least_float32(read)
-            of_places = self.of_places(read).squeeze(-1)
-            of_whole = self.of_whole(read.mean(1))
-            return torch.cat([of_places, of_whole.expand_as(of_places)], dim=1)
+            read, within = at_least_float32(read), living[:, :last, None]
+            of_whole = self.of_whole((read * within).sum(1) / within.sum(1)).expand(-1, self.longest)
+            of_places = F.pad(self.of_places(read).squeeze(-1), (0, self.longest - last))
+            return torch.cat([torch.where(living, of_places, of_whole), of_whole], dim=1)
+
+
+def alive(ended: Tensor) -> Tensor:
+    """Which places (N, T) belong to a sequence: all up to the first that ends it, and that. ended: bool (N, T)."""
+    return (ended.cumsum(1) - ended.long()) == 0
 
 
 def pick(log_probabilities: Tensor, numbers: Tensor, temperature: float) -> Tensor:

@@ -121,8 +121,9 @@ class Sequential:
 
     def lesson(self, generator: nn.Module, batch: Tokens, random: Random) -> View:
         """How likely the generator takes real sequences to be, some of whose symbols it does not see."""
-        log_probabilities, _ = generator(batch.tokens, self.hidden(random))
-        taught = Sample((batch.tokens,), smooth=(), beside=self.likelihood(log_probabilities, batch.tokens))
+        tokens = batch.tokens[:, : last_of(batch.tokens)]
+        log_probabilities, _ = generator(tokens, self.hidden(random)[:, : tokens.shape[1]])
+        taught = Sample((tokens,), smooth=(), beside=self.likelihood(log_probabilities, tokens))
         return View.before_the_game(taught, taught)
 
     def real(self, batch: Tokens, random: Random) -> Sample:
@@ -134,16 +135,18 @@ class Sequential:
         assert isinstance(generator, sequences.Generator)
         tokens = generator.write(random.uniform("symbols", self.data.longest))
         torch.clear_autocast_cache()  # what is cached without gradients would be taken for weights that need none
-        count = len(tokens)
+        both = torch.cat([tokens, batch.tokens])
+        count, last = len(tokens), last_of(both)
         hidden = torch.cat([torch.zeros_like(tokens, dtype=torch.bool), self.hidden(random)])
-        log_probabilities, expected = generator(torch.cat([tokens, batch.tokens]), hidden)
-        beside = self.likelihood(log_probabilities[count:], batch.tokens)
-        chosen = log_probabilities[:count].gather(2, tokens[..., None]).squeeze(2)
-        beside |= {"tokens": tokens, "chosen": chosen, "expected": expected[:count]}
+        log_probabilities, expected = generator(both[:, :last], hidden[:, :last])
+        beside = self.likelihood(log_probabilities[count:], batch.tokens[:, :last])
+        of_made, written, rest = log_probabilities[:count], tokens[:, :last], (0, self.data.longest - last)
+        chosen = of_made.gather(2, written[..., None]).squeeze(2)
+        beside |= {"tokens": tokens, "chosen": F.pad(chosen, rest), "expected": F.pad(expected[:count], rest)}
         made = self.one_hot(tokens)
         if self.settings.gradient == "straight-through" and torch.is_grad_enabled():
-            soft = relaxed(log_probabilities[:count], tokens, given(self.settings.gumbel_temperature), random)
-            made = made + alive(tokens)[..., None] * (soft - soft.detach())
+            soft = relaxed(of_made, written, given(self.settings.gumbel_temperature), random)
+            made = made + F.pad(alive(written)[..., None] * (soft - soft.detach()), (0, 0, *rest))
         return Sample((made,), beside=beside)
 
     def hidden(self, random: Random) -> Tensor:
@@ -224,7 +227,12 @@ class Sequential:
 
 def alive(tokens: Tensor) -> Tensor:
     """Which places of tokens (N, T) belong to the sequence: all up to its first END, and that."""
-    return (tokens == END).cumsum(1) - (tokens == END).long() == 0
+    return sequences.alive(tokens == END)
+
+
+def last_of(tokens: Tensor) -> int:
+    """How many places the longest of some sequences (N, T) takes, its end included."""
+    return int(alive(tokens).sum(1).max())
 
 
 def relaxed(log_probabilities: Tensor, tokens: Tensor, temperature: float, random: Random) -> Tensor:

@@ -13,7 +13,7 @@ CHARACTERS_UP_TO = 48
 MOST_CHARACTERS, MOST_PIECES = 8000, 4000
 """Symbols at most; of rarer characters there is too little to learn from."""
 
-LONGEST, SPARE = 256, 0.99
+LONGEST = 192
 
 WIDTH, DEPTH = 256, 4
 BATCH = 64
