@@ -75,7 +75,8 @@ def write(run_folder: Path) -> Path:
         headline=headline(account),
         verdict=verdict(account),
         warnings=[advice.words for advice in examine(account) if advice.urgent],
-        tiles=tiles(account.quality),
+        tiles=tiles(account),
+        things=things(account.setting("task")),
         protocol=summary(account.quality["protocol"]) if account.quality.get("protocol") else "",
         charts=charts(account),
         pictures=Pictures.read(run_folder / "samples", best),
@@ -238,8 +239,9 @@ def verdict(account: Account) -> str:
     return f"{', '.join(said)}." if said else ""
 
 
-def tiles(quality: Record) -> list[Tile]:
+def tiles(account: Account) -> list[Tile]:
     """The figures of the quality that were measured; the one that decides which generator is kept comes first."""
+    quality, (many, one, _) = account.quality, things(account.setting("task"))
     metrics, deciding = quality.get("metrics", {}), quality.get("metric", "fid")
     meanings = {
         "fid": "Frechet distance from the real pictures; lower is better",
@@ -269,13 +271,17 @@ def tiles(quality: Record) -> list[Tile]:
         "style": "of the way from photographs to paintings is covered",
         "structure": "how well edges stand where they stood; 1 is the photograph itself",
     }
+
+    def of_them(words: str) -> str:
+        return words.replace("pictures", many).replace("picture", one)
+
     first = sorted(meanings, key=lambda name: name != deciding)
     return [
         Tile(
             METRICS[name].title,
             shown(name, metrics[name]["value"]),
             interval(name, metrics[name]["low"], metrics[name]["high"]),
-            f"{meanings[name]}{'; decides which generator is kept' * (name == deciding)}",
+            f"{of_them(meanings[name])}{'; decides which generator is kept' * (name == deciding)}",
         )
         for name in first
         if name in metrics
