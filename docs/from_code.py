@@ -4,7 +4,8 @@ In the pages,
 
     <!-- code: adversarial/step.py#step -->                     shows a function or class as it is in the source,
     [the step](../src/sparring/adversarial/step.py#step)        links to its line on a page with the whole file,
-    <!-- settings -->, <!-- recipes -->, <!-- sizes -->,
+    <!-- settings -->, <!-- settings: text -->,
+    <!-- recipes -->, <!-- sizes -->,
     <!-- presets -->, <!-- networks -->, <!-- metrics -->,
     <!-- spaces -->, <!-- signals -->, <!-- options: train -->  are replaced by tables.
 
@@ -28,6 +29,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "sparring"
 DIRECTIVE = re.compile(r"^<!-- ([a-z]+)(?:: (\S+))? -->$", re.MULTILINE)
 LINK = re.compile(r"\[([^]]+)\]\(\.\./src/sparring/([\w./-]+?)(?:#([\w.]+))?\)")
 EXAMPLE_PICTURES, EXAMPLE_SIDE = 5000, 64
+EXAMPLE_POEMS, EXAMPLE_LENGTH = 15_000, 24
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -144,33 +146,51 @@ def signals(_: str | None) -> str:
     return table(head, rows)
 
 
-def settings(_: str | None) -> str:
-    """Every setting by group: what it takes, what is chosen in an example, what it means."""
-    from sparring.config import GROUPS, Settings
+def settings(task: str | None) -> str:
+    """Every setting by group: what it takes, what is chosen in an example, what it means; or those of a task alone."""
+    from sparring.config import GROUPS, TASKS_OF, Settings
 
     schema = Settings.model_json_schema()
-    chosen = example_settings()
+    chosen = example_of_texts() if task else example_settings()
     parts = []
     for group in GROUPS:
         rows = [
-            (f"`{name}`{{#{name}}}", takes(schema["properties"][name]), chosen[name], field.description)
+            (name, takes(schema["properties"][name]), chosen[name], field.description.removeprefix(f"{group}: "))
             for name, field in Settings.model_fields.items()
             if field.json_schema_extra == {"group": group}
         ]
         head = ("Setting", "Takes", "In the example", "Meaning")
-        parts.append(f"## {group.capitalize()}\n\n{table(head, rows)}")
-    return "\n\n".join(parts)
+        if task is None:
+            parts.append(
+                f"## {group.capitalize()}\n\n{table(head, [(f'`{row[0]}`{{#{row[0]}}}', *row[1:]) for row in rows])}"
+            )
+        elif task in TASKS_OF.get(group, ()):
+            parts += ["| " + " | ".join((f"[`{row[0]}`](settings.md#{row[0]})", *row[1:])) + " |" for row in rows]
+    return "\n\n".join(parts) if task is None else "\n".join([table(head, []), *parts])
 
 
 def example_settings() -> dict[str, str]:
     """What is chosen for a folder of colour photographs on a CPU, as people read it."""
-    from sparring import config
-    from sparring.chooser import choose
     from sparring.data.surveys import Entry, Survey
 
     entry = Entry("1.jpg", None, EXAMPLE_SIDE, EXAMPLE_SIDE, "RGB", transparent=False, photographic=True)
-    survey = Survey("photos/", [entry] * EXAMPLE_PICTURES, (), 0)
-    chosen, _ = choose("photos/", config.preset("default") | {"device": "cpu"}, survey, 1.0)
+    return chosen_for("photos/", Survey("photos/", [entry] * EXAMPLE_PICTURES, (), 0))
+
+
+def example_of_texts() -> dict[str, str]:
+    """What is chosen for a file of poems on a CPU, as people read it."""
+    from sparring.data.texts import TextSurvey
+
+    texts, length = EXAMPLE_POEMS, EXAMPLE_LENGTH
+    return chosen_for("poems.txt", TextSurvey("poems.txt", texts, texts * length, 4000, length, length, cjk=0.8))
+
+
+def chosen_for(place: str, survey: Any) -> dict[str, str]:
+    """What is chosen for a set on a CPU, as people read it."""
+    from sparring import config
+    from sparring.chooser import choose
+
+    chosen, _ = choose(place, config.preset("default") | {"device": "cpu"}, survey, 1.0)
     values = chosen.model_dump() | {"precision": "by the processor"}
     return {name: f"`{readable(value)}`" if name != "precision" else value for name, value in values.items()}
 
@@ -196,7 +216,7 @@ def takes(schema: Mapping[str, Any]) -> str:
         case {"anyOf": kinds}:
             return ", or ".join(takes(kind) for kind in kinds)
         case {"enum": values}:
-            return ", ".join(f"`{value}`" for value in values)
+            return ", ".join(f"`{value}`" for value in values if value is not None)
         case {"const": value}:
             return f"`{value}`"
         case {"type": "null"}:
