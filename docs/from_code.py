@@ -165,7 +165,9 @@ def settings(task: str | None) -> str:
                 f"## {group.capitalize()}\n\n{table(head, [(f'`{row[0]}`{{#{row[0]}}}', *row[1:]) for row in rows])}"
             )
         elif task in TASKS_OF.get(group, ()):
-            parts += ["| " + " | ".join((f"[`{row[0]}`](settings.md#{row[0]})", *row[1:])) + " |" for row in rows]
+            for name, allowed, value, meaning in rows:
+                needed = allowed.removesuffix(", or `none`")  # that is for the runs of other tasks
+                parts.append(f"| [`{name}`](settings.md#{name}) | {needed} | {value} | {meaning} |")
     return "\n\n".join(parts) if task is None else "\n".join([table(head, []), *parts])
 
 
