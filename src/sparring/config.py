@@ -186,7 +186,7 @@ class Settings(BaseModel):
     supervised_learning_rate: MaybePositive = about(
         "sequences", "of Adam before the game, which has a schedule and an optimiser of its own; there at the start"
     )
-    supervised_metric: Literal["perplexity", None] = about(
+    supervised_metric: Annotated[Literal["perplexity", None], BeforeValidator(parse_none)] = about(
         "sequences", "what decides before the game which generator is the best; the game begins when it gets worse"
     )
     head_start: MaybeBelowOne = about(
@@ -391,7 +391,8 @@ def complete(values: Mapping[str, Any]) -> Settings:
 def refuse_incomplete_sequences(settings: Settings) -> None:
     """Raises: SettingError for settings that a task of sequences lacks, or that do not go with it."""
     of_text = ("tokens", "vocabulary_size") if settings.task == "text" else ()
-    of_all = (name for name in Settings.model_fields if group_of(name) == "sequences")
+    optional = {"supervised_metric"}
+    of_all = (name for name in Settings.model_fields if group_of(name) == "sequences" and name not in optional)
     if lacking := [name for name in (*of_text, *of_all) if getattr(settings, name) is None]:
         raise SettingError(f"task={settings.task} needs {', '.join(lacking)}")
     for name, only in {

@@ -16,7 +16,7 @@ from sparring.networks.text_features import open_text_features
 from sparring.tasks.sequences import Sequential, sample
 
 PREVIEWED = 16
-TEMPERATURES, TRADED = (0.6, 0.8, 1.0, 1.2), 500
+TEMPERATURES, TRADED = (0.6, 0.8, 1.0, 1.2), 300
 """Where quality is weighed against variety, and by how many texts at most."""
 
 JUDGED_SEED = 2**63 - 1

@@ -1,6 +1,7 @@
 """What the text task chooses of its settings, before the rest is chosen as for all tasks."""
 
 import math
+from importlib.util import find_spec
 
 import torch
 
@@ -23,6 +24,18 @@ HELD_OUT, MOST_HELD_OUT = 0.05, 1000
 EPOCHS, LEAST_SHOWN = 30, 200_000
 
 
+def cut(short: bool) -> tuple[str, str]:
+    """What texts are cut into, and why."""
+    if short:
+        return "characters", "texts are short"
+    if find_spec("tokenizers") is None:
+        return (
+            "characters",
+            "for want of the library tokenizers; pip install 'sparring[text]' learns more from long texts",
+        )
+    return "bpe", "texts are long"
+
+
 def choose(settings: Choices, survey: TextSurvey, factor: float) -> int:
     """Fills in what suits texts, and gives the usual budget in texts shown.
 
@@ -30,7 +43,7 @@ def choose(settings: Choices, survey: TextSurvey, factor: float) -> int:
     """
     pick = settings.choose
     short = survey.median <= CHARACTERS_UP_TO
-    tokens = pick("tokens", "characters" if short else "bpe", "texts are short" if short else "texts are long")
+    tokens = pick("tokens", *cut(short))
     pick("vocabulary_size", MOST_CHARACTERS if tokens == "characters" else MOST_PIECES)
     pick("length", LONGEST)
     pick("held_out", min(int(HELD_OUT * survey.texts), MOST_HELD_OUT))

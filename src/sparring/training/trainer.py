@@ -5,6 +5,7 @@ best, stopping) happens at fixed counts of images, so that a run killed and resu
 """
 
 import contextlib
+import copy
 import math
 import signal
 import threading
@@ -300,8 +301,11 @@ class Trainer:
     @by_the_first
     def _note_trade_off(self, when: str) -> None:
         if isinstance(self.task, Tempered):
-            state = self.match.state
-            points = self.task.trade_off(self.match.average)
+            state, generator = self.match.state, self.match.average
+            if when != "before the game":
+                generator = copy.deepcopy(generator)
+                generator.load_state_dict(load_file(self.run.generator, self.settings.device))
+            points = self.task.trade_off(generator)
             self.run.append("metrics.jsonl", {"images": state.images, "trade_off": {"when": when, "points": points}})
             if when == "before the game":
                 self.run.save_generator(self.match.average, self.task.describe(), BEFORE)
