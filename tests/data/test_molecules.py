@@ -4,13 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from sparring.chemistry import parallel
 from sparring.data import cache
 from sparring.data.molecule_files import EMBEDDED_MOLECULES, samples_of, surely_molecules
-from sparring.data.molecules import check_molecules, load_molecules, read_molecules, survey_molecules
+from sparring.data.molecules import check_molecules, load_molecules, load_selfies, read_molecules, survey_molecules
 from sparring.data.selfies_symbols import SelfiesSymbols
-from sparring.data.vocabularies import END, START, UNKNOWN
+from sparring.data.vocabularies import END, START, UNKNOWN, vocabulary_of
 from sparring.errors import DataError, SettingError
 
 pytest.importorskip("rdkit")
@@ -149,7 +150,7 @@ def test_tokens_are_selfies_symbols_that_end(tmp_path: Path) -> None:
     assert found.tokens[0].tolist() == [3, 4, *[END] * 17]
     assert any("more than 18 SELFIES symbols" in notice for notice in found.notices)
     assert [found.vocabulary.decode(row) for row in found.tokens.tolist()] == list(found.smiles)
-    with pytest.raises(DataError, match="at least 16 are needed: set longest higher"):
+    with pytest.raises(DataError, match="at least 16 are needed: --set length= allows more"):
         load_molecules(tmp_path / "a.smi", longest=5)
 
 
@@ -230,3 +231,10 @@ def test_without_the_packages_one_sentence_says_what_to_install(monkeypatch: pyt
     monkeypatch.setattr(toolkit.importlib, "import_module", missing)
     with pytest.raises(SettingError, match=r"package selfies, .* pip install 'sparring\[molecules\]'"):
         toolkit.needed("selfies")
+
+
+def test_a_set_to_train_on_has_its_molecules_as_texts_and_a_vocabulary_that_comes_back(tmp_path: Path) -> None:
+    found = load_selfies(written(tmp_path / "a.smi", ALCOHOLS), longest=18)
+    assert found.tokens.shape == (17, 19) and found.texts[0] == "CO"
+    again = vocabulary_of(json.loads(json.dumps(found.vocabulary.describe())))
+    assert [again.decode(tokens) for tokens in found.batch(torch.arange(17)).tokens.tolist()] == list(found.texts)

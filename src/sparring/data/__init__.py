@@ -1,8 +1,10 @@
-"""Pictures and texts of any kind, from wherever they lie, to one tensor and batches of it."""
+"""Pictures, texts and molecules, from wherever they lie, to one tensor and batches of it."""
 
 from sparring.data.corpora import CORPORA
 from sparring.data.embedded import EMBEDDED
 from sparring.data.loading import fingerprint, load
+from sparring.data.molecule_files import EMBEDDED_MOLECULES, surely_molecules
+from sparring.data.molecules import MoleculeSurvey, check_molecules, load_selfies, survey_molecules
 from sparring.data.packing import pack
 from sparring.data.patches import Patches, load_patches
 from sparring.data.pictures import Batch, Data, Pictures, Samples, to_bytes, to_floats
@@ -16,8 +18,10 @@ from sparring.data.two_sets import TwoSets, load_two_sets
 __all__ = [
     "CORPORA",
     "EMBEDDED",
+    "EMBEDDED_MOLECULES",
     "Batch",
     "Data",
+    "MoleculeSurvey",
     "Patches",
     "Pictures",
     "Samples",
@@ -32,17 +36,21 @@ __all__ = [
     "TwoSets",
     "buffer_for",
     "check",
+    "check_molecules",
     "check_texts",
     "fingerprint",
     "is_text",
     "load",
     "load_patches",
+    "load_selfies",
     "load_texts",
     "load_two_sets",
     "pack",
     "read_texts",
     "stream",
+    "surely_molecules",
     "survey",
+    "survey_molecules",
     "survey_texts",
     "to_bytes",
     "to_floats",

@@ -13,11 +13,13 @@ from importlib import metadata
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from sparring.data import cache
 from sparring.data.molecule_files import Molecules, Place, open_molecules
 from sparring.data.selfies_symbols import FIRST, SelfiesSymbols
+from sparring.data.sequences import Sequences
 from sparring.data.sources import Progress, Skipped, printable
 from sparring.data.vocabularies import END
 from sparring.errors import DataError
@@ -150,11 +152,11 @@ def load_molecules(place: Place, *, longest: int, progress: Progress | None = No
     short = found.lengths <= longest
     notices = list(found.notices)
     if not short.all():
-        notices.append(f"{_many(int((~short).sum()))} left out: more than {longest} SELFIES symbols (longest)")
+        notices.append(f"{_many(int((~short).sum()))} left out: more than {longest} SELFIES symbols (length)")
     if short.sum() < LEAST:
         raise DataError(
             f"{printable(opened.name)}: {_many(int(short.sum()))} of at most {longest} SELFIES symbols; at least "
-            f"{LEAST} are needed: set longest higher"
+            f"{LEAST} are needed: --set length= allows more"
         )
     # Symbols of the molecules that stay, counted from the first token.
     kept = np.repeat(short, found.lengths)
@@ -172,6 +174,20 @@ def load_molecules(place: Place, *, longest: int, progress: Progress | None = No
         fingerprint=hashlib.blake2b(about.encode(), digest_size=16).hexdigest(),
         skipped=tuple(Skipped(f"line {each.line}: {each.text}", each.reason) for each in found.skipped),
         notices=tuple(notices),
+    )
+
+
+def load_selfies(place: Place, *, longest: int, progress: Progress | None = None) -> Sequences:
+    """The same as a set to train on, whose texts are the canonical SMILES. Raises: DataError as `load_molecules`."""
+    found = load_molecules(place, longest=longest, progress=progress)
+    return Sequences(
+        tokens=torch.from_numpy(found.tokens),
+        vocabulary=found.vocabulary,
+        name=found.name,
+        fingerprint=found.fingerprint,
+        texts=found.smiles,
+        skipped=found.skipped,
+        notices=found.notices,
     )
 
 

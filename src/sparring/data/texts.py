@@ -23,6 +23,7 @@ from sparring.data.vocabularies import (
     UNKNOWN,
     BytePairs,
     Characters,
+    Vocabulary,
     character_counts,
     code_points,
     learn,
@@ -194,7 +195,7 @@ class Coded:
     """(N, L), each row a text or a piece of a document, then END."""
     spans: NDArray[np.int64]
     """(N, 3): the number of the text that a row comes from, and from which character to which."""
-    vocabulary: Characters | BytePairs
+    vocabulary: Vocabulary
     notices: tuple[str, ...]
 
 

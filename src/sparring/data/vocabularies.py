@@ -155,18 +155,24 @@ class BytePairs:
         return [symbol for symbol in dict.fromkeys(text) if "\ud800" <= symbol <= "\udfff"]
 
 
-def vocabulary_of(description: Mapping[str, Any]) -> Characters | BytePairs:
+def vocabulary_of(description: Mapping[str, Any]) -> Vocabulary:
     """The vocabulary that `describe` told of.
 
-    Raises: SettingError for one of a kind that is not known here.
+    Raises: SettingError for one of a kind that is not known here, or of molecules where RDKit is not installed.
     """
     match description.get("kind"):
         case "characters":
             return Characters(description["symbols"])
         case "bpe":
             return BytePairs(tuple(description["merges"]))
+        case "selfies":
+            from sparring.data.selfies_symbols import SelfiesSymbols  # which builds on this file
+
+            return SelfiesSymbols.from_description(description)
         case kind:
-            raise SettingError(f"a vocabulary of kind {kind!r}: it is characters or bpe; a later sparring may know it")
+            raise SettingError(
+                f"a vocabulary of kind {kind!r}: it is characters, bpe or selfies; a later sparring may know it"
+            )
 
 
 def learn(texts: Sequence[str], kind: Literal["characters", "bpe"], size: int) -> Characters | BytePairs:
