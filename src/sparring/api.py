@@ -13,7 +13,7 @@ import torch
 from sparring import config, data
 from sparring.adversarial.player import out_of_memory
 from sparring.choices import Choice, every, pick_device, shown
-from sparring.chooser import LEAST_BETWEEN_WATCHES, SIZES, WATCHES, choose
+from sparring.chooser import LEAST_BETWEEN_WATCHES, SIZES, WATCHES, AnySurvey, choose
 from sparring.config import Settings
 from sparring.data.decode import Form
 from sparring.data.shards import is_command
@@ -21,13 +21,14 @@ from sparring.errors import MetricError, RunError, SettingError
 from sparring.model import Model, read_generator
 from sparring.networks.features import anchored
 from sparring.ranks import Ranks, joined, launch
-from sparring.tasks import Task
+from sparring.tasks import Task, molecules_recipe
 from sparring.tasks.generate import Generate
+from sparring.tasks.molecules import Molecules
 from sparring.tasks.restore import Restore
 from sparring.tasks.text import Text
 from sparring.tasks.translate import Translate
 from sparring.training.allocation import keep_freed_memory
-from sparring.training.files import writing
+from sparring.training.files import read_json, write_json, writing
 from sparring.training.match import Match
 from sparring.training.monitor import Monitor, open_monitor
 from sparring.training.run import Run
@@ -63,6 +64,7 @@ TASKS: dict[str, Callable[[Settings, Any, Ranks], Task]] = {
     "restore": Restore,
     "translate": Translate,
     "text": Text,
+    "molecules": Molecules,
 }
 
 TUNED_MINUTES = 20.0
@@ -85,11 +87,11 @@ def train(
     monitor: Monitor | None = None,
     **settings: Any,
 ) -> Run:
-    """Trains a generator on pictures, and returns the run folder when the budget is used.
+    """Trains a generator on pictures, texts or molecules, and returns the run folder when the budget is used.
 
-    source: a folder, archive or array of pictures, shards as in `a-{000..099}.tar` or `pipe:COMMAND`, which is run, or
-    the name of an embedded set such as `digits`. source_b: a second set, which pictures of the first are translated
-    into, with a sub-folder for each style.
+    source: a folder, archive or array of pictures, shards as in `a-{000..099}.tar` or `pipe:COMMAND`, which is run, a
+    corpus of texts, a file of molecules, or the name of an embedded set such as `digits`. source_b: a second set, which
+    pictures of the first are translated into, with a sub-folder for each style.
     out: a folder that does not exist yet. preset: a name of `sparring presets`, or a TOML file.
     size: XS, S, M, L or XL, the one dial of capacity; auto is M. start_from: a run whose weights to start with; its
     architecture is taken over. monitor: what is told on the way; None shows progress on standard error.
@@ -108,7 +110,8 @@ def train(
         if begun is None:
             start(run, source, given, ranks, monitor, factor=factor, start_from=start_from, source_b=source_b)
         elif begun != "finished":
-            go_on(run, ranks, monitor, shards_from=str(source) if is_command(str(source)) else None)
+            command = str(source) if is_command(str(source)) else None
+            go_on(run, ranks, monitor, shards_from=command, optimise=settings.get("optimise"))
     return run
 
 
@@ -147,7 +150,13 @@ def asked_for(preset: str, size: str, settings: Mapping[str, Any]) -> tuple[dict
     Raises: SettingError.
     """
     mine = {name: config.check(name, value) for name, value in settings.items()}
-    given = config.preset(preset) | mine
+    recipe = config.preset(preset)
+    if molecules_recipe.own_function(recipe.get("optimise")) and "optimise" not in mine:
+        raise SettingError(
+            f"preset {preset} has molecules rewarded by a program, which is not run because a file says so: name it, "
+            f"--set optimise={recipe['optimise']}"
+        )
+    given = recipe | mine
     if mine.get("images") is not None or mine.get("minutes") is not None:
         given |= {"images": mine.get("images"), "minutes": mine.get("minutes")}
     if size.upper() not in {"AUTO", *SIZES}:
@@ -183,6 +192,8 @@ def start(
     given.pop("data_b", None)
     for name in {"quality_features", "discriminator_features"} & given.keys():
         given[name] = anchored(given[name])
+    if given.get("optimise") is not None:
+        given["optimise"] = molecules_recipe.anchored(given["optimise"])
     place = placed(source)
     places = [place]
     if source_b is not None:
@@ -241,6 +252,7 @@ def start(
             estimate = 60 * (chosen.minutes or 0.0) - match.state.seconds
         if ranks.first:
             run.create(chosen, {"plan.json": plan(choices, estimate), "data.json": about(place, pictures)})
+            keep_reward(run, task, monitor)
         try:
             monitor.plan([asdict(choice) for choice in choices], estimate)
             if ranks.first:
@@ -255,9 +267,11 @@ def start(
             run.lock.release()
 
 
-def looked_at(place: str, given: Mapping[str, Any], monitor: Monitor) -> data.Survey | data.TextSurvey:
-    """What a set holds, as far as a look at it tells: as texts where the task or the place says so."""
+def looked_at(place: str, given: Mapping[str, Any], monitor: Monitor) -> AnySurvey:
+    """What a set holds, as far as a look at it tells: as texts or molecules where the task or the place says so."""
     wanted = given.get("task")
+    if wanted == "molecules" or (wanted != "text" and data.surely_molecules(place)):
+        return data.survey_molecules(place, monitor.progress)
     if wanted == "text" or (wanted is None and data.is_text(place)):
         return data.survey_texts(place, monitor.progress)
     return data.survey(place, monitor.progress)
@@ -277,6 +291,7 @@ def resume(
     minutes: float | None = None,
     device: str | None = None,
     shards_from: str | PathLike[str] | None = None,
+    optimise: str | None = None,
     monitor: Monitor | None = None,
 ) -> Run:
     """Goes on with a run where it stopped; `images` or `minutes` give it a new budget, counted from its beginning.
@@ -284,13 +299,23 @@ def resume(
     With a new budget the schedules stretch over it: the learning rate rises again to what it is at that point. device:
     another one than before, for a run that moved; the outcome is the same up to rounding then. shards_from: where the
     same pictures lie now; needed where they come out of a command (`pipe:...`), which is run only when it is given.
+    optimise: FILE.py:function again, where that rewards molecules: it is run only when it is given, too.
 
     Raises: RunError if there is no run, if it is being trained, finished without a new budget, or its pictures have
     changed; DataError if they are gone; SettingError if its device is not there.
     """
     run = Run(folder).existing()
     with joined() as ranks:
-        go_on(run, ranks, monitor, images=images, minutes=minutes, device=device, shards_from=shards_from)
+        go_on(
+            run,
+            ranks,
+            monitor,
+            images=images,
+            minutes=minutes,
+            device=device,
+            shards_from=shards_from,
+            optimise=optimise,
+        )
     return run
 
 
@@ -303,6 +328,7 @@ def go_on(
     minutes: float | None = None,
     device: str | None = None,
     shards_from: str | PathLike[str] | None = None,
+    optimise: str | None = None,
 ) -> None:
     """Trains on from the newest checkpoint, which must be the same for all ranks."""
     with (
@@ -314,6 +340,7 @@ def go_on(
         settings, summary = ranks.told((run.settings(), run.summary()) if ranks.first else None)
         place = placed(shards_from) if shards_from else run.place_of_pictures(settings)
         settings = settings.model_copy(update={"device": pick_device(device or settings.device), "data": place})
+        settings = settings.model_copy(update={"optimise": trusted_reward(run, settings, optimise)})
         if images is not None or minutes is not None:
             budget = {"images": images, "minutes": minutes, "patience": None}
             settings = config.complete(settings.model_dump() | budget)
@@ -342,6 +369,7 @@ def go_on(
         ranks.wait()  # from here on the first writes what the others have just read
         if ranks.first:
             take_up(run, match, settings, monitor)
+            keep_reward(run, task, monitor)
         tell_damaged(match, run, monitor)
         Trainer(match, task, settings, run, monitor).train()
 
@@ -363,6 +391,46 @@ def take_up(run: Run, match: Match, settings: Settings, monitor: Monitor) -> Non
             monitor.note(other)
 
 
+def trusted_reward(run: Run, settings: Settings, optimise: str | None) -> str | None:
+    """What molecules are rewarded by from now on.
+
+    Raises: RunError if that is a program and nobody names it: none is run because a file says so. SettingError for
+    another kind of reward than the run has.
+    """
+    own = molecules_recipe.own_function(settings.optimise)
+    if optimise is None:
+        if own:
+            raise RunError(
+                f"{run} rewards molecules by a program, which is not run again unless you name it: "
+                f"sparring resume {run} --optimise {settings.optimise}"
+            )
+        return settings.optimise
+    if not own or not molecules_recipe.own_function(optimise):
+        raise SettingError(
+            f"optimise={optimise}: {run} is asked for {settings.optimise or 'likeness alone'}, and goes on with that"
+        )
+    return molecules_recipe.anchored(optimise)
+
+
+def keep_reward(run: Run, task: Task, monitor: Monitor) -> None:
+    """Copies the program that rewards molecules into the run, if there is one, with its hash; tells of another one than
+    was there."""
+    if not isinstance(task, Molecules) or task.asked is None:
+        return
+    from sparring.chemistry.rewards import OwnReward
+
+    if not isinstance(task.asked, OwnReward):
+        return
+    path, known = run.folder / "reward.json", {"name": task.asked.name, "sha256": task.asked.digest}
+    if path.is_file() and read_json(path) != known:
+        said = f"molecules are rewarded otherwise from now on: {task.asked.name} is not what it was"
+        run.event("reward changed", run.summary().get("images", 0), said)
+        monitor.note(said, urgent=True)
+    with writing(run.folder):
+        task.asked.keep(run.folder)
+    write_json(path, known)
+
+
 def tell_damaged(match: Match, run: Run, monitor: Monitor) -> None:
     """Lets people know of pictures that turn out damaged while they stream."""
 
@@ -379,7 +447,7 @@ def tell_damaged(match: Match, run: Run, monitor: Monitor) -> None:
 
 def placed(source: str | PathLike[str]) -> str:
     """Where pictures lie, from anywhere; an embedded set and a command as they are."""
-    embedded = isinstance(source, str) and source in {**data.EMBEDDED, **data.CORPORA}
+    embedded = isinstance(source, str) and source in {**data.EMBEDDED, **data.CORPORA, **data.EMBEDDED_MOLECULES}
     if embedded or is_command(str(source)):
         return str(source)
     return str(Path(source).expanduser().absolute())
@@ -404,9 +472,10 @@ def refuse_other_symbols(origin: Run, task: Task) -> None:
     """Raises: SettingError if numbers mean other symbols than to the weights of a run."""
     theirs, _ = read_generator(origin.generator, "cpu")
     if theirs.get("vocabulary") != task.describe().get("vocabulary"):
+        many = things(str(theirs.get("task")))[0]
         raise SettingError(
-            f"the texts are made of other symbols than those of {origin}, so its weights mean something else: start "
-            "without --from, or train on the same texts"
+            f"the {many} are made of other symbols than those of {origin}, so its weights mean something else: start "
+            f"without --from, or train on the same {many}"
         )
 
 
@@ -420,9 +489,16 @@ def refuse_other(origin: Run, name: str, there: object, here: object) -> None:
 
 
 def load_data(settings: Settings, monitor: Monitor) -> data.Samples:
-    """The pictures or texts of a run in the form that its settings ask for, on its device."""
+    """The pictures, texts or molecules of a run in the form that its settings ask for, on its device."""
     pictures: data.Samples
-    pictures = load_texts(settings, monitor) if settings.task == "text" else load_pictures(settings, monitor)
+    match settings.task:
+        case "text":
+            pictures = load_texts(settings, monitor)
+        case "molecules":
+            longest = config.given(settings.length)
+            pictures = data.load_selfies(settings.data, longest=longest, progress=monitor.progress)
+        case _:
+            pictures = load_pictures(settings, monitor)
     for notice in pictures.notices:
         monitor.note(notice)
     if pictures.skipped:

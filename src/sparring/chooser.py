@@ -15,11 +15,11 @@ from sparring import config
 from sparring.adversarial.augment import RELATIVISTIC_TARGET
 from sparring.choices import Choice, Choices, every, has_bf16, pick_device, shown
 from sparring.config import Settings
-from sparring.data import Survey, TextSurvey, buffer_for
+from sparring.data import MoleculeSurvey, Survey, TextSurvey, buffer_for
 from sparring.data.decode import Form
 from sparring.errors import SettingError
 from sparring.evaluation.extraction import default_space
-from sparring.tasks import restore_recipe, text_recipe, translate_recipe
+from sparring.tasks import molecules_recipe, restore_recipe, text_recipe, translate_recipe
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,8 @@ HELD_OUT, MOST_HELD_OUT = 0.05, 256
 """Share of the pictures that the discriminator is never shown, and how many suffice."""
 
 
+AnySurvey = Survey | TextSurvey | MoleculeSurvey
+
 OTHER_TASKS: dict[str, Callable[[Choices, Survey, float], None]] = {"restore": restore_recipe.choose}
 TASKS_OF_TEXT: dict[str, Callable[[Choices, TextSurvey, float], int]] = {"text": text_recipe.choose}
 
@@ -107,9 +109,9 @@ TASKS_OF_TEXT: dict[str, Callable[[Choices, TextSurvey, float], int]] = {"text":
 def choose(
     data: str,
     given: Mapping[str, Any],
-    survey: Survey | TextSurvey,
+    survey: AnySurvey,
     factor: float,
-    survey_b: Survey | TextSurvey | None = None,
+    survey_b: AnySurvey | None = None,
 ) -> tuple[Settings, list[Choice]]:
     """Complete settings out of those that are given, and the choices that people should know of.
 
@@ -130,8 +132,12 @@ def choose(
         if task not in TASKS_OF_TEXT:
             raise SettingError(f"task={task} is for pictures, and {survey.name} is text: --task text")
         usual = TASKS_OF_TEXT[task](settings, survey, factor)
-    elif isinstance(survey_b, TextSurvey):
-        raise SettingError(f"{survey_b.name} is text: pictures are translated into pictures")
+    elif isinstance(survey, MoleculeSurvey):
+        if task != "molecules":
+            raise SettingError(f"task={task} is not for molecules, and {survey.name} holds some: --task molecules")
+        usual = molecules_recipe.choose(settings, survey, factor)
+    elif isinstance(survey_b, TextSurvey | MoleculeSurvey):
+        raise SettingError(f"{survey_b.name} holds no pictures: pictures are translated into pictures")
     else:
         if task == "translate":
             translate_recipe.choose(settings, survey, survey_b, factor)
@@ -142,8 +148,10 @@ def choose(
     return config.complete(settings.values), settings.told
 
 
-def suitable_task(survey: Survey | TextSurvey, survey_b: Survey | TextSurvey | None) -> tuple[str, str]:
+def suitable_task(survey: AnySurvey, survey_b: AnySurvey | None) -> tuple[str, str]:
     """What can be learned from such data, and why."""
+    if isinstance(survey, MoleculeSurvey):
+        return "molecules", "as the data are"
     if isinstance(survey, TextSurvey):
         return "text", "as the data are"
     return ("generate", "") if survey_b is None else ("translate", "two sets are given")

@@ -48,8 +48,8 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="Folder, zip, tar, .npy or .npz of pictures, shards as in 'a-{000..099}.tar' or 'pipe:COMMAND', or an "
-        "embedded set: digits, photographs.",
+        help="Folder, zip, tar, .npy or .npz of pictures, shards as in 'a-{000..099}.tar' or 'pipe:COMMAND', texts, "
+        "molecules (.smi, .csv, .sdf), or an embedded set: digits, photographs, nci.",
         show_default=False,
     ),
 ]
@@ -111,6 +111,7 @@ def options(
         "sparring train photos/ paintings/ --task translate --out runs/painter",
         "sparring train photos/ --out runs/classic --preset classic-dcgan --images 500000 --seed 1",
         "sparring train poems.txt --task text --out runs/poems --minutes 20",
+        "sparring train molecules.smi --out runs/molecules --set optimise=qed",
         "sparring train photos/ --task restore --set damage=denoise --out runs/denoiser",
         "sparring train 'pipe:curl -sf https://example.org/{000..099}.tar' --out runs/large",
     )
@@ -120,7 +121,7 @@ def train(
     out: Out,
     source_b: SourceB = None,
     task: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What to learn: generate, restore, translate, text.")
+        str | None, typer.Option(metavar="NAME", help="What to learn: generate, restore, translate, text, molecules.")
     ] = None,
     preset: Preset = "default",
     size: Size = "auto",
@@ -214,6 +215,10 @@ def resume(
         str | None,
         typer.Option(metavar="DATA", help="Where the same pictures lie now; needed for those of 'pipe:COMMAND'."),
     ] = None,
+    optimise: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.py:F", help="Molecules: the function that rewards them; needed if it is your own."),
+    ] = None,
     output: Json = None,
 ) -> None:
     """Go on with RUN where it stopped, with the same settings.
@@ -232,6 +237,7 @@ def resume(
             minutes=None if minutes is None else config.check("minutes", minutes),
             device=None if device is None else config.check("device", device),
             shards_from=shards_from,
+            optimise=None if optimise is None else config.check("optimise", optimise),
             monitor=open_monitor(f"sparring resume {folder}"),
         )
         conclude(run, output)
@@ -243,6 +249,8 @@ def resume(
         "sparring sample runs/demo --n 10000 --seed 1 --out samples.npy",
         "sparring sample runs/faces --n 100 --label smiling --truncation 0.8 --out faces/",
         "sparring sample runs/poems --n 20 --prompt 床前 --temperature 0.8 --best-of 8 --out poems.txt",
+        "sparring sample runs/molecules --n 1000 --out new.smi",
+        "sparring sample runs/molecules --n 50 --scaffold c1ccc2[nH]ccc2c1 --out indoles.html",
     )
 )
 def sample(
@@ -254,7 +262,7 @@ def sample(
         typer.Option(
             metavar="PATH",
             help="Pictures: .png, one grid; .npy, .npz, uint8 (N, H, W, C). Texts: .txt, one a line; .jsonl. Else a "
-            "folder.",
+            "folder. Molecules: .smi, one a line; .sdf with shapes; .csv, .html with properties; .png.",
             show_default=False,
         ),
     ],
@@ -262,22 +270,26 @@ def sample(
     seed: Annotated[int, typer.Option(metavar="S", help="Sample i depends on the seed and i alone.")] = 0,
     label: Annotated[str | None, typer.Option(metavar="K", help="Class, by name or number.")] = None,
     truncation: Annotated[float, typer.Option(metavar="T", help="Pictures: below 1 safer and duller.")] = 1.0,
-    temperature: Annotated[float, typer.Option(metavar="T", help="Texts: below 1 safer and duller.")] = 1.0,
+    temperature: Annotated[float, typer.Option(metavar="T", help="Texts, molecules: below 1 safer and duller.")] = 1.0,
     prompt: Annotated[str, typer.Option(metavar="TEXT", help="Texts: what all begin with.")] = "",
     best_of: Annotated[
-        int, typer.Option("--best-of", metavar="N", help="Texts: each is what the discriminator likes most of N.")
+        int,
+        typer.Option(
+            "--best-of", metavar="N", help="Texts, molecules: each is what the discriminator likes most of N."
+        ),
     ] = 1,
+    scaffold: Annotated[str, typer.Option(metavar="SMILES", help="Molecules: what all hold as a part.")] = "",
     device: Annotated[str, typer.Option(metavar="D", help="cpu, cuda or mps.")] = "cpu",
     output: Json = None,
 ) -> None:
-    """Generate N new pictures or texts. The same seed gives the same ones, however many are asked for."""
+    """Generate N new pictures, texts or molecules. The same seed gives the same ones, however many are asked for."""
     with reporting(output):
         from sparring import api, config
         from sparring.choices import pick_device
         from sparring.output import check_place, write_samples, write_texts
 
         model = api.load(place, pick_device(config.check("device", device)))
-        check_place(out, texts=model.writes)
+        check_place(out, model.makes)
         made = model.sample(
             n,
             seed=config.check("seed", seed),
@@ -286,15 +298,36 @@ def sample(
             temperature=temperature,
             prompt=prompt,
             best_of=best_of,
+            scaffold=scaffold,
         )
         outcome: dict[str, Any] = {"path": str(out), "n": n, "seed": seed}
-        if isinstance(made, list):
+        if model.makes == "molecules":
+            outcome["valid"] = sum(map(bool, made))
+            write_molecules_of(place, list(made), out)
+        elif isinstance(made, list):
             write_texts(made, out)
         else:
             write_samples(made, out)
             outcome["shape"] = list(made.shape[1:])
         emit(outcome, output)
         tell(f"{n:,} samples in {out}")
+
+
+def write_molecules_of(place: Path, made: list[str], out: Path) -> None:
+    """Writes molecules of a run or generator, beside the nearest of those it was trained on where these are at hand."""
+    from sparring.chemistry.writing import NAMES_NEAREST, write_molecules
+    from sparring.evaluation.molecule_sides import training_of
+    from sparring.training.monitor import open_monitor
+
+    with open_monitor(f"sparring sample {place}") as monitor:
+        training = None
+        if out.suffix.lower() in NAMES_NEAREST:
+            try:
+                training = training_of(place, monitor.progress)
+            except SparringError as error:
+                monitor.note(f"the nearest training molecules are not named: {error}")
+        for notice in write_molecules(made, out, training.smiles if training else None, monitor.progress):
+            monitor.note(notice)
 
 
 @app.command(
@@ -364,6 +397,7 @@ def apply(
         "sparring evaluate real.npz generated.npz",
         "sparring evaluate runs/photos runs/photos --nearest nearest.png",
         "sparring evaluate clean/ restored/ --metrics psnr,ssim,perceptual",
+        "sparring evaluate test.smi runs/molecules",
         "sparring evaluate --explain fid",
     )
 )
@@ -372,7 +406,8 @@ def evaluate(
         str | None,
         typer.Argument(
             metavar="A",
-            help="What is real: pictures, an embedded set, a run (its training data), or .npz of features or moments.",
+            help="What is real: pictures, texts, molecules, an embedded set, a run (its training data), or .npz of "
+            "features or moments.",
             show_default=False,
         ),
     ] = None,
@@ -519,21 +554,28 @@ def presets(output: Json = None) -> None:
 @data_app.command(epilog=examples("sparring data check photos.zip", "sparring data check photos/ --json -"))
 def check(
     source: Annotated[
-        str, typer.Argument(metavar="DATA", help="Folder, archive or array, or an embedded set.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="DATA", help="Folder, archive, array, texts, molecules or an embedded set.", show_default=False
+        ),
     ],
     output: Json = None,
 ) -> None:
-    """Decode every picture of DATA, or read every text; say what is in there, and what would be skipped and why."""
+    """Decode every picture of DATA, or read every text or molecule; say what is there, and what would be skipped."""
     with reporting(output):
         from sparring import data
-        from sparring.listing import describe_data, describe_texts
+        from sparring.listing import describe_data, describe_molecules, describe_texts
         from sparring.training.monitor import open_monitor
 
+        outcome: Any
+        shown: Any
         with open_monitor(f"sparring data check {source}") as monitor:
-            if data.is_text(source):
+            if data.surely_molecules(source):
+                molecules = data.check_molecules(source, progress=monitor.progress)
+                outcome, shown = molecules, describe_molecules(molecules)
+            elif data.is_text(source):
                 texts = data.check_texts(source, progress=monitor.progress)
-                outcome: Any = texts
-                shown = describe_texts(texts)
+                outcome, shown = texts, describe_texts(texts)
             else:
                 pictures = data.check(source, progress=monitor.progress)
                 outcome, shown = pictures, describe_data(pictures)

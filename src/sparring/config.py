@@ -110,7 +110,7 @@ class Settings(BaseModel):
     )
     mirror: bool = setting("data", "show every picture mirrored left to right half of the time")
 
-    task: Literal["generate", "restore", "translate", "text"] = setting("players", "the application")
+    task: Literal["generate", "restore", "translate", "text", "molecules"] = setting("players", "the application")
     network: Literal["r3", "dcgan", "fast", "skip", "unet", "transformer"] = setting(
         "players",
         "family of the generator, and of a discriminator that learns to see; unet makes pictures of pictures, "
@@ -199,6 +199,14 @@ class Settings(BaseModel):
     judge_width: MaybeCount = about("sequences", "width of the discriminator")
     judge_depth: MaybeCount = about("sequences", "layers of the discriminator")
 
+    optimise: Annotated[str | None, BeforeValidator(parse_none)] = about(
+        "molecules", "what is asked for besides likeness: qed, logp, sa, or FILE.py:function, from 0 to 1"
+    )
+    reward_weight: MaybeNotNegative = about(
+        "molecules",
+        "of that, in standard deviations of training molecules, against 1 of the discriminator's judgement",
+    )
+
     objective: Literal["relativistic", "non-saturating", "minimax", "least-squares", "wasserstein", "hinge"] = setting(
         "game", "what the players minimise"
     )
@@ -251,6 +259,11 @@ class Settings(BaseModel):
         "forward",
         "reverse",
         "perplexity",
+        "fcd",
+        "fdd",
+        "frag",
+        "scaf",
+        "reward",
     ] = setting("quality", "what decides which generator is the best, and whether quality still improves")
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = setting("machine", "fixes everything random")
@@ -275,7 +288,7 @@ WANTED = {
 """What people are told for pydantic's kinds of errors, where its own words are those of programmers."""
 
 GROUPS = (
-    *("data", "pictures", "players", "restore", "translate", "text", "sequences"),
+    *("data", "pictures", "players", "restore", "translate", "text", "sequences", "molecules"),
     *("game", "optimiser", "budget", "guard", "quality", "machine"),
 )
 TASKS_OF = {
@@ -283,7 +296,8 @@ TASKS_OF = {
     "restore": ("restore",),
     "translate": ("translate",),
     "text": ("text",),
-    "sequences": ("text",),
+    "sequences": ("text", "molecules"),
+    "molecules": ("molecules",),
 }
 """Which tasks have the settings of a group that not all have."""
 
@@ -291,7 +305,10 @@ OF_SETS = ("fid", "kid", "precision", "recall", "density", "coverage", "prc")
 OF_PAIRS = ("psnr", "ssim", "perceptual")
 OF_TRANSFER = ("transfer",)
 OF_TEXTS = ("fid", "kid", "prc", "forward", "reverse", "perplexity")
-"""Metrics that can decide which generator is the best: of pictures of noise, of pairs, and of style and scene."""
+OF_MOLECULES = ("fcd", "fdd", "frag", "scaf", "reward", "perplexity")
+"""Metrics that can decide which generator is the best: of pictures of noise, of pairs, of style and scene, ..."""
+
+SPACES_OF_MOLECULES = ("chemnet", "descriptors")
 
 OPTIONAL = tuple(
     name for name, field in Settings.model_fields.items() if {None, type(None)} & {*get_args(field.annotation)}
@@ -406,11 +423,37 @@ def refuse_incomplete_sequences(settings: Settings) -> None:
     }.items():
         if getattr(settings, name) != only:
             raise SettingError(f"{name}={getattr(settings, name)}: task={settings.task} takes {name}={only}".lower())
+    if settings.task == "molecules":
+        refuse_other_rewards(settings)
     if settings.supervised + given_head_start(settings) >= 1 and settings.adversarial:
         raise SettingError(
             f"supervised={settings.supervised:g} and head_start={settings.head_start:g} leave nothing of the budget "
             "for the game: make them smaller, or set adversarial=false"
         )
+
+
+def refuse_other_rewards(settings: Settings) -> None:
+    """Raises: SettingError for settings of molecules that do not go with what is asked for besides likeness."""
+    if settings.quality_features not in SPACES_OF_MOLECULES:
+        spaces = " or ".join(SPACES_OF_MOLECULES)
+        raise SettingError(f"quality_features={settings.quality_features}: task=molecules takes {spaces}")
+    if settings.optimise is None:
+        weighed, judged = settings.reward_weight is not None, settings.quality_metric == "reward"
+        if weighed or judged:
+            name = "reward_weight" if weighed else "quality_metric"
+            raise SettingError(
+                f"{name}={getattr(settings, name)} needs something to reward: --set optimise=qed, for example"
+            )
+        return
+    if settings.reward_weight is None:
+        raise SettingError(f"optimise={settings.optimise} needs reward_weight")
+    if settings.gradient != "policy":
+        raise SettingError(
+            f"optimise={settings.optimise} needs gradient=policy: a property of a molecule has no derivative that "
+            "could go straight through its symbols"
+        )
+    if not settings.adversarial:
+        raise SettingError(f"optimise={settings.optimise} needs adversarial=true: rewards are given in the game")
 
 
 def given_head_start(settings: Settings) -> float:
@@ -431,7 +474,7 @@ def refuse_other_tasks(settings: Settings) -> None:
     metric, paired = settings.quality_metric, settings.task == "restore" or bool(settings.paired)
     judges: tuple[str, ...] = OF_PAIRS if paired else OF_TRANSFER if settings.task == "translate" else OF_SETS
     if settings.task in TASKS_OF["sequences"]:
-        judges = OF_TEXTS
+        judges = OF_TEXTS if settings.task == "text" else OF_MOLECULES
     if metric not in judges:
         kind = f"task={settings.task}" + (f" with paired={str(paired).lower()}" if settings.task == "translate" else "")
         raise SettingError(f"quality_metric={metric}: {kind} is judged by {', '.join(judges)}")

@@ -25,7 +25,9 @@ GENERATED = {"fid": "fid", "precision": "prec.", "recall": "recall", "coverage":
 RESTORED = {"psnr": "psnr", "ssim": "ssim", "perceptual": "perc."}
 TRANSLATED = {"style": "style", "structure": "struct."}
 WRITTEN = {"bleu3": "bleu3", "self_bleu3": "self-b.", "reverse": "reverse", "copied_lines": "copied"}
-"""Metrics in the table of runs, and what stands above them: of pictures made, restored and translated, and of texts."""
+SYNTHESISED = {"validity": "valid", "unique_1k": "unique", "novelty": "novel", "fcd": "fcd", "reward": "reward"}
+"""Metrics in the table of runs, and what stands above them: of pictures made, restored and translated, of texts and of
+molecules."""
 
 
 def find_runs(folder: Path) -> list[dict[str, Any]]:
@@ -63,7 +65,9 @@ def table(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
     number = {kind: str(place) for place, kind in enumerate(kinds, 1)}
     several = len(kinds) > 1
     measured = {name for run in runs for name in (run.get("quality") or {}).get("metrics", {})}
-    kept = [names for names in (GENERATED, RESTORED, TRANSLATED, WRITTEN) if measured & names.keys()] or [GENERATED]
+    kept = [names for names in (GENERATED, RESTORED, TRANSLATED, WRITTEN, SYNTHESISED) if measured & names.keys()] or [
+        GENERATED
+    ]
     qualities = {name: title for names in kept for name, title in names.items()}
     for name in ("images", "time", *qualities.values(), *["prot."] * several):
         listed.add_column(name, justify="right", no_wrap=True)
@@ -117,6 +121,29 @@ def describe_texts(found: TextCheck) -> RenderableType:
     ]
     if found["duplicates"]:
         lines.append(Text(f"the same as an earlier one: {found['duplicates']:,}"))
+    return Group(*lines, *list_skipped(found["skipped"]))
+
+
+def describe_molecules(found: Mapping[str, Any]) -> RenderableType:
+    """What `data check` found in molecules, for people."""
+    atoms = ", ".join(f"{element} {count:,}" for element, count in found["atoms"].items())
+    heavy, selfies = found["heavy_atoms"], found["selfies"]
+    lines = [
+        Text(f"{found['used']:,} molecules can be used, {len(found['skipped']):,} would be skipped", style="bold"),
+        Text(f"atoms but hydrogen in a molecule: median {heavy['median']:,}, most {heavy['most']:,}"),
+        Text(
+            f"SELFIES symbols: {selfies['symbols']:,} different; of a molecule: median {selfies['median']:,}, longest "
+            f"{selfies['longest']:,}"
+        ),
+        Text(f"atoms: {atoms}"),
+    ]
+    for title, key in (
+        ("the same as an earlier one", "duplicates"),
+        ("with several fragments, of which the largest stays", "salts"),
+        ("with a charge", "charged"),
+    ):
+        if found[key]:
+            lines.append(Text(f"{title}: {found[key]:,}"))
     return Group(*lines, *list_skipped(found["skipped"]))
 
 

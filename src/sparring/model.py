@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self, overload
+from typing import Any, Literal, Self, overload
 
 import torch
 from PIL.Image import Image
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from sparring.applying import Apparatus, apply_to_picture
 from sparring.errors import RunError, SettingError
-from sparring.tasks import generate, restore, sequences, translate
+from sparring.tasks import generate, growing, restore, sequences, translate
+from sparring.wording import things
 
 FILE = "generator.safetensors"
 JUDGE = "judge.safetensors"
@@ -29,6 +30,7 @@ BLUEPRINTS: dict[str, type[Blueprint]] = {
     "restore": restore.Blueprint,
     "translate": translate.Blueprint,
     "text": sequences.Blueprint,
+    "molecules": sequences.Blueprint,
 }
 
 
@@ -76,30 +78,42 @@ class Model:
         temperature: float = 1.0,
         prompt: str = "",
         best_of: int = 1,
+        scaffold: str = "",
     ) -> Tensor | list[str]:
-        """Samples `start` to `start + n - 1` of a seed: pictures uint8 (n, C, H, W), or a list of texts.
+        """Samples `start` to `start + n - 1` of a seed: pictures uint8 (n, C, H, W), or a list of texts, or of SMILES.
 
         Sample i depends on (seed, i) alone: 16 samples are the first 16 of 64.
         Pictures. label: number or name of the class; None draws classes as often as they are in the training data.
         truncation: 0 to 2; below 1 is safer and duller.
-        Texts. temperature: 0 (the likeliest symbol each time) to 5; below 1 is safer and duller. prompt: what all begin
-        with. best_of: each is the one of so many that the discriminator takes to be the most real.
+        Texts and molecules. temperature: 0 (the likeliest symbol each time) to 5; below 1 is safer and duller. best_of:
+        each is the one of so many that the discriminator takes to be the most real. prompt: what all texts begin with.
+        scaffold: a SMILES that all molecules hold as a part. A molecule is a canonical SMILES; a sample that is none,
+        which is rare, is empty.
 
-        Raises: SettingError for a number out of range, a class that is not known, a prompt with unknown symbols, or an
-        option that is for generators of the other kind. RunError if there is no discriminator to choose by.
+        Raises: SettingError for a number out of range, a class that is not known, a prompt or scaffold with unknown
+        symbols, one that too few samples keep, or an option that is for generators of another kind. RunError if there
+        is no discriminator to choose by.
         """
         if n < 1 or start < 0:
             raise SettingError(
                 f"n={n}: it should be at least 1" if n < 1 else f"start={start}: it should be at least 0"
             )
         if isinstance(self.blueprint, sequences.Blueprint):
+            what = things(self.blueprint.task)[0]
             if label is not None or truncation != 1:
                 raise SettingError(
-                    "this generator writes texts: it takes --temperature, and no --label or --truncation"
+                    f"this generator writes {what}: it takes --temperature, and no --label or --truncation"
                 )
-            return self.written(self.blueprint, n, seed, start, temperature, prompt, best_of)
-        if temperature != 1 or prompt or best_of != 1:
-            raise SettingError("--temperature, --prompt and --best-of are for texts, and this generator makes pictures")
+            if scaffold and what == "texts":
+                raise SettingError("--scaffold is for molecules, and this generator writes texts: it takes --prompt")
+            if prompt and what == "molecules":
+                raise SettingError("--prompt is for texts, and this generator writes molecules: it takes --scaffold")
+            return self.written(self.blueprint, n, seed, start, temperature, prompt, best_of, scaffold)
+        if temperature != 1 or prompt or best_of != 1 or scaffold:
+            raise SettingError(
+                "--temperature, --prompt, --scaffold and --best-of are for texts and molecules, and this generator "
+                "makes pictures"
+            )
         if not 0 <= truncation <= 2:
             raise SettingError(f"truncation={truncation}: it should be from 0 to 2; 1 changes nothing")
         blueprint = self.from_noise
@@ -115,19 +129,25 @@ class Model:
         temperature: float,
         prompt: str,
         best_of: int,
+        scaffold: str,
     ) -> list[str]:
-        """The texts that `sample` gives."""
+        """The texts or SMILES that `sample` gives."""
         if not 0 <= temperature <= 5:
             raise SettingError(f"temperature={temperature}: it should be from 0 to 5; 1 changes nothing")
         if best_of < 1:
             raise SettingError(f"best_of={best_of}: it should be at least 1")
-        drawn = sequences.sample(self.generator, blueprint, n * best_of, seed, temperature, prompt, start * best_of)
+        if best_of > 1 and self.judge is None:
+            raise RunError(
+                f"best_of={best_of} needs a discriminator, and there is none: a run that has played its game keeps "
+                f"it as {JUDGE} beside {FILE}"
+            )
+        count, first = n * best_of, start * best_of
+        if scaffold:
+            drawn = growing.grown(self.generator, blueprint, count, seed, scaffold, temperature, first)
+        else:
+            drawn = sequences.sample(self.generator, blueprint, count, seed, temperature, prompt, first)
         if best_of > 1:
-            if self.judge is None:
-                raise RunError(
-                    f"best_of={best_of} needs a discriminator, and there is none: a run that has played its game keeps "
-                    f"it as {JUDGE} beside {FILE}"
-                )
+            assert self.judge is not None, "refused above"
             scores = sequences.scores(self.judge, blueprint, drawn).view(n, best_of)
             drawn = drawn.view(n, best_of, -1)[torch.arange(n), scores.argmax(1)]
         return [blueprint.symbols.decode(tokens) for tokens in drawn.tolist()]
@@ -152,7 +172,8 @@ class Model:
         Raises: RunError if the generator makes pictures of noise, SettingError for a style that it does not know.
         """
         if isinstance(self.blueprint, sequences.Blueprint):
-            raise RunError("this generator writes texts, and changes no pictures: sparring sample RUN --out PATH")
+            what = things(self.blueprint.task)[0]
+            raise RunError(f"this generator writes {what}, and changes no pictures: sparring sample RUN --out PATH")
         if isinstance(self.blueprint, generate.Blueprint):
             raise RunError("this generator makes pictures of noise, not of pictures: sparring sample RUN --out PATH")
         if isinstance(self.blueprint, translate.Blueprint):
@@ -198,9 +219,11 @@ class Model:
         return apply_to_picture(self.apparatus(style, strength), picture, mask)
 
     @property
-    def writes(self) -> bool:
-        """Whether samples are texts."""
-        return isinstance(self.blueprint, sequences.Blueprint)
+    def makes(self) -> Literal["pictures", "texts", "molecules"]:
+        """What samples are."""
+        if isinstance(self.blueprint, sequences.Blueprint):
+            return "texts" if self.blueprint.task == "text" else "molecules"
+        return "pictures"
 
     @property
     def styles(self) -> Sequence[str]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -14,19 +15,26 @@ from sparring.training.files import write_text
 
 PICTURE_FILES = (".png", ".npy", ".npz")
 TEXT_FILES = (".txt", ".jsonl")
-OTHER_FILES = {".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".zip", ".csv", ".json"}
+MOLECULE_FILES = (".smi", ".csv", ".sdf", ".png", ".html")
+FILES = {"pictures": PICTURE_FILES, "texts": TEXT_FILES, "molecules": MOLECULE_FILES}
+"""Endings of what is written into one file; of molecules see `chemistry.writing`."""
+
+OTHER_FILES = {".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".zip", ".json"}
 """Endings that a file is meant by, and that samples are not written as; whatever has another one is a folder."""
 
 
-def check_place(path: Path, *, texts: bool = False) -> None:
+def check_place(path: Path, kind: Literal["pictures", "texts", "molecules"] = "pictures") -> None:
     """Raises: RunError if samples cannot be written there, said before they are made."""
-    ending = path.suffix.lower()
-    mine, others = (TEXT_FILES, PICTURE_FILES) if texts else (PICTURE_FILES, TEXT_FILES)
+    ending, mine = path.suffix.lower(), FILES[kind]
+    meant = {*OTHER_FILES, *(other for endings in FILES.values() for other in endings)}
     try:
-        if ending in OTHER_FILES or ending in others:
-            kind = "texts" if texts else "samples"
-            raise RunError(f"{path}: {kind} are written as {', '.join(mine)} or into a folder, not as {ending}")
-        if not is_file(path) and path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if ending not in mine and (ending in meant or kind == "molecules"):
+            samples = "samples" if kind == "pictures" else kind
+            folder = "" if kind == "molecules" else " or into a folder"
+            raise RunError(f"{path}: {samples} are written as {', '.join(mine)}{folder}, not as {ending or 'a folder'}")
+        if ending in mine and path.is_dir():
+            raise RunError(f"{path}: is a folder, and its name is that of a file; give another --out")
+        if ending not in mine and path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise RunError(f"{path}: is there already and not an empty folder; give another --out")
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -60,7 +68,7 @@ def write_texts(texts: Sequence[str], path: Path) -> None:
 
     Raises: RunError if it cannot be written, a folder holds files already, or a text does not fit on a line.
     """
-    check_place(path, texts=True)
+    check_place(path, "texts")
     try:
         if is_file(path):
             write_text(path, as_lines(texts, path.suffix.lower()))

@@ -20,9 +20,10 @@ from sparring.chemistry.standard import canonical
 from sparring.data.cache import aside
 from sparring.errors import RunError
 from sparring.mosaic import grid
+from sparring.output import check_place
 
-SUFFIXES = (".smi", ".csv", ".sdf", ".png", ".html")
-"""What molecules are written as."""
+NAMES_NEAREST = (".csv", ".html")
+"""Where the nearest training molecule stands beside each."""
 
 MOST_ON_A_PAGE = 1000
 """Molecules on one page, of which each takes about 10 KB."""
@@ -61,8 +62,7 @@ def write_molecules(
     """
     target = Path(path)
     ending = target.suffix.lower()
-    if ending not in SUFFIXES:
-        raise RunError(f"{target}: molecules are written as {', '.join(SUFFIXES)}, not as {ending or 'a folder'}")
+    check_place(target, "molecules")
     if not smiles:
         raise RunError(f"{target}: there are no molecules to write")
     made = [canonical(text) for text in smiles]
@@ -79,7 +79,6 @@ def write_molecules(
         case _:
             content = _page(made, training, notices, progress).encode()
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         with aside(target) as stream:
             stream.write(content)
     except OSError as error:

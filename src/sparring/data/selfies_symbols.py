@@ -45,7 +45,11 @@ class SelfiesSymbols:
 
         Raises: DataError if it is no molecule, or one that SELFIES cannot write.
         """
-        return [self._tokens.get(symbol, UNKNOWN) for symbol in self.split(text)]
+        return self.tokens(self.split(text))
+
+    def tokens(self, symbols: Sequence[str]) -> list[int]:
+        """The tokens of SELFIES symbols; `UNKNOWN` for those that are not in the vocabulary."""
+        return [self._tokens.get(symbol, UNKNOWN) for symbol in symbols]
 
     def unknown(self, text: str) -> list[str]:
         """The symbols that a SMILES needs and the vocabulary lacks, each once. Raises: as `encode`."""

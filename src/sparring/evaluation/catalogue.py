@@ -36,6 +36,7 @@ Needs = Literal[
     "code",
     "likelihood",
     "molecules",
+    "reward",
 ]
 """What a metric is computed from."""
 
@@ -55,8 +56,9 @@ NEEDS: dict[Needs, str] = {
     "texts": "texts on both sides",
     "forms": "texts on both sides, of which the real ones keep to at most 20 forms, as verses do",
     "code": "texts on both sides, of which the real ones are Python",
-    "likelihood": "a generator that says how likely a text is: runs of --task text measure it",
+    "likelihood": "a generator that says how likely a text is: runs of --task text or molecules measure it",
     "molecules": "molecules on both sides",
+    "reward": "something that was asked for besides likeness: runs with --set optimise= measure it",
 }
 """The same in words."""
 
@@ -434,9 +436,10 @@ METRICS: dict[str, Metric] = {
     **{f"bleu{n}": _bleu(n) for n in (2, 3, 4, 5)},
     **{f"self_bleu{n}": _self_bleu(n) for n in (2, 3, 4, 5)},
     "perplexity": Metric(
-        "Perplexity of held-out texts",
-        "how well the generator foresees texts that it was not trained on: among how many equally likely symbols it "
-        "would have to guess each next one. It rises again when training texts are learnt by heart.",
+        "Perplexity of what is held out",
+        "how well the generator foresees texts or molecules that it was not trained on: among how many equally likely "
+        "symbols it would have to guess each next one. It rises again when those that it was trained on are learnt by "
+        "heart.",
         "1 (foresees all) up to the number of symbols",
         "lower",
         "Symbols of different vocabularies do not compare. A generator with a good one may still write badly, for it "
@@ -714,6 +717,18 @@ METRICS: dict[str, Metric] = {
         "molecules",
         unit="g/mol",
         decimals=2,
+    ),
+    "reward": Metric(
+        "Reward",
+        "how much the samples have of what was asked for: the mean reward of all of them, where no molecule, and one "
+        "that came before, is worth nothing. That of training molecules stands beside it.",
+        "0 to 1",
+        "higher",
+        "It knows nothing of likeness: a generator that forgets the training molecules for the property has a high "
+        "one. It falls with the number of samples where they repeat each other.",
+        "this program's own; rewards as in De Cao & Kipf 2018 (MolGAN), arXiv 1805.11973, section 3.2",
+        "reward",
+        decimals=3,
     ),
 }
 

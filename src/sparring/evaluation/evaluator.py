@@ -1,12 +1,13 @@
 """`sparring.evaluate`: two places in; numbers with intervals, and the protocol that they hold under, out.
 
 Most metrics compare one set with another; those of restoration compare pictures with their originals, pair by pair;
-texts have a judge of their own.
+texts and molecules have judges of their own.
 """
 
 from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 
@@ -21,6 +22,8 @@ from sparring.evaluation.extraction import default_space, features_of, remembere
 from sparring.evaluation.galleries import held, take
 from sparring.evaluation.judgement import Evaluation
 from sparring.evaluation.measuring import Comparison, measure
+from sparring.evaluation.molecule_sides import could_be_molecules, is_molecules
+from sparring.evaluation.molecules import evaluate_molecules
 from sparring.evaluation.pairing import evaluate_pairs
 from sparring.evaluation.pairs import joined
 from sparring.evaluation.restoring import evaluate_restorer, restorer
@@ -53,7 +56,7 @@ def evaluate(
     masks: Place | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Compares generated samples with real ones, pictures or texts, or restored pictures with their clean originals.
+    """Compares generated pictures, texts or molecules with real ones, or restored pictures with their clean originals.
 
     real, generated: each a run, a generator (`.safetensors`, `.onnx`), a folder, archive or array of pictures, the name
     of an embedded set, or an .npz file of features (`features`, (N, D), perhaps `labels`) or of moments (`mu`,
@@ -72,7 +75,8 @@ def evaluate(
     Of a run that restores pictures as `generated`, the first n pictures of `real` are damaged as in its training,
     restored, and compared with themselves, by metrics of pairs.
 
-    Texts are compared with texts, by metrics and features of their own: see `sparring.evaluation.texts`.
+    Texts are compared with texts, and molecules with molecules, by metrics and features of their own: see
+    `sparring.evaluation.texts` and `sparring.evaluation.molecules`.
 
     Raises: MetricError, DataError, RunError or SettingError with what is wrong and what to do.
     """
@@ -82,14 +86,18 @@ def evaluate(
             raise MetricError(f"{name}={value}: it should be a whole number, at least {least}")
     on = pick_device(None if device is None else config.check("device", device))
     seed = config.check("seed", seed)
-    if texts_on_both_sides(real, generated):
-        options: dict[str, object] = {"nearest": nearest, "masks": masks, "resolution": resolution}
-        for option, asked in {**options, "shave": shave or None}.items():
+    options: dict[str, object] = {"nearest": nearest, "masks": masks, "resolution": resolution}
+    kind = kind_of_both(real, generated)
+    if kind != "pictures":
+        of_molecules = {"features": features} if kind == "molecules" else {}
+        for option, asked in {**options, "shave": shave or None, **of_molecules}.items():
             if asked is not None:
-                raise MetricError(f"{option} has no meaning for texts: it is for pictures")
+                raise MetricError(f"{option} has no meaning for {kind}")
+    if kind == "molecules":
+        return evaluate_molecules(real, generated, wanted, n=n, seed=seed, device=on, progress=progress)
+    if kind == "texts":
         return evaluate_texts(real, generated, wanted, features, n=n, k=k, seed=seed, device=on, progress=progress)
     if model := restorer(generated, on):
-        options = {"nearest": nearest, "masks": masks, "resolution": resolution}
         for option, asked in options.items():
             if asked is not None:
                 raise MetricError(
@@ -132,16 +140,26 @@ def evaluate(
     return evaluation if of_pairs is None else joined(evaluation, of_pairs)
 
 
-def texts_on_both_sides(real: Place, generated: Place) -> bool:
-    """Whether texts are compared.
+def kind_of_both(real: Place, generated: Place) -> Literal["pictures", "texts", "molecules"]:
+    """What is compared. A list or table may hold molecules where the other side surely does.
 
-    Raises: MetricError if one side is texts and the other is not.
+    Raises: MetricError if the sides are of different kinds.
     """
+    sides = (real, generated)
+    surely = [is_molecules(side) for side in sides]
+    if any(surely):
+        for side, sure in zip(sides, surely, strict=True):
+            if not sure and not could_be_molecules(side):
+                raise MetricError(
+                    f"{sides[surely.index(True)]} is molecules and {side} is not: both sides must be of one kind to be "
+                    "compared"
+                )
+        return "molecules"
     real_is, generated_is = is_texts(real), is_texts(generated)
     if real_is != generated_is:
         texts, other = (real, generated) if real_is else (generated, real)
         raise MetricError(f"{texts} is texts and {other} is not: both sides must be of one kind to be compared")
-    return real_is
+    return "texts" if real_is else "pictures"
 
 
 def _check_pairs(

@@ -100,7 +100,7 @@ class Comparison:
                 return False  # see `pairs` and `transfer`: sets have no order
             case "texts" | "forms" | "code" | "likelihood":
                 return False  # see `texts`
-            case "molecules":
+            case "molecules" | "reward":
                 return False  # see `molecules`
 
     def suits(self, name: str) -> bool:

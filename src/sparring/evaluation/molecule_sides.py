@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from sparring.data.molecule_files import samples_of, surely_molecules
+from sparring.data.molecule_files import kind_of, samples_of, surely_molecules
 from sparring.data.molecules import read_molecules
 from sparring.data.sources import Progress
 from sparring.errors import MetricError, RunError
@@ -119,6 +119,11 @@ def is_molecules(place: Place) -> bool:
             return bool(json.loads((file.metadata() or {})[FORMAT])["task"] == TASK)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError):
         return False  # whoever opens the run says what is wrong
+
+
+def could_be_molecules(place: Place) -> bool:
+    """Whether a place is a file whose name allows for molecules, though it may hold something else: .txt, .csv."""
+    return Path(place).is_file() and bool(kind_of(Path(place)))
 
 
 def real_side(place: Place, progress: Progress | None = None) -> Side:

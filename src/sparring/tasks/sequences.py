@@ -250,7 +250,6 @@ def relaxed(log_probabilities: Tensor, tokens: Tensor, temperature: float, rando
     return ((log_probabilities + noise) / temperature).softmax(-1)
 
 
-@torch.no_grad()
 def sample(
     generator: nn.Module,
     blueprint: Blueprint,
@@ -267,17 +266,26 @@ def sample(
 
     Raises: SettingError for a prompt that has unknown symbols, or is so long that nothing could follow.
     """
-    assert isinstance(generator, sequences.Generator)
-    vocabulary, device = blueprint.symbols, next(generator.parameters()).device
-    if strangers := vocabulary.unknown(prompt):
+    vocabulary = blueprint.symbols
+    if prompt and (strangers := vocabulary.unknown(prompt)):
         raise SettingError(
             f"the prompt has symbols that do not occur in the training data: {' '.join(strangers[:20])}; leave them out"
         )
-    begun = torch.tensor(vocabulary.encode(prompt), dtype=torch.int64)
+    begun = torch.tensor(vocabulary.encode(prompt) if prompt else [], dtype=torch.int64)
     if len(begun) >= blueprint.longest:
         raise SettingError(
             f"the prompt has {len(begun)} symbols, and a whole text at most {blueprint.longest - 1}: shorten it"
         )
+    return continued(generator, blueprint, n, seed, temperature, begun, start)
+
+
+@torch.no_grad()
+def continued(
+    generator: nn.Module, blueprint: Blueprint, n: int, seed: int, temperature: float, begun: Tensor, start: int = 0
+) -> Tensor:
+    """The same of sequences that begin with the tokens `begun`, int64 (P,), P < longest."""
+    assert isinstance(generator, sequences.Generator)
+    device = next(generator.parameters()).device
     first, last = start // FORWARD, -(-(start + n) // FORWARD)
     written = []
     for block in range(first, last):

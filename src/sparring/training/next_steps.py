@@ -72,4 +72,22 @@ def writing(folder: str) -> list[Step]:
     ]
 
 
-OTHER_TASKS: Mapping[str, Callable[[str], list[Step]]] = {"translate": translating, "text": writing}
+def synthesising(folder: str) -> list[Step]:
+    """For a generator that writes molecules."""
+    place = shlex.quote(folder)
+    return [
+        (f"sparring sample {place} --n 1000 --out new.smi", "1,000 new molecules; .sdf with shapes, .csv, .png, .html"),
+        (
+            f"sparring sample {place} --n 100 --scaffold c1ccccc1 --out new.html",
+            "100 that hold a scaffold, with drawings, properties and the nearest training molecules",
+        ),
+        (f"sparring evaluate {place} {place}", "Judge 10,000 new molecules against those that it was trained on"),
+        (f"sparring.load({folder!r}).sample(20)", "The same from Python: a list of SMILES"),
+    ]
+
+
+OTHER_TASKS: Mapping[str, Callable[[str], list[Step]]] = {
+    "translate": translating,
+    "text": writing,
+    "molecules": synthesising,
+}

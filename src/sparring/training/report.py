@@ -36,6 +36,7 @@ HISTORY = 6
 
 EXPLANATIONS = {
     "generate": "Each was made out of random numbers.",
+    "molecules": "Each was written symbol after symbol, and drawn; grey is what is no molecule.",
     "restore": "Each in three: damaged, restored, and as it was.",
     "text": "Each was written symbol after symbol.",
     "translate": "Each beside what it became, in every style; with pairs the right answer stands last.",
@@ -56,8 +57,10 @@ RESTORED = {
     "transfer": "Rises and levels off; style is bought with structure, and both belong beside it.",
     "style": "Rises; above a half of the way most of the strokes and colours are there.",
     "structure": "Begins at 1, falls, and comes to rest well above 0.5, or else the scene is lost.",
+    "fcd": "Falls and levels off.",
+    "fdd": "Falls and levels off.",
 }
-"""Metrics of restored and of translated pictures that have a chart each, and what a healthy one looks like."""
+"""Metrics of restored and translated pictures and of molecules that have a chart each, and what a healthy one is."""
 
 
 def write(run_folder: Path) -> Path:
@@ -81,6 +84,7 @@ def write(run_folder: Path) -> Path:
         charts=charts(account),
         pictures=Pictures.read(run_folder / "samples", best),
         texts=Texts.read(run_folder / "samples", best),
+        things=things(account.setting("task"))[0],
         trade_off=Markup(draw_curves(traded(account))),
         trade_off_names=list(traded(account)),
         progress=progress(account),
@@ -234,9 +238,26 @@ def verdict(account: Account) -> str:
         real = account.quality["metrics"]["bleu3"].get("real")
         beside = f"; those of real texts get {shown('bleu3', real)}" if real is not None else ""
         return f"Their pieces of three symbols are found in held-out texts to {shown('bleu3', own)} (BLEU-3){beside}."
+    if (valid := account.measured("validity")) is not None:
+        return f"{of_molecules(account.quality['metrics'], valid)}."
     known = {name: account.measured(name) for name in sentences}
     said = [f"{share(value)} {sentences[name]}" for name, value in known.items() if value is not None]
     return f"{', '.join(said)}." if said else ""
+
+
+def of_molecules(metrics: Record, valid: float) -> str:
+    """How good molecules are, in plain words, of which this share is valid."""
+    shares = {"unique_1k": "of these are different", "novelty": "of the different ones are new"}
+    said = [f"{share(metrics[name]['value'])} {words}" for name, words in shares.items() if name in metrics]
+    distance = next((name for name in ("fcd", "fdd") if name in metrics), None)
+    if distance is not None:
+        said.append(f"{METRICS[distance].title} {shown(distance, metrics[distance]['value'])}")
+    if "reward" in metrics:
+        reward = metrics["reward"]
+        said.append(
+            f"reward {shown('reward', reward['value'])}, of training molecules {shown('reward', reward['real'])}"
+        )
+    return ", ".join([f"{share(valid)} of the samples are molecules", *said])
 
 
 def tiles(account: Account) -> list[Tile]:
@@ -252,7 +273,19 @@ def tiles(account: Account) -> list[Tile]:
         "coverage": "of the real pictures have a sample close by",
         "density": "how densely real pictures surround the samples; 1 is expected of real ones",
         "copies": "of the samples are near-copies of a real picture; 0 is good",
-        "perplexity": "of held-out texts: among how many symbols it guesses each next one; lower is better",
+        "reward": "mean reward of the samples, repeated ones worth nothing; higher is better",
+        "fcd": "from held-out molecules as ChemNet sees them; lower is better",
+        "fdd": "from held-out molecules in eight descriptors; lower is better",
+        "validity": "of the samples are molecules",
+        "unique_1k": "of the first 1,000 molecules are different",
+        "novelty": "of the different molecules are not in the data",
+        "intdiv": "how unlike the samples are to each other; that of held-out molecules is best",
+        "snn": "of a sample to the nearest held-out molecule; 1 is a copy",
+        "filters": "of the molecules pass filters of medicinal chemistry",
+        "qed": "from held-out molecules in drug-likeness; 0 is the same distribution",
+        "logp": "from held-out molecules in logP",
+        "sa": "from held-out molecules in how hard they are to make",
+        "perplexity": "of what is held out: among how many symbols it guesses each next one; lower is better",
         "bleu3": "of the samples against held-out texts; higher is better, up to what real ones get",
         "self_bleu3": "of the samples against each other; lower is more variety",
         "forward": "perplexity of the samples to a model of real texts; that of real ones is best",
@@ -335,6 +368,22 @@ def charts(account: Account) -> list[Chart]:
             (METRICS[name].title, METRICS[name].unit, qualities, {name: name}, {}, healthy)
             for name, healthy in RESTORED.items()
             if name != deciding
+        ),
+        (
+            "Molecules",
+            "share",
+            qualities,
+            {"valid": "validity", "different": "unique_1k", "new": "novelty"},
+            {"unit_range": True},
+            "Near 1 and level; fewer different ones mean that variety is being lost, fewer new ones learning by heart.",
+        ),
+        (
+            "Reward",
+            "mean of a batch",
+            lines,
+            {"reward": "reward"},
+            {},
+            "Rises in the game and levels off; what is different and new should not fall meanwhile.",
         ),
         (
             "Losses",

@@ -39,8 +39,9 @@ REPORT_SECONDS = 30.0
 LARGEST_SHARE = 0.02
 KEPT = 2
 
-JUDGE_KEPT = ("text",)
-"""Tasks whose discriminator is of use later: it tells the better of several samples."""
+JUDGE_KEPT = ("text", "molecules")
+"""Tasks whose discriminator is of use later: it tells the better of several samples. So is what their generators had
+learned before the game."""
 
 Written = Callable[..., None]
 
@@ -296,6 +297,8 @@ class Trainer:
     def _begin(self) -> None:
         """The game begins; what the generator has learned before it is kept, to compare with."""
         self._note_trade_off("before the game")
+        if self.settings.task in JUDGE_KEPT and self.ranks.first:
+            self.run.save_generator(self.match.average, self.task.describe(), BEFORE)
         self.match.begin()
 
     @by_the_first
@@ -307,8 +310,6 @@ class Trainer:
                 generator.load_state_dict(load_file(self.run.generator, self.settings.device))
             points = self.task.trade_off(generator)
             self.run.append("metrics.jsonl", {"images": state.images, "trade_off": {"when": when, "points": points}})
-            if when == "before the game":
-                self.run.save_generator(self.match.average, self.task.describe(), BEFORE)
 
     @property
     def _deciding(self) -> str:
