@@ -437,6 +437,9 @@ def refuse_other_rewards(settings: Settings) -> None:
     if settings.quality_features not in SPACES_OF_MOLECULES:
         spaces = " or ".join(SPACES_OF_MOLECULES)
         raise SettingError(f"quality_features={settings.quality_features}: task=molecules takes {spaces}")
+    needed = {"fcd": "chemnet", "fdd": "descriptors"}.get(settings.quality_metric, settings.quality_features)
+    if settings.quality_features != needed:
+        raise SettingError(f"quality_metric={settings.quality_metric} needs quality_features={needed}")
     if settings.optimise is None:
         weighed, judged = settings.reward_weight is not None, settings.quality_metric == "reward"
         if weighed or judged:

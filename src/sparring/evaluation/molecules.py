@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib import metadata
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -24,6 +24,8 @@ from sparring.wording import share as in_per_cent
 
 __all__ = ["evaluate_molecules", "is_molecules", "measure_molecules"]
 
+Space = Literal["chemnet", "descriptors"]
+
 FEW_VALID = 0.9
 """Share of valid molecules below which a notice says that the others' numbers are of the valid ones alone."""
 
@@ -35,7 +37,7 @@ FEW_FOR_FCD = 5000
 class Comparison:
     """Two sides. made: what was generated, canonical and standardised, empty where it is no molecule.
 
-    training: what novelty is measured by.
+    training: what novelty is measured by. through: `chemnet`, or `descriptors` for `fdd` in place of `fcd`.
     """
 
     real: Profile
@@ -43,6 +45,7 @@ class Comparison:
     made: Sequence[str]
     training: frozenset[str]
     device: str
+    through: Space = "chemnet"
 
     def lacks(self, name: str) -> str:
         """Why a metric cannot be had here; empty if it can."""
@@ -51,6 +54,8 @@ class Comparison:
         if METRICS[name].needs != "molecules":
             of = ", ".join(METHODS)
             return f"it is not for molecules, which are judged by {of}"
+        if name == "fcd" and self.through == "descriptors":
+            return "descriptors stand in its place, as they were asked for"
         if name == "fcd" and not chemnet.available():
             return "it needs fcd_torch: pip install 'sparring[molecules]'"
         if name != "validity" and len(self.fake.smiles) < 2:
@@ -61,6 +66,8 @@ class Comparison:
         """Whether a metric is measured without being named."""
         if name == "fdd":
             return bool(self.lacks("fcd"))
+        if name == "fcd" and self.through == "descriptors":
+            return False
         if name == "unique_10k" and len(self.made) < 10_000:
             return False
         return not METRICS[name].asked
@@ -145,6 +152,7 @@ def measure_molecules(
     made: Sequence[str],
     names: str | Iterable[str] | None = None,
     *,
+    through: Space = "chemnet",
     device: str = "cpu",
     seed: int = 0,
 ) -> Evaluation:
@@ -152,7 +160,8 @@ def measure_molecules(
 
     training: canonical SMILES that novelty is measured by. held_out: canonical SMILES that the others are compared
     with, all of them; what is computed of these is remembered for the next call with the same. names: of
-    `catalogue.METRICS`; None takes those that apply and are quick. seed: for the protocol; nothing is drawn.
+    `catalogue.METRICS`; None takes those that apply and are quick. through: see
+    `Comparison`. seed: for the protocol; nothing is drawn.
 
     Without fcd_torch the Frechet distance is that of descriptors, by its own name (`fdd`).
 
@@ -161,7 +170,7 @@ def measure_molecules(
     real = _remembered(tuple(held_out), device)
     about = {"kind": "molecules", "name": "as given", "count": len(held_out)}
     generated = {"kind": "molecules", "name": "as given", "count": len(made), "seed": seed}
-    return _measure(real, frozenset(training), made, names, device, about, generated)
+    return _measure(real, frozenset(training), made, names, device, about, generated, through=through)
 
 
 def evaluate_molecules(
@@ -200,6 +209,7 @@ def _measure(
     real_about: dict[str, Any],
     made_about: dict[str, Any],
     progress: Progress | None = None,
+    through: Space = "chemnet",
 ) -> Evaluation:
     from sparring.chemistry.filters import CATALOGUES
     from sparring.chemistry.parallel import in_chunks
@@ -211,7 +221,7 @@ def _measure(
         raise MetricError(f"{len(real.smiles)} real molecules; at least two are needed")
     canonical = [text for part in in_chunks(standardised, made, "reading samples", progress) for text in part]
     fake = Profile([text for text in canonical if text], device, progress, "generated")
-    both = Comparison(real, fake, canonical, training, device)
+    both = Comparison(real, fake, canonical, training, device, through)
     notices = []
     if names is None:
         suitable = [name for name in METHODS if both.suits(name)]

@@ -19,7 +19,7 @@ from sparring.data.sequences import Sequences, Tokens
 from sparring.errors import SettingError
 from sparring.evaluation.judgement import Evaluation, Result
 from sparring.evaluation.molecule_sides import thinned
-from sparring.evaluation.molecules import measure_molecules
+from sparring.evaluation.molecules import Space, measure_molecules
 from sparring.metrics.estimate import mean_of
 from sparring.mosaic import above_others
 from sparring.randomness import Random
@@ -47,16 +47,16 @@ class Molecules(Sequential):
     """The task of writing molecules like those of a set.
 
     Raises: SettingError if a reward is asked for that is not there, or that the training molecules cannot be given, or
-    if `fcd` is to decide and its package is not installed.
+    if quality is to be measured through ChemNet and its package is not installed.
     """
 
     def __init__(self, settings: Settings, data: Sequences, ranks: Ranks = ALONE) -> None:
         super().__init__(settings, data, ranks)
         from sparring.chemistry import chemnet
 
-        if settings.quality_metric == "fcd" and not chemnet.available():
+        if settings.quality_features == "chemnet" and not chemnet.available():
             raise SettingError(
-                "quality_metric=fcd needs fcd_torch, which is not installed; run: pip install 'sparring[molecules]'"
+                "quality_features=chemnet needs fcd_torch, which is not installed: pip install 'sparring[molecules]'"
             )
         self.asked: Reward | None = None
         self.usual, self.spread = 0.0, 1.0
@@ -121,7 +121,8 @@ class Molecules(Sequential):
     def judge(self, generator: nn.Module) -> Evaluation:
         """Molecules of a seed of their own against held-out ones, and new if they are not in the data at all."""
         made = self.written(generator, self.settings.quality_samples, JUDGED_SEED)
-        found = measure_molecules(self.data.texts, self.compared_with, made, device=self.settings.device)
+        space: Space = "chemnet" if self.settings.quality_features == "chemnet" else "descriptors"
+        found = measure_molecules(self.data.texts, self.compared_with, made, through=space, device=self.settings.device)
         metrics = {"perplexity": self.perplexity(generator), **found.metrics}
         if self.asked is not None:
             metrics["reward"] = self.rewarded(made)

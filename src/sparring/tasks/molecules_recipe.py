@@ -96,7 +96,8 @@ def choose(settings: Choices, survey: MoleculeSurvey, factor: float) -> int:
         pick("images", usual, f"the budget, {why}; --images or --minutes set another")
     pick("patience", None)
     known = chemnet.available()
-    space = pick("quality_features", "chemnet" if known else "descriptors", "" if known else "fcd_torch is missing")
+    through = "chemnet" if known and settings.values.get("quality_metric") != "fdd" else "descriptors"
+    space = pick("quality_features", through, "" if known else "fcd_torch is missing")
     distance = "fcd" if space == "chemnet" else "fdd"
     pick("quality_metric", "perplexity" if not playing else distance if asked is None else "reward")
     pick("supervised_metric", "perplexity")
