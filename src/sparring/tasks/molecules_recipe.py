@@ -17,8 +17,8 @@ CPU_BATCH, BATCH = 64, 128
 """On a CPU lessons want small batches (32 reached a perplexity of 3.3 in 42 seconds on one core with 20,000 of MOSES,
 128 only 4.7), and the game large ones, since many are written in little more time than few."""
 
-SUPERVISED_RATE, RATE, JUDGE_RATE, FALL = 2e-3, 1e-4, 1e-3, 0.1
-SUPERVISED, HEAD_START = 0.6, 0.1
+SUPERVISED_RATE, RATE, JUDGE_RATE, FALL = 2e-3, 1e-4, 3e-4, 0.1
+SUPERVISED, HEAD_START = 0.8, 0.1
 HELD_OUT, MOST_HELD_OUT = 0.05, 2000
 FEW = 20_000
 """Molecules below which some symbols are hidden, or the generator would know all by heart."""

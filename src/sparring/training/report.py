@@ -84,7 +84,6 @@ def write(run_folder: Path) -> Path:
         charts=charts(account),
         pictures=Pictures.read(run_folder / "samples", best),
         texts=Texts.read(run_folder / "samples", best),
-        things=things(account.setting("task"))[0],
         trade_off=Markup(draw_curves(traded(account))),
         trade_off_names=list(traded(account)),
         progress=progress(account),
