@@ -18,7 +18,7 @@ from sparring.training.doctor import examine, signals
 from sparring.training.next_steps import next_steps
 from sparring.training.report import headline
 from sparring.training.run import Run
-from sparring.wording import compact, duration, printable
+from sparring.wording import compact, duration, printable, things
 
 SHOWN = 20
 GENERATED = {"fid": "fid", "precision": "prec.", "recall": "recall", "coverage": "cover."}
@@ -197,16 +197,17 @@ def diagnosis(account: Account) -> RenderableType:
 
 def ending(run: Run, summary: Mapping[str, Any]) -> RenderableType:
     """How a run ended, how good it is, and what to do with it."""
+    _, _, seen = things(str(summary.get("task")))
     lines = [
         f"{summary['state']}: {summary['message']}" if summary["message"] else summary["state"],
-        f"{summary['images']:,} images in {duration(summary['seconds'])}",
+        f"{summary['images']:,} {seen} in {duration(summary['seconds'])}",
     ]
     if quality := summary.get("quality"):
         figures = [
             f"{name} {shown(name, result['value'])} ({interval(name, result['low'], result['high'])})"
             for name, result in quality["metrics"].items()
         ]
-        lines.append(f"best {quality['metric']} at {quality['images']:,} images, with intervals of 95 %:")
+        lines.append(f"best {quality['metric']} at {quality['images']:,} {seen}, with intervals of 95 %:")
         lines.extend(f"  {figure}" for figure in figures)
         lines.append(f"  protocol: {protocol_summary(quality['protocol'])}")
         lines.extend(f"  beware: {notice}" for notice in quality["notices"])

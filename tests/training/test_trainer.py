@@ -262,7 +262,7 @@ def test_memory_that_runs_out_at_the_start_is_told(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(Player, "_accumulate", tight)
     sparring.train("digits", out=tmp_path / "run", monitor=Listening(), **SMALL | {"images": 64})
-    assert notes[0].startswith("out of memory: 16 images at a time")
+    assert notes[0].startswith("out of memory: 16 samples at a time")
 
 
 def test_networks_that_do_not_fit_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

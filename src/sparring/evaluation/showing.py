@@ -22,7 +22,10 @@ def verdict(evaluation: Evaluation) -> RenderableType:
     numbers.add_column("what it is")
     for name, result in evaluation.metrics.items():
         estimate, metric = result.estimate, METRICS[name]
-        beside = ", ".join(f"{key.replace('_', ' ')} {shown(name, value)}" for key, value in result.extra.items())
+        beside = ", ".join(
+            f"{key.replace('_', ' ')} {f'{value:,}' if isinstance(value, int) else shown(name, value)}"
+            for key, value in result.extra.items()
+        )
         numbers.add_row(
             name,
             shown(name, result.value),
@@ -64,6 +67,8 @@ def protocol_lines(protocol: Mapping[str, Any]) -> list[tuple[str, str]]:
     elif texts := protocol.get("texts"):
         lines.append(("texts", texts_in_words(texts)))
         lines.append(("features", f"{features['title']}, sha256 {features['digest'][:12]}"))
+    elif protocol.get("molecules") is not None:
+        lines.append(("features", features["title"]))
     elif not alone:
         lines.append(("features", "as given"))
     if among := protocol.get("neighbours"):
