@@ -9,6 +9,7 @@ Sources: Ronneberger et al. 2015 (U-Net); Shi et al. 2016 (folding pixels into c
 2017 (residual learning of noise, arXiv 1608.03981).
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -85,8 +86,7 @@ class Restorer(nn.Module):
                 "this restorer fills holes, and needs a mask" if self.holes else "this restorer takes no mask"
             )
         height, width = x.shape[2:]
-        # Not by negative numbers, which ONNX divides otherwise.
-        shape = [(side + self.multiple - 1) // self.multiple * self.multiple for side in (height, width)]
+        shape = whole(x.shape[2:], self.multiple)
         padded = extended(x, shape)
         seen, given = padded, x
         if mask is not None:
@@ -115,6 +115,11 @@ class Restorer(nn.Module):
         for level in reversed(range(len(self.up))):
             x = self.up[level](F.pixel_shuffle(self.finer[level](x), 2) + kept[level])
         return F.pixel_shuffle(self.leave(x), self.fold * self.scale)
+
+
+def whole(sides: Sequence[int], multiple: int) -> list[int]:
+    """The sides, each rounded up to a multiple; not by negative numbers, which ONNX divides otherwise."""
+    return [(side + multiple - 1) // multiple * multiple for side in sides]
 
 
 def extended(x: Tensor, size: list[int]) -> Tensor:

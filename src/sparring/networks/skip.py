@@ -10,6 +10,8 @@ chequerboard, which a fixed filter takes away. Sources: Liu et al. 2021 (FastGAN
 et al. 2017 (gated linear units); Chollet 2017 (separable convolutions, arXiv 1610.02357).
 """
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -109,8 +111,23 @@ class Excitation(nn.Module):
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
         """The shape of `fine`."""
-        squeezed = F.silu(self.squeeze(F.adaptive_avg_pool2d(coarse, 4).flatten(1)))
+        squeezed = F.silu(self.squeeze(averaged(coarse, 4).flatten(1)))
         return fine * torch.sigmoid(self.strength(squeezed))[:, :, None, None]
+
+
+def averaged(x: Tensor, places: int) -> Tensor:
+    """`F.adaptive_avg_pool2d(x, places)` as two products with matrices: ONNX pools only to sizes that divide."""
+    if x.shape[2:] == (places, places):
+        return x
+    rows, columns = (averages(places, int(side), x.dtype, x.device) for side in x.shape[2:])
+    return rows @ x @ columns.T
+
+
+@lru_cache(maxsize=16)
+def averages(places: int, side: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The matrix (places, side) that pools a line."""
+    with torch.inference_mode(False), torch.no_grad():  # it is kept, and may be needed in training next
+        return F.adaptive_avg_pool1d(torch.eye(side), places).T.contiguous().to(device, dtype)
 
 
 def gated(before: int, after: int) -> nn.Sequential:

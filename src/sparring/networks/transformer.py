@@ -43,7 +43,7 @@ class Attention(nn.Module):
             known_keys, known_values = memory
             known_keys[:, :, start : start + length], known_values[:, :, start : start + length] = keys, values
             keys, values = known_keys[:, :, : start + length], known_values[:, :, : start + length]
-        causal = length > 1
+        causal = memory is None or length > 1  # without asking for the length, which an export would fix
         if causal and start:
             raise ValueError("several places at once start at the beginning")
         # On CPUs the fused kernel goes backward several times more slowly, in bf16 above all (`benchmarks/step.py`).
@@ -61,7 +61,7 @@ def look_around(queries: Tensor, keys: Tensor, values: Tensor, *, is_causal: boo
     mask = queries.new_zeros(length, keys.shape[1])
     if is_causal:
         mask = mask.fill_(-torch.inf).triu(1)
-    scores = torch.baddbmm(mask.expand(len(queries), -1, -1), queries, keys.transpose(1, 2), alpha=width**-0.5)
+    scores = torch.baddbmm(mask.expand(queries.shape[0], -1, -1), queries, keys.transpose(1, 2), alpha=width**-0.5)
     return (scores.softmax(-1).to(values.dtype) @ values).view(count, heads, length, width)
 
 

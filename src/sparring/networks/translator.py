@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparring.networks.layers import full_precision, labels_for
+from sparring.networks.restorer import extended, whole
 
 FOLD = 2
 """Pixels a side that become channels of one place."""
@@ -95,8 +96,8 @@ class Translator(nn.Module):
         nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
         self.projections = nn.ModuleList(Projection(width) for width in widths) if contrasts else None
 
-    def forward(self, x: Tensor, y: Tensor | None = None, strength: float = 1.0) -> Tensor:
-        """See the class. strength: how far to go from the photograph, at 0, to the painting, at 1.
+    def forward(self, x: Tensor, y: Tensor | None = None, strength: float | Tensor = 1.0) -> Tensor:
+        """See the class. strength: how far to go from the photograph, at 0, to the painting, at 1; a tensor broadcasts.
 
         Raises: ValueError if there is no y where styles are known, or one where none are.
         """
@@ -109,9 +110,8 @@ class Translator(nn.Module):
 
     def encoded(self, x: Tensor) -> list[Tensor]:
         """The maps of the encoder for pictures (N, C, H, W), finest first."""
-        height, width = (-(-side // self.multiple) * self.multiple for side in x.shape[2:])
-        x = torch.cat([x, grain(x)], dim=1)
-        x = F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2]), mode="replicate")
+        size = whole(x.shape[2:], self.multiple)
+        x = extended(torch.cat([x, grain(x)], dim=1), size)
         x = self.enter(F.pixel_unshuffle(x, FOLD).contiguous(memory_format=torch.channels_last))
         maps = []
         for blocks, coarser in zip(self.down, self.coarser, strict=True):
@@ -158,7 +158,7 @@ class BothWays(nn.Module):
         super().__init__()
         self.there, self.back = there, back
 
-    def forward(self, x: Tensor, y: Tensor | None = None, strength: float = 1.0) -> Tensor:
+    def forward(self, x: Tensor, y: Tensor | None = None, strength: float | Tensor = 1.0) -> Tensor:
         """What is asked for after training: there."""
         made: Tensor = self.there(x, y, strength)
         return made
