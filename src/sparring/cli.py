@@ -504,6 +504,49 @@ def evaluate(
             tell(f"{nearest}: the samples most like copies, each above the real pictures that it is nearest to")
 
 
+@app.command(
+    epilog=examples(
+        "sparring export runs/faces --to onnx --out faces.onnx",
+        "sparring export runs/faces --to onnx --out small.onnx --precision fp16",
+        "sparring export runs/denoiser --to torch --out denoiser.pt2",
+        "sparring export runs/poems --to safetensors --out poems.safetensors",
+    )
+)
+def export(
+    place: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run folder or its generator.safetensors.", show_default=False)
+    ],
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="FORMAT",
+            help="onnx; torch, a program of torch.export (.pt2); safetensors, the weights and their description.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="PATH", help="The file; its model card is PATH with .md.", show_default=False)
+    ],
+    precision: Annotated[
+        str, typer.Option(metavar="fp32|fp16", help="Of the weights in an ONNX file; fp16 halves it.")
+    ] = "fp32",
+    output: Json = None,
+) -> None:
+    """Write the generator of RUN as a file that needs nothing of this program, and a model card beside it.
+
+    What turns its numbers into pictures in bytes is inside. The file is compared with PyTorch before it is left.
+    """
+    with reporting(output):
+        from sparring import api
+        from sparring.exporting.export import check
+        from sparring.listing import describe_exported
+
+        check(out, to, precision)
+        made = api.load(place).export(out, to, precision)
+        emit(made.to_json(), output)
+        show(describe_exported(made))
+
+
 @app.command(epilog=examples("sparring runs runs/"))
 def runs(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder whose sub-folders are runs.")] = Path("runs"),

@@ -13,6 +13,7 @@ from sparring.data import TextCheck
 from sparring.errors import RunError, SparringError
 from sparring.evaluation.judgement import comparable, interval, shown
 from sparring.evaluation.judgement import summary as protocol_summary
+from sparring.exporting import Exported
 from sparring.training.account import Account
 from sparring.training.doctor import examine, signals
 from sparring.training.next_steps import next_steps
@@ -161,6 +162,17 @@ def describe_applied(found: Mapping[str, Any]) -> RenderableType:
     left_out = f", {len(found['skipped']):,} skipped" if found["skipped"] else ""
     whole = Text(f"{pictures} in {duration(found['seconds'])}{left_out}: {printable(found['out'])}", style="bold")
     return Group(whole, *list_skipped(found["skipped"]))
+
+
+def describe_exported(made: Exported) -> RenderableType:
+    """What an export wrote, what it takes and gives, and how far it is from PyTorch."""
+    bytes_ = "uint8" in made.output
+    unit = "of 255" if bytes_ else "in probability"
+    lines = [f"{name:8} {words}" for name, words in made.inputs.items()]
+    lines += [f"gives    {made.output}", f"differs  by {made.difference:.2g} {unit} at most from {made.compared_with}"]
+    if bytes_:
+        lines[-1] += f", by {made.mean_difference:.2g} on average"
+    return Text("\n".join([f"{made.path}: {made.bytes / 1e6:.2f} MB, {made.precision}", *lines, f"card     {made.card}"]))
 
 
 def list_skipped(skipped: Sequence[Mapping[str, str]]) -> Iterator[RenderableType]:

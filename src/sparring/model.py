@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import torch
 from PIL.Image import Image
@@ -17,6 +17,9 @@ from sparring.applying import Apparatus, apply_to_picture
 from sparring.errors import RunError, SettingError
 from sparring.tasks import generate, growing, restore, sequences, translate
 from sparring.wording import things
+
+if TYPE_CHECKING:
+    from sparring.exporting import Exported
 
 FILE = "generator.safetensors"
 JUDGE = "judge.safetensors"
@@ -41,6 +44,8 @@ class Model:
         self.generator = generator.eval().requires_grad_(False)
         self.blueprint = blueprint
         self.judge = None if judge is None else judge.eval().requires_grad_(False)
+        self.origin: Path | None = None
+        """The file that it was loaded from."""
 
     @classmethod
     def load(cls, place: str | PathLike[str], device: str = "cpu") -> Self:
@@ -59,13 +64,16 @@ class Model:
             blueprint = BLUEPRINTS[values["task"]].from_json(values)
             generator = blueprint.generator().to(device)
             generator.load_state_dict(weights)
+        model = cls(generator, blueprint)
+        model.origin = path
         beside = path.with_name(JUDGE)
         if not isinstance(blueprint, sequences.Blueprint) or path.name != FILE or not beside.is_file():
-            return cls(generator, blueprint)
+            return model
         with understanding(beside):
             judge = blueprint.judge().to(device)
             judge.load_state_dict(read_generator(beside, device)[1])
-        return cls(generator, blueprint, judge)
+        model.judge = judge.eval().requires_grad_(False)
+        return model
 
     def sample(
         self,
@@ -233,6 +241,15 @@ class Model:
     def save(self, path: str | PathLike[str]) -> None:
         """Writes the generator as one `.safetensors` file that `load` takes."""
         save_generator(self.generator, self.blueprint.describe(), Path(path))
+
+    def export(self, path: str | PathLike[str], to: str, precision: str = "fp32") -> "Exported":
+        """Writes the generator as a file that needs nothing of this program, and a model card; see `sparring.exporting`.
+
+        Raises: as `sparring.exporting.export`.
+        """
+        from sparring.exporting import export
+
+        return export(self, path, to, precision)
 
     @property
     def classes(self) -> Sequence[str]:
