@@ -287,6 +287,7 @@ def sample(
         from sparring import api, config
         from sparring.choices import pick_device
         from sparring.output import check_place, write_samples, write_texts
+        from sparring.provenance import marks
 
         model = api.load(place, pick_device(config.check("device", device)))
         check_place(out, model.makes)
@@ -307,7 +308,8 @@ def sample(
         elif isinstance(made, list):
             write_texts(made, out)
         else:
-            write_samples(made, out)
+            cut = truncation if truncation != 1 else None
+            write_samples(made, out, marks(model, seed=seed, label=label, truncation=cut))
             outcome["shape"] = list(made.shape[1:])
         emit(outcome, output)
         tell(f"{n:,} samples in {out}")
@@ -378,13 +380,14 @@ def apply(
         from sparring.choices import pick_device
         from sparring.listing import describe_applied
         from sparring.model import FILE
+        from sparring.provenance import marks
         from sparring.training.monitor import open_monitor
 
         model = api.load(place, pick_device(config.check("device", device)))
         apparatus = model.apparatus(style=style, strength=strength)
         made_by = identity(place / FILE if place.is_dir() else place, style, strength)
         with open_monitor(f"sparring apply {place}") as monitor:
-            found = apply_to_files(apparatus, source, out, mask, monitor.progress, monitor.note, made_by)
+            found = apply_to_files(apparatus, source, out, mask, monitor.progress, monitor.note, made_by, marks(model))
         emit(found, output)
         show(describe_applied(found))
 

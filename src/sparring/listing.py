@@ -172,7 +172,9 @@ def describe_exported(made: Exported) -> RenderableType:
     lines += [f"gives    {made.output}", f"differs  by {made.difference:.2g} {unit} at most from {made.compared_with}"]
     if bytes_:
         lines[-1] += f", by {made.mean_difference:.2g} on average"
-    return Text("\n".join([f"{made.path}: {made.bytes / 1e6:.2f} MB, {made.precision}", *lines, f"card     {made.card}"]))
+    return Text(
+        "\n".join([f"{made.path}: {made.bytes / 1e6:.2f} MB, {made.precision}", *lines, f"card     {made.card}"])
+    )
 
 
 def list_skipped(skipped: Sequence[Mapping[str, str]]) -> Iterator[RenderableType]:

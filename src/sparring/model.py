@@ -243,9 +243,9 @@ class Model:
         save_generator(self.generator, self.blueprint.describe(), Path(path))
 
     def export(self, path: str | PathLike[str], to: str, precision: str = "fp32") -> "Exported":
-        """Writes the generator as a file that needs nothing of this program, and a model card; see `sparring.exporting`.
+        """Writes the generator as a file that needs nothing of this program, and a model card beside it.
 
-        Raises: as `sparring.exporting.export`.
+        to: onnx, torch or safetensors. precision: fp32 or fp16. Raises: as `sparring.exporting.export`.
         """
         from sparring.exporting import export
 

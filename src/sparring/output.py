@@ -1,7 +1,7 @@
 """Samples as files: one grid, one array, one text a line, or a file each."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sparring.errors import RunError
 from sparring.mosaic import grid
+from sparring.provenance import png_texts
 from sparring.training.files import write_text
 
 PICTURE_FILES = (".png", ".npy", ".npz")
@@ -85,8 +86,8 @@ def numbered(number: int, count: int) -> str:
     return f"{number:0{max(5, len(str(count)))}d}"
 
 
-def write_samples(pictures: Tensor, path: Path) -> None:
-    """Writes uint8 (N, C, H, W) to `path`, by its ending.
+def write_samples(pictures: Tensor, path: Path, marks: Mapping[str, str] | None = None) -> None:
+    """Writes uint8 (N, C, H, W) to `path`, by its ending; `marks` into PNG files, as texts.
 
     `.png`: one grid. `.npy` and `.npz` (key `images`): uint8 (N, H, W, C). Anything else: a folder of PNG files, whose
     numbers are those of the samples. A file is replaced whole.
@@ -97,33 +98,34 @@ def write_samples(pictures: Tensor, path: Path) -> None:
     aside = path.with_name(f".{path.stem}.new{path.suffix}")
     try:
         if is_file(path):
-            write_file(pictures, aside)
+            write_file(pictures, aside, marks or {})
             aside.replace(path)
         else:
-            write_folder(pictures, path)
+            write_folder(pictures, path, marks or {})
     except OSError as error:
         raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
     finally:
         aside.unlink(missing_ok=True)
 
 
-def write_file(pictures: Tensor, path: Path) -> None:
+def write_file(pictures: Tensor, path: Path, marks: Mapping[str, str]) -> None:
     """One grid or one array."""
     match path.suffix.lower():
         case ".png":
-            grid(pictures).save(path)
+            grid(pictures).save(path, pnginfo=png_texts(marks))
         case ".npy":
             np.save(path, channels_last(pictures))
         case ".npz":
             np.savez_compressed(path, images=channels_last(pictures))
 
 
-def write_folder(pictures: Tensor, folder: Path) -> None:
-    """One PNG for each picture."""
+def write_folder(pictures: Tensor, folder: Path, marks: Mapping[str, str]) -> None:
+    """One PNG for each picture, which says its number too if it says anything."""
     folder.mkdir(exist_ok=True)
     for number, picture in enumerate(channels_last(pictures)):
+        texts = png_texts({**marks, "Index": str(number)} if marks else {})
         Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture).save(
-            folder / f"{numbered(number, len(pictures))}.png"
+            folder / f"{numbered(number, len(pictures))}.png", pnginfo=texts
         )
 
 

@@ -23,6 +23,7 @@ class Mock:
     def __init__(self, apparatus: Fake) -> None:
         self._apparatus = apparatus
         self.asked: list[dict[str, Any]] = []
+        self.origin: Path | None = None
 
     def apparatus(self, **options: Any) -> Fake:
         self.asked.append(options)

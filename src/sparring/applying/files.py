@@ -1,7 +1,7 @@
 """A file or a folder of pictures through a generator, to a file or a folder of results."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
@@ -31,13 +31,15 @@ def apply_to_files(
     progress: Progress | None = None,
     note: Callable[[str], None] | None = None,
     made_by: str | None = None,
+    marks: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Changes a picture file, or all in a folder and the folders in it.
 
     out: for one file a file, whose ending says the format, or a folder; for a folder a folder, in which names and
     formats are kept. mask: white where a generator that fills holes is to fill; one picture for all, or a folder with
     one for each, of the same name or the same but for its ending. made_by: `record.identity`; results in `out` that it
-    made of the same files are not made again. note: is told of what is other than one might expect.
+    made of the same files are not made again. note: is told of what is other than one might expect. marks: texts that
+    PNG files hold.
 
     Returns `out`, `pictures` (made now), `already` (done before), `skipped` (each with `path` and `reason`), `notices`
     and `seconds`.
@@ -63,7 +65,7 @@ def apply_to_files(
             already += 1
             continue
         try:
-            content, notices = result(apparatus, item, for_all)
+            content, notices = result(apparatus, item, for_all, marks)
         except UnusableError as error:
             skipped.append(Skipped(item.name, printable(str(error))))
             continue
@@ -105,7 +107,9 @@ def mask_for_all(path: Path) -> Tensor:
         raise DataError(f"{path}: the mask cannot be used: {reason(error)}") from error
 
 
-def result(apparatus: Apparatus, item: Item, for_all: Tensor | None) -> tuple[bytes, list[str]]:
+def result(
+    apparatus: Apparatus, item: Item, for_all: Tensor | None, marks: Mapping[str, str] | None
+) -> tuple[bytes, list[str]]:
     """The content of the file to be written, and what is other than one might expect.
 
     Raises: UnusableError if the picture or its mask cannot be used.
@@ -127,7 +131,7 @@ def result(apparatus: Apparatus, item: Item, for_all: Tensor | None) -> tuple[by
         if given.kind == FORMATS[suffix.lower()]:
             return item.source.read_bytes(), [UNCHANGED]
         notices.append(UNCHANGED)
-    content, more = encoded(change(apparatus, reading, hole), suffix, given.lossless or hole is not None)
+    content, more = encoded(change(apparatus, reading, hole), suffix, given.lossless or hole is not None, marks)
     if hole is not None and FORMATS[suffix.lower()] in LOSSY:
         more.append(f"{suffix[1:].upper()} changes the pixels outside of holes a little too; PNG would not")
     return content, notices + more

@@ -1,7 +1,7 @@
 """Results as files: in which format, with what is kept of the original, and whole or not at all."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from PIL import Image
 
 from sparring.applying.reading import EXIF_IFD, GPS_IFD
 from sparring.data.decode import UnusableError
+from sparring.provenance import png_texts
 from sparring.training.files import writing
 
 FORMATS = {
@@ -55,10 +56,12 @@ OPAQUE = ("JPEG", "BMP")
 LARGEST_SIDE = {"JPEG": 65_535, "GIF": 65_535, "WEBP": 16_383}
 
 
-def encoded(picture: Image.Image, suffix: str, lossless: bool) -> tuple[bytes, list[str]]:
+def encoded(
+    picture: Image.Image, suffix: str, lossless: bool, marks: Mapping[str, str] | None = None
+) -> tuple[bytes, list[str]]:
     """The file of a result, L, RGB, LA or RGBA, with the `exif`, `icc_profile` and `dpi` of its `info`; and notices.
 
-    suffix: one of `FORMATS`. lossless: of WebP, which can be either.
+    suffix: one of `FORMATS`. lossless: of WebP, which can be either. marks: texts that a PNG file holds.
 
     Raises: UnusableError if the format cannot hold the picture.
     """
@@ -67,6 +70,8 @@ def encoded(picture: Image.Image, suffix: str, lossless: bool) -> tuple[bytes, l
         raise UnusableError(f"{kind} holds at most {LARGEST_SIDE[kind]:,} pixels a side, and its result is larger")
     notices = []
     options = OPTIONS[kind] | {name: picture.info[name] for name in KEPT[kind] if name in picture.info}
+    if kind == "PNG" and marks:
+        options |= {"pnginfo": png_texts(marks)}
     if kind == "WEBP" and lossless:
         options |= {"lossless": True, "exact": True}  # exact: colours under full transparency too
     if kind == "TIFF" and has_tables(options.get("exif", b"")):

@@ -1,6 +1,7 @@
 """Pictures by number, wherever they come from: decoded files, a generator of ours, or an ONNX file of anybody's."""
 
 import hashlib
+import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -161,9 +162,9 @@ class Onnx:
     """`count` samples of a generator in an ONNX file: latents in, pictures out.
 
     Its first floating-point input takes standard normal latents, (n, z_dim) or (n, z_dim, 1, 1); further inputs are
-    labels, int64 (n,), for which the entry `classes` of the file's metadata gives their number, else `classes` here.
-    The output is a picture, channels first or last: uint8, or float in [-1, 1], [0, 1] or [0, 255], by what the first
-    block holds.
+    labels, int64 (n,), for which the entry `classes` of the file's metadata gives their number. They come as often as
+    its entry `class_shares` says, a JSON list, or all alike. The output is a picture, channels first or last: uint8, or
+    float in [-1, 1], [0, 1] or [0, 255], by what the first block holds.
     """
 
     def __init__(self, path: Path, count: int, seed: int) -> None:
@@ -218,7 +219,9 @@ class Onnx:
         dtype = np.float16 if "float16" in kind else np.float64 if "double" in kind else np.float32
         given = {self.latent.name: z.reshape(BLOCK, *shape[1:]).numpy().astype(dtype)}
         if self.labels:
-            given[self.labels[0].name] = torch.randint(self._classes(), (BLOCK,), generator=generator).numpy()
+            given[self.labels[0].name] = torch.multinomial(
+                self._shares(), BLOCK, replacement=True, generator=generator
+            ).numpy()
         # A model for a fixed number of samples gets so many at a time, the last ones repeated to fill up.
         fixed = shape[0] if isinstance(shape[0], int) else BLOCK
         order = np.minimum(np.arange(-(-BLOCK // fixed) * fixed), BLOCK - 1)
@@ -234,18 +237,29 @@ class Onnx:
             raise MetricError(f"{self.path}: it gives NaN or infinity")
         return made
 
-    def _classes(self) -> int:
-        told = self.session.get_modelmeta().custom_metadata_map.get("classes", "")
-        if not (told.isdecimal() and int(told) > 0):
+    def _shares(self) -> Tensor:
+        told = self.session.get_modelmeta().custom_metadata_map
+        count = told.get("classes", "")
+        if not (count.isdecimal() and int(count) > 0):
             raise MetricError(
                 f"{self.path}: it takes a label, and its metadata has no number `classes`; sample it yourself and give "
                 "the folder of pictures"
             )
-        return int(told)
+        if "class_shares" not in told:
+            return torch.ones(int(count))
+        try:
+            shares = torch.tensor(json.loads(told["class_shares"]), dtype=torch.float64)
+        except (ValueError, TypeError):
+            shares = torch.zeros(0)
+        if shares.shape != (int(count),) or not (shares >= 0).all() or not 0 < shares.sum() < math.inf:
+            raise MetricError(f"{self.path}: `class_shares` of its metadata are not {count} shares as a JSON list")
+        return shares
 
     def _is_channels_last(self, made: np.ndarray[Any, Any]) -> bool:
         if made.ndim == 4 and len(made) == BLOCK:
-            if made.shape[1] in (1, 3, 4):
+            # As exports of ours are; else pictures four pixels high would seem to have four channels.
+            ours = made.dtype == np.uint8 and self.session.get_outputs()[0].name == "image"
+            if made.shape[1] in (1, 3, 4) and not (ours and made.shape[3] in (1, 3, 4)):
                 return False
             if made.shape[3] in (1, 3, 4):
                 return True

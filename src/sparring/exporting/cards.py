@@ -3,9 +3,9 @@
 After Mitchell et al. 2019 (Model Cards for Model Reporting, arXiv 1810.03993), as far as a run knows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sparring import config
 from sparring.evaluation.catalogue import METRICS
@@ -140,7 +140,7 @@ def settings(folder: Path) -> str:
     text = config.dumps(config.load(folder / "config.toml"))
     lines = []
     for line in text.splitlines():
-        name, equals, value = line.partition(" = ")
+        _, equals, value = line.partition(" = ")
         if equals and value.startswith('"') and "/" in value.split('"')[1]:
             inside = value.split('"')[1]
             line = line.replace(inside, PurePath(inside).name, 1)
@@ -149,7 +149,7 @@ def settings(folder: Path) -> str:
     return "\n".join(lines)
 
 
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """A table in Markdown."""
     lines = [head, tuple("---" for _ in head), *(tuple(map(in_a_line, row)) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -5,9 +5,10 @@ seconds; the one built on `torch.export` takes 3 to 70, and one more package.
 """
 
 import importlib
-import io
+import tempfile
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -43,24 +44,25 @@ def onnx_model(player: Player, facts: Mapping[str, str]) -> Any:
     size = sum(weights.numel() * weights.element_size() for weights in player.module.state_dict().values())
     if size > LARGEST:
         raise RunError(f"the network has {size / 2**30:.1f} GiB, and an ONNX file holds 2: export to torch instead")
-    example, stream = player.trials()[0], io.BytesIO()
+    example = player.trials()[0]
     axes = {entry.name: entry.axes for entry in player.inputs} | {player.output: player.axes}
     named = {name: {at: axis for at, axis in enumerate(all_) if isinstance(axis, str)} for name, all_ in axes.items()}
     # Tables that networks make once and keep are then constants of the graph, and not made in it.
     player(example)
-    with warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        path = Path(folder) / "traced.onnx"
         warnings.simplefilter("ignore")  # that it traces, and that lengths which are asked for are fixed
         torch.onnx.export(
             player.module,
             tuple(example.values()),
-            stream,
+            path,
             dynamo=False,
             opset_version=OPSET,
             input_names=list(example),
             output_names=[player.output],
             dynamic_axes=named,
         )
-    model = onnx.load_model_from_string(stream.getvalue())
+        model = onnx.load(path)
     for value, entry in zip(model.graph.input, player.inputs, strict=True):
         value.doc_string = entry.meaning
     model.graph.output[0].doc_string = player.meaning

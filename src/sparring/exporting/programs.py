@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.export import Dim, export, save
+from torch.fx import GraphModule
 from torch.fx.experimental import _config as shapes
 
 from sparring.errors import RunError
@@ -43,10 +44,16 @@ def write_program(player: Player, facts: Mapping[str, str], path: Path) -> None:
     # Tables that networks make once and keep must not be made while shapes have no numbers.
     player(example)
     # Else the order of axes in memory, which is asked for at every convolution, would be that of the example's size.
-    with shapes.patch(backed_size_oblivious=True), torch.no_grad():
-        program = export(player.module, tuple(example.values()), dynamic_shapes=named)
-    for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)  # it names the folders of this machine
+    with shapes.patch(backed_size_oblivious=True), torch.no_grad():  # type: ignore[attr-defined]
+        program = export(
+            player.module,
+            tuple(example.values()),
+            dynamic_shapes=named,
+            prefer_deferred_runtime_asserts_over_guards=True,  # else it would refuse batches of one
+        )
+    for part in program.graph_module.modules():
+        for node in part.graph.nodes if isinstance(part, GraphModule) else ():
+            node.meta.pop("stack_trace", None)  # it names the folders of this machine
     save(program, path, extra_files={FACTS: json.dumps(facts, ensure_ascii=False)})
 
 
@@ -57,7 +64,9 @@ def run_elsewhere(path: Path, trials: Sequence[Mapping[str, Tensor]]) -> list[Te
     """
     with tempfile.TemporaryDirectory() as place:
         for number, given in enumerate(trials):
-            np.savez(Path(place) / f"{number}.npz", **{name: x.numpy() for name, x in given.items()})
+            np.savez(
+                Path(place) / f"{number}.npz", allow_pickle=False, **{name: x.numpy() for name, x in given.items()}
+            )
         command = [sys.executable, "-I", "-c", RUN, str(path.absolute()), place, str(len(trials))]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60 * MINUTES, check=False)
         if done.returncode:

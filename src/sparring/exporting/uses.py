@@ -94,8 +94,8 @@ def use(player: Player, to: str, file: str, facts: Mapping[str, str]) -> str:
         case _:
             return (
                 f"{block(WEIGHTS.format(file=file))}\n\nThe file is read by `sparring.load` and by all commands that "
-                "take a run; the weights alone by `safetensors.torch.load_file`. What network they belong to is JSON in "
-                "the metadata, under `sparring generator 1`."
+                "take a run; the weights alone by `safetensors.torch.load_file`. What network they belong to is JSON "
+                "in the metadata, under `sparring generator 1`."
             )
 
 

@@ -1,6 +1,7 @@
 """What the families of players share: checks, initialisation, resampling, and how labels come in."""
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import Any
 
@@ -121,8 +122,10 @@ def at_least_float32(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def full_precision(x: Tensor) -> torch.autocast:
+def full_precision(x: Tensor) -> AbstractContextManager[object]:
     """A context on the device of `x` in which autocast does not lower the precision."""
+    if torch.compiler.is_exporting():  # a program has no autocast, and could not be saved with this in it
+        return nullcontext()
     return torch.autocast(x.device.type, enabled=False)
 
 

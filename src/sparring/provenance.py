@@ -1,0 +1,30 @@
+"""What files say of where they come from: that a model made them, and which."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from PIL.PngImagePlugin import PngInfo
+
+from sparring.training.files import checksum
+
+if TYPE_CHECKING:
+    from sparring.model import Model
+
+
+def marks(model: "Model", **settings: object) -> dict[str, str]:
+    """Texts by keyword: the program, that the picture is AI-generated, the run, the SHA-256 of the weights; `settings`
+    that are not None, capitalised."""
+    from sparring import __version__
+
+    found = {"Software": f"sparring {__version__}", "AI-generated": "true"}
+    if model.origin is not None:
+        found |= {"Run": model.origin.absolute().parent.name, "Model": f"sha256:{checksum(model.origin)}"}
+    return found | {name.capitalize(): str(value) for name, value in settings.items() if value is not None}
+
+
+def png_texts(texts: Mapping[str, str]) -> PngInfo:
+    """The texts as chunks of a PNG file: tEXt, or iTXt where letters need it."""
+    info = PngInfo()
+    for keyword, text in texts.items():
+        info.add_text(keyword, text)
+    return info
