@@ -8,7 +8,7 @@ from typing import Any, Self
 import torch
 from PIL.Image import Image
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
+from torch.nn.functional import one_hot, pad
 
 from sparring.adversarial.augment import Transformation, mirror
 from sparring.adversarial.objectives import Objective
@@ -105,6 +105,10 @@ class Blueprint:
         drawn = torch.rand(FORWARD, generator=generator, dtype=torch.float64) * shares[-1]
         return z, torch.searchsorted(shares, drawn, right=True).clamp(max=len(shares) - 1)
 
+    def condition(self, labels: Tensor) -> Tensor | None:
+        """Class numbers (n,) as the generator takes them, float (n, classes); None if it knows no classes."""
+        return one_hot(labels, len(self.classes)).float() if self.classes else None
+
 
 @torch.no_grad()
 def sample(
@@ -124,17 +128,35 @@ def sample(
     Picture i always goes through the generator in row i % FORWARD of a batch of FORWARD, so its bytes depend on
     (seed, i) alone and not on how many are asked for.
     """
-    device = next(generator.parameters()).device
     first, last = start // FORWARD, -(-(start + n) // FORWARD)
     pictures = [torch.empty(0, *blueprint.shape, dtype=torch.uint8)]
     for block in range(first, last):
         z, labels = blueprint.latents(block, seed)
         if label is not None:
             labels.fill_(label)
-        y = one_hot(labels, len(blueprint.classes)).float().to(device) if blueprint.classes else None
-        pictures.append(to_bytes(generator((z * truncation).to(device), y)).cpu())
+        pictures.append(decode(generator, z * truncation, blueprint.condition(labels)))
     offset = start - first * FORWARD
     return torch.cat(pictures)[offset : offset + n]
+
+
+@torch.no_grad()
+def decode(generator: nn.Module, z: Tensor, y: Tensor | None = None) -> Tensor:
+    """The pictures of z (n, z_dim), uint8 (n, C, H, W) on the CPU; n is at least 1.
+
+    y: float (n, classes), for a generator that knows classes. FORWARD always go through at once, the last ones filled
+    up with zeros, so that the latents of samples give the very bytes of `sample`.
+    """
+    device = next(generator.parameters()).device
+    pictures = []
+    for start in range(0, len(z), FORWARD):
+        part, condition = (None if all is None else filled(all[start : start + FORWARD], device) for all in (z, y))
+        pictures.append(to_bytes(generator(part, condition)).cpu())
+    return torch.cat(pictures)[: len(z)]
+
+
+def filled(rows: Tensor, device: torch.device) -> Tensor:
+    """FORWARD rows on the device, of which the last are zeros where there are fewer."""
+    return pad(rows, (0, 0, 0, FORWARD - len(rows))).to(device)
 
 
 def discriminator_features(settings: Settings) -> FeatureNetwork | None:
