@@ -4,19 +4,18 @@ People's text goes to standard error. With `--json -` standard output is one JSO
 Exit status: 0 done; 2 something the user can put right, said in a sentence; 130 after Ctrl-C; 1 anything else.
 """
 
-import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from sparring.errors import MetricError, RunError, SparringError
+from sparring.errors import MetricError
 from sparring.evaluation.catalogue import COUNT, NEIGHBOURS
+from sparring.latents.commands import latents_app
+from sparring.reporting import Json, emit, examples, is_first, reporting, show, tell
 
 app = typer.Typer(
     name="sparring",
@@ -29,10 +28,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Look at data before training on it.", rich_markup_mode="rich")
 app.add_typer(data_app, name="data")
+app.add_typer(latents_app, name="latents")
 
-Json = Annotated[
-    str | None, typer.Option("--json", metavar="PATH|-", help="Also write the outcome as JSON; - is standard output.")
-]
 RunFolder = Annotated[
     Path, typer.Argument(metavar="RUN", help="A run folder, as `train --out` made it.", show_default=False)
 ]
@@ -78,11 +75,6 @@ Assignments = Annotated[
         help="Any other setting; may be repeated. They are listed in the documentation and in every config.toml.",
     ),
 ]
-
-
-def examples(*lines: str) -> str:
-    """The end of a help text."""
-    return "\n\n".join(["[bold]Examples[/bold]", *(f"[cyan]$ {line}[/cyan]" for line in lines)])
 
 
 def show_version(wanted: bool) -> None:
@@ -668,61 +660,6 @@ def conclude(run: Any, output: str | None) -> None:
         raise typer.Exit(130)
     if summary["state"] != "finished":
         raise typer.Exit(1)
-
-
-@contextmanager
-def reporting(output: str | None) -> Iterator[None]:
-    """Says what a person can put right in one sentence, and ends with the status for it.
-
-    A place for the JSON that is not there is such a thing, and better said before hours of training than after.
-    """
-    try:
-        if output not in (None, "-") and not Path(str(output)).absolute().parent.is_dir():
-            raise RunError(f"{output}: there is no such folder to write to")
-        yield
-    except SparringError as error:
-        # What is wrong on one of many hosts is said by the process there.
-        who = "sparring" if is_first() else f"sparring, process {os.environ['RANK']}"
-        sys.stderr.write(f"{who}: {error}\n")
-        raise typer.Exit(2) from None
-    except KeyboardInterrupt:
-        tell("sparring: stopped")
-        raise typer.Exit(130) from None
-
-
-def is_first() -> bool:
-    """Whether this process is the one of its `torchrun` that speaks."""
-    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
-
-
-def emit(value: Any, output: str | None) -> None:
-    """Writes the outcome as JSON where it was asked for."""
-    if output is None or not is_first():
-        return
-    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
-    if output == "-":
-        sys.stdout.write(text)
-        return
-    try:
-        Path(output).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"{output}: cannot be written: {error.strerror}") from None
-
-
-def tell(text: str) -> None:
-    """One line for people."""
-    if not is_first():
-        return
-    sys.stderr.write(text + "\n")
-
-
-def show(content: Any) -> None:
-    """Something for people that rich draws."""
-    if not is_first():
-        return
-    from rich.console import Console
-
-    Console(stderr=True).print(content)
 
 
 def main() -> None:

@@ -1,0 +1,478 @@
+"""`sparring latents walk | invert | edit | mix`: each a few lines around the functions beside it.
+
+Torch is imported when a command runs.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sparring.errors import RunError, SettingError
+from sparring.reporting import Json, emit, examples, reporting, tell
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+    from sparring.latents.directions import Directions
+    from sparring.latents.inversion import Inversion
+    from sparring.latents.points import Points
+    from sparring.model import Model
+
+latents_app = typer.Typer(
+    no_args_is_help=True,
+    help="Walk between samples, find the latents of a picture, edit and mix what a generator makes.",
+    rich_markup_mode="rich",
+)
+
+SHOWN = 12
+"""Pictures beside their reconstructions, at most."""
+
+Place = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run folder or its generator.safetensors.", show_default=False)
+]
+Wanted = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[POINT]...",
+        help="SEED, SEED:I or SEED:I-J: samples of a seed; FILE.npz, FILE.npz:I or FILE.npz:I-J: latents that invert, "
+        "edit or mix wrote, or of your own under the name z.",
+        show_default=False,
+    ),
+]
+Label = Annotated[
+    str | None,
+    typer.Option(metavar="K[,K...]", help="Classes, by name or number: one for all points or one each."),
+]
+Device = Annotated[str, typer.Option(metavar="D", help="cpu, cuda or mps.")]
+Latents = Annotated[
+    Path | None, typer.Option(metavar="NPZ", help="Also write the latents of the pictures, to be used as points.")
+]
+
+
+@latents_app.command(
+    epilog=examples(
+        "sparring latents walk runs/photos 0:0-4 --out walk.mp4",
+        "sparring latents walk runs/photos 3:1 7:2 --no-loop --frames 8 --out row.png",
+        "sparring latents walk runs/faces 5 --label sad,happy,angry --out moods.gif",
+        "sparring latents walk runs/photos found/latents.npz --out through-my-pictures.mp4",
+    )
+)
+def walk(
+    place: Place,
+    out: Annotated[
+        Path, typer.Option(metavar="PATH", help=".mp4 or .gif, a film; .png, a row for each leg.", show_default=False)
+    ],
+    wanted: Wanted = None,
+    label: Label = None,
+    frames: Annotated[
+        int | None, typer.Option(metavar="N", help="Pictures from one point to the next; 48 in films, 8 in a .png.")
+    ] = None,
+    fps: Annotated[float, typer.Option(metavar="F", help="Frames a second.")] = 24.0,
+    loop: Annotated[bool, typer.Option("--loop/--no-loop", help="Go back to the first point at the end.")] = True,
+    truncation: Annotated[float, typer.Option(metavar="T", help="Below 1 safer and duller.")] = 1.0,
+    device: Device = "cpu",
+    output: Json = None,
+) -> None:
+    """Walk from point to point along great circles, as a film or a grid; samples 0 to 3 of seed 0 if none are given."""
+    with reporting(output):
+        from sparring.latents import films, interpolation
+        from sparring.mosaic import grid
+        from sparring.tasks.generate import FORWARD
+
+        still = out.suffix.lower() == ".png"
+        rate = None if still else films.frame_rate(out, fps)
+        model, points = meant(place, wanted or ["0:0-3"], label, device)
+        if not 0 <= truncation <= 2:
+            raise SettingError(f"truncation={truncation}: it should be from 0 to 2; 1 changes nothing")
+        frames = frames or (8 if still else 48)
+        way = interpolation.path(points, frames, loop=loop, ends=still)
+        way = way.moved(truncation * way.z)
+        outcome: dict[str, Any] = {"path": str(out), "points": list(points.names), "frames": len(way), "loop": loop}
+        if rate is None:
+            save(grid(way.pictures(model), frames), out, about(place, "a walk between samples"))
+        else:
+            parts = (way[start : start + FORWARD].pictures(model) for start in range(0, len(way), FORWARD))
+            films.write_film(parts, out, fps, about(place, "a walk between samples"))
+            outcome |= {"fps": float(rate), "seconds": round(float(len(way) / rate), 3)}
+        emit(outcome, output)
+        tell(f"{len(way):,} pictures in {out}" + (f", {float(len(way) / rate):.1f} s" if rate else ""))
+
+
+@latents_app.command(
+    epilog=examples(
+        "sparring latents invert runs/photos mine.jpg yours.png --out found/",
+        "sparring latents invert runs/photos --n 32 --out held-out/   # pictures that the run never learned from",
+        "sparring latents invert runs/photos photos/ --encoder --steps 0 --out quick/",
+    )
+)
+def invert(
+    place: Place,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A folder to make.", show_default=False)],
+    pictures: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PICTURE]...",
+            help="Picture files, folders or archives; else pictures that RUN held out.",
+            show_default=False,
+        ),
+    ] = None,
+    n: Annotated[int, typer.Option("--n", metavar="N", help="Held-out pictures, where none are given.")] = 16,
+    label: Annotated[str | None, typer.Option(metavar="K", help="Class of all; looked for too, if not given.")] = None,
+    steps: Annotated[int, typer.Option(metavar="N", help="Steps of the search; 0 takes the best start.")] = 300,
+    starts: Annotated[int, typer.Option(metavar="N", help="Starts for each picture: the mean, and samples.")] = 3,
+    encoder: Annotated[
+        bool, typer.Option("--encoder", help="Start from the guess of an encoder too; it is trained and kept in RUN.")
+    ] = False,
+    encoder_steps: Annotated[int, typer.Option(metavar="N", help="Steps that it is trained for.")] = 2000,
+    features: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Space to compare in; pixels up to 16 pixels a side, else lite0."),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="S", help="Of the noise.")] = 0,
+    device: Device = "cpu",
+    output: Json = None,
+) -> None:
+    """Find the latents whose pictures are most like given ones, and say how far they are from them.
+
+    DIR gets compare.png (pictures above, what was found below), latents.npz, inversion.json and the pictures found.
+    """
+    with reporting(output):
+        from sparring import api
+        from sparring.choices import pick_device
+        from sparring.latents import encoding, inversion
+        from sparring.latents.likeness import Likeness, space_for
+        from sparring.latents.pictures import form_for, held_out, read_pictures
+        from sparring.output import OTHER_FILES, PICTURE_FILES, check_place
+        from sparring.training.monitor import open_monitor
+
+        model = api.load(place, pick_device(device))
+        blueprint = model.from_noise
+        if out.suffix.lower() in {*OTHER_FILES, *PICTURE_FILES}:
+            raise RunError(f"{out}: several files are written: give --out a folder")
+        check_place(out)
+        if n < 1 or encoder_steps < 1:
+            raise SettingError(f"n={n}, encoder_steps={encoder_steps}: both are at least 1")
+        number = None if label is None else blueprint.class_number(label)
+        given, names = read_pictures(pictures, form_for(model, place)) if pictures else held_out(place, n)
+        likeness = Likeness(space_for(blueprint.shape, features), pick_device(device))
+        with open_monitor(f"sparring latents invert {place}") as monitor:
+            guide = None
+            if encoder:
+                guide, kept = encoding.encoder_for(model, place, steps=encoder_steps, progress=monitor.progress)
+                monitor.note(f"{'the encoder kept' if kept else 'an encoder, now kept,'} in {encoding.NAME}")
+            found = inversion.invert(
+                model,
+                given,
+                names,
+                likeness,
+                label=number,
+                encoder=guide,
+                steps=steps,
+                starts=starts,
+                seed=seed,
+                progress=monitor.progress,
+            )
+        outcome = inverted(found, "given" if pictures else "held out by the run")
+        write_inversion(found, given, outcome, out, place)
+        emit({"path": str(out), **outcome}, output)
+        means = ", ".join(f"{name} {said(mean)}" for name, mean in outcome["errors"].items())
+        tell(f"{len(names)} pictures in {out}: {means}")
+
+
+@latents_app.command(
+    epilog=examples(
+        "sparring latents edit runs/photos 0:0-3 --out directions.png",
+        "sparring latents edit runs/photos 0:0-3 --by pca --count 8 --save pca.npz --out directions.png",
+        "sparring latents edit runs/photos found/latents.npz --by brightness --direction 0 --strength 2 --out lighter/",
+        "sparring latents edit runs/faces 0:0-7 --by smiles.csv --direction smile --strength 3 --out smiling.png",
+    )
+)
+def edit(
+    place: Place,
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="PATH",
+            help=".png of directions by strengths; with --direction as sample --out: .png, .npy, .npz or a folder.",
+            show_default=False,
+        ),
+    ],
+    wanted: Wanted = None,
+    by: Annotated[
+        str,
+        typer.Option(
+            metavar="HOW",
+            help="sefa or pca, which need no labels; brightness, contrast, saturation, left-right or top-bottom, "
+            "measured; classes, those of the training pictures; a .csv of samples and labels; an .npz of --save.",
+        ),
+    ] = "sefa",
+    direction: Annotated[
+        str | None, typer.Option(metavar="N", help="Number or name of one; without it several are shown.")
+    ] = None,
+    strength: Annotated[
+        float, typer.Option(metavar="S", help="How far: 1 is the standard deviation of samples along any direction.")
+    ] = 3.0,
+    count: Annotated[int, typer.Option(metavar="K", help="Directions shown, at most.")] = 5,
+    label: Label = None,
+    seed: Annotated[int, typer.Option(metavar="S", help="Of the samples that a .csv is about.")] = 0,
+    save_directions: Annotated[
+        Path | None, typer.Option("--save", metavar="NPZ", help="Also write the directions, for --by.")
+    ] = None,
+    latents: Latents = None,
+    device: Device = "cpu",
+    output: Json = None,
+) -> None:
+    """Find directions in which one thing changes, show them on a few samples, or move along one of them."""
+    with reporting(output):
+        from sparring.latents import directions, points
+        from sparring.output import check_place, write_samples
+
+        check_place(out)
+        check_npz(save_directions, latents)
+        if direction is None and (out.suffix.lower() != ".png" or latents is not None):
+            raise SettingError(f"{out}: several directions are one .png; give --direction for pictures of one")
+        if count < 1:
+            raise SettingError(f"count={count}: it should be at least 1")
+        model, chosen = meant(place, wanted or ["0:0-2"], label, device)
+        found, notes = directions_by(model, place, by, count, seed, device)
+        if save_directions is not None:
+            directions.write(found, save_directions)
+        outcome: dict[str, Any] = {"path": str(out), "method": found.method, "measure": found.measure, **notes}
+        if direction is None:
+            shown = min(count, len(found))
+            save(strengths_grid(model, chosen, found, shown, strength), out, about(place, f"directions by {by}"))
+        else:
+            number = found.number(direction)
+            moved = directions.edited(chosen, found.vectors[number], strength)
+            write_samples(moved.pictures(model), out)
+            if latents is not None:
+                points.write(moved, latents)
+            outcome |= {"direction": found.names[number], "strength": strength}
+            shown = len(found)
+        ranked = zip(found.names, found.scores, strict=True)
+        outcome["directions"] = [{"name": name, "score": round(score, 6)} for name, score in ranked][: max(shown, 1)]
+        emit(outcome, output)
+        for entry in outcome["directions"][:count]:
+            tell(f"{entry['name']}: {entry['score']:.3g} ({found.measure})")
+        tell(f"{len(chosen)} points in {out}")
+
+
+@latents_app.command(
+    epilog=examples(
+        "sparring latents mix runs/photos 0:3 0:7 --out between.png",
+        "sparring latents mix runs/photos 0:3 0:7 found/latents.npz:0 --weights 2,1,1 --out mixed.png",
+        "sparring latents mix runs/photos 0:0-3 --style 1:0-4 --out styles.png",
+    )
+)
+def mix(
+    place: Place,
+    out: Annotated[
+        Path, typer.Option(metavar="PATH", help="As sample --out: .png, .npy, .npz or a folder.", show_default=False)
+    ],
+    wanted: Wanted = None,
+    weights: Annotated[
+        str | None, typer.Option(metavar="W,W...", help="How much of each point; alike if not given.")
+    ] = None,
+    straight: Annotated[
+        bool, typer.Option("--straight", help="The mean of the numbers, not the mean on the sphere: duller.")
+    ] = False,
+    style: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="POINT", help="Give every POINT the colours and textures of each of these; for networks that can."
+        ),
+    ] = None,
+    label: Label = None,
+    latents: Latents = None,
+    device: Device = "cpu",
+    output: Json = None,
+) -> None:
+    """Mix two or more points into one picture; or, with --style, layouts of some with styles of others, in a grid."""
+    with reporting(output):
+        from sparring.latents import interpolation, mixing, points
+        from sparring.mosaic import above_others, grid
+        from sparring.output import check_place, write_samples
+
+        check_place(out)
+        check_npz(latents)
+        model, chosen = meant(place, wanted or ["0:0-1"], label, device)
+        outcome: dict[str, Any] = {"path": str(out), "points": list(chosen.names)}
+        if style:
+            if weights is not None or straight or latents is not None:
+                raise SettingError("--style mixes inside of the network: no latents are weighed, and none come of it")
+            styles = points.find(model, style)
+            made = mixing.crossed(model, chosen, styles)
+            outcome["styles"] = list(styles.names)
+            if out.suffix.lower() == ".png":
+                title = about(place, "layouts by rows, styles by columns")
+                plain = above_others(styles.pictures(model), made) if len(styles) > 1 else grid(made, len(styles))
+                save(plain, out, title)
+            else:
+                write_samples(made, out)
+        else:
+            mixed = interpolation.mixed(chosen, numbers(weights), straight=straight)
+            write_samples(mixed.pictures(model), out)
+            if latents is not None:
+                points.write(mixed, latents)
+            outcome["mixture"] = mixed.names[0]
+        emit(outcome, output)
+        tell(f"{outcome.get('mixture', f'{len(chosen)} layouts with {len(style or [])} styles')}: {out}")
+
+
+def meant(place: Path, wanted: list[str], label: str | None, device: str) -> "tuple[Model, Points]":
+    """The generator, and the points that a person means."""
+    from sparring import api
+    from sparring.choices import pick_device
+    from sparring.config import check
+    from sparring.latents import points
+
+    model = api.load(place, pick_device(check("device", device)))
+    return model, points.find(model, wanted, [] if label is None else [name.strip() for name in label.split(",")])
+
+
+def numbers(text: str | None) -> list[float] | None:
+    """Numbers with commas.
+
+    Raises: SettingError.
+    """
+    try:
+        return None if text is None else [float(part) for part in text.split(",")]
+    except ValueError:
+        raise SettingError(f"weights={text}: they are numbers with commas, such as 2,1,1") from None
+
+
+def check_npz(*paths: Path | None) -> None:
+    """Raises: SettingError for a file that latents or directions are not written as."""
+    for path in paths:
+        if path is not None and path.suffix.lower() != ".npz":
+            raise SettingError(f"{path}: latents and directions are written as .npz")
+
+
+def directions_by(
+    model: "Model", place: Path, by: str, count: int, seed: int, device: str
+) -> "tuple[Directions, dict[str, Any]]":
+    """Directions by a method, a measure, or from a file; and what else is to be said of them.
+
+    Raises: SettingError if there is no such way.
+    """
+    from sparring.choices import pick_device
+    from sparring.latents import boundaries, directions
+
+    suffix = Path(by).suffix.lower()
+    if by == "sefa":
+        return directions.sefa(model), {}
+    if by == "pca":
+        return directions.principal(model, min(max(count, 20), model.from_noise.z_dim)), {}
+    if by == "classes":
+        found, told = boundaries.of_classes(model, place, pick_device(device))
+        tell(f"the classifier of the classes is right on {told.value:.1%} of real pictures it did not learn from")
+        return found, {"classifier": estimate(told)}
+    if by in boundaries.ATTRIBUTES:
+        return boundaries.of_attribute(model, by), {}
+    if suffix == ".csv":
+        return boundaries.of_table(model, Path(by), seed), {}
+    if suffix == ".npz":
+        return directions.read(model, by), {}
+    raise SettingError(
+        f"by={by}: there is sefa, pca, classes, {', '.join(boundaries.ATTRIBUTES)}, a .csv of samples and labels, and "
+        "an .npz of directions"
+    )
+
+
+def strengths_grid(model: "Model", points: "Points", found: "Directions", shown: int, strength: float) -> "Image":
+    """A row for each direction and point, the point as it is in the middle."""
+    from sparring.latents.directions import edited
+    from sparring.latents.points import joined
+    from sparring.mosaic import grid
+
+    steps = [strength * share for share in (-1, -0.5, 0, 0.5, 1)]
+    rows = [
+        edited(points[[number]], vector, step)
+        for vector in found.vectors[:shown]
+        for number in range(len(points))
+        for step in steps
+    ]
+    return grid(joined(rows).pictures(model), len(steps))
+
+
+def inverted(found: "Inversion", which: str) -> dict[str, Any]:
+    """What an inversion found, as JSON values."""
+    each = [
+        {"picture": name, "psnr": round(psnr, 3), "start": start}
+        for name, psnr, start in zip(found.points.names, found.errors.psnr, found.start, strict=True)
+    ]
+    for entry, value in zip(each, found.errors.perceptual or (), strict=False):
+        entry["perceptual"] = round(value, 5)
+    return {
+        "pictures": which,
+        "errors": {name: estimate(mean) for name, mean in found.errors.means().items()},
+        "before_the_search": {name: estimate(mean) for name, mean in found.begun.means().items()},
+        "each": each,
+    }
+
+
+def estimate(found: Any) -> dict[str, Any]:
+    """An `Estimate` as JSON values, to six digits."""
+    values = {"value": found.value, "low": found.low, "high": found.high}
+    return {name: None if value is None else float(f"{value:.6g}") for name, value in values.items()}
+
+
+def said(mean: dict[str, Any]) -> str:
+    """A number with its interval, for people."""
+    interval = "" if mean["low"] is None else f" ({mean['low']:.3g} to {mean['high']:.3g})"
+    return f"{mean['value']:.3g}{interval}"
+
+
+def write_inversion(found: "Inversion", given: "Tensor", outcome: dict[str, Any], out: Path, place: Path) -> None:
+    """Writes the folder whole or not at all."""
+    import shutil
+
+    from sparring.latents import points
+    from sparring.mosaic import above_others
+    from sparring.output import write_samples
+    from sparring.training.files import write_json, writing
+
+    aside = out.with_name(f".{out.name}.new")
+    with writing(out.parent):
+        shutil.rmtree(aside, ignore_errors=True)
+        try:
+            aside.mkdir(parents=True)
+            pair = above_others(given[:SHOWN].cpu(), found.pictures[:SHOWN])
+            save(pair, aside / "compare.png", about(place, "pictures above, what was found below"))
+            points.write(found.points, aside / "latents.npz")
+            write_samples(found.pictures, aside / "pictures")
+            write_json(aside / "inversion.json", outcome)
+            if out.exists():
+                out.rmdir()  # empty, as was checked before
+            aside.rename(out)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def about(place: Path, what: str) -> dict[str, str]:
+    """What goes into a file of pictures: that they are no photographs, and where they come from."""
+    return {"title": what, "comment": f"AI-generated by sparring, from {place.name}"}
+
+
+def save(picture: "Image", path: Path, about: dict[str, str]) -> None:
+    """Writes one .png whole or not at all.
+
+    Raises: RunError.
+    """
+    from PIL.PngImagePlugin import PngInfo
+
+    from sparring.training.files import writing
+
+    info = PngInfo()
+    for name, text in about.items():
+        info.add_itxt(name.capitalize(), text)
+    aside = path.with_name(f".{path.stem}.new.png")
+    with writing(path.parent):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture.save(aside, "PNG", pnginfo=info)
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)

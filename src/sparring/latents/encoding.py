@@ -1,0 +1,152 @@
+"""A quick guess of the latent of a picture, by a network that learns from the generator's own samples.
+
+There are as many of them as one likes, each with the latent it was made of, so that nothing need be labelled. It lies
+beside the generator, with the digest of that generator: of another one it would be worth nothing.
+"""
+
+import json
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from sparring.data import to_floats
+from sparring.model import FILE, Model, write_tensors
+from sparring.networks.layers import SLOPE, Shape, halvings
+from sparring.tasks.generate import FORWARD
+from sparring.training.files import checksum, writing
+
+NAME = "encoder.safetensors"
+FORMAT = "sparring encoder 1"
+"""The entry of the file's metadata that says what it belongs to, as JSON."""
+
+STEPS = 2000
+BATCH = 2 * FORWARD
+LEARNING_RATE = 1e-3
+WIDTH, MOST_CHANNELS, HIDDEN = 32, 256, 512
+
+PICTURES = 1.0
+"""Weight of the mean squared error of the picture that the guess gives: it counts where z can be told no better."""
+
+SEED = 2**63 - 3
+"""Of the samples it learns from: others than a person makes and judges it by."""
+
+
+class Encoder(nn.Module):
+    """Pictures (n, C, H, W) in [-1, 1] to z (n, z_dim) and logits of classes (n, classes); never mixes samples.
+
+    Strided convolutions down to about 4x4, each normalised over its own sample, then two dense layers.
+    """
+
+    def __init__(self, shape: Shape, z_dim: int, classes: int) -> None:
+        super().__init__()
+        self.z_dim = z_dim
+        grids = halvings(*shape[1:])
+        channels = [min(WIDTH * 2**level, MOST_CHANNELS) for level in range(len(grids))]
+        layers: list[nn.Module] = [*unit(shape[0], channels[0], 1)]
+        for before, after in pairwise(channels):
+            layers += [*unit(before, after, 2), *unit(after, after, 1)]
+        places = shape[1:]
+        for _ in grids[1:]:
+            places = ((places[0] + 1) // 2, (places[1] + 1) // 2)
+        size = channels[-1] * places[0] * places[1]
+        layers += [nn.Flatten(), nn.Linear(size, HIDDEN), nn.LeakyReLU(SLOPE), nn.Linear(HIDDEN, z_dim + classes)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """See the class."""
+        found: Tensor = self.layers(pictures)
+        return found[:, : self.z_dim], found[:, self.z_dim :]
+
+    @torch.no_grad()
+    def guess(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """z float32 (n, z_dim) and class numbers (n,), 0 without classes, of uint8 pictures; on the CPU."""
+        device = next(self.parameters()).device
+        found = [self(to_floats(part.to(device))) for part in torch.split(pictures, BATCH)]
+        z, logits = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
+        return z, logits.argmax(1) if logits.shape[1] else torch.zeros(len(z), dtype=torch.int64)
+
+
+def unit(before: int, after: int, stride: int) -> tuple[nn.Module, ...]:
+    """A 3x3 convolution, normalisation of each sample by itself, and an activation."""
+    return nn.Conv2d(before, after, 3, stride, 1), nn.GroupNorm(1, after), nn.LeakyReLU(SLOPE)
+
+
+def encoder_for(
+    model: Model, place: Path, *, steps: int = STEPS, progress: Callable[[str, int, int], None] | None = None
+) -> tuple[Encoder, bool]:
+    """The encoder that lies beside a generator, and True; or a new one, which is put there, and False.
+
+    place: a run folder or its generator.safetensors. One of another generator, or that had fewer steps, is replaced.
+
+    Raises: RunError if it cannot be written.
+    """
+    weights = place / FILE if place.is_dir() else place
+    path, digest = weights.with_name(NAME), checksum(weights)
+    kept = read(model, path, digest, steps)
+    if kept is not None:
+        return kept, True
+    encoder = train(model, steps, progress)
+    aside = path.with_name(f".{path.name}.new")
+    with writing(path.parent):
+        try:
+            write_tensors(encoder.state_dict(), aside, {FORMAT: json.dumps({"generator": digest, "steps": steps})})
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+    return encoder, False
+
+
+def new(model: Model) -> Encoder:
+    """One that has not learned anything, where the generator is."""
+    blueprint = model.from_noise
+    return Encoder(blueprint.shape, blueprint.z_dim, len(blueprint.classes)).to(
+        next(model.generator.parameters()).device
+    )
+
+
+def read(model: Model, path: Path, digest: str, steps: int) -> Encoder | None:
+    """A kept encoder; None if there is none, it is damaged, of another generator, or had fewer steps."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {})[FORMAT])
+            if about["generator"] != digest or about["steps"] < steps:
+                return None
+            encoder = new(model)
+            encoder.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError):
+        return None
+    return encoder.eval().requires_grad_(False)
+
+
+def train(model: Model, steps: int, progress: Callable[[str, int, int], None] | None = None) -> Encoder:
+    """One that learned from `steps` batches of 64 fresh samples; the same each time on a CPU.
+
+    Its loss is the squared error of z, and that of the picture which its guess gives; cross-entropy of classes.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(SEED)
+        encoder = new(model)
+    device = next(encoder.parameters()).device
+    optimiser = torch.optim.Adam(encoder.parameters(), betas=(0.9, 0.99))
+    for step in range(steps):
+        optimiser.param_groups[0]["lr"] = LEARNING_RATE * (1 - step / steps)
+        z, labels = model.latents(BATCH, SEED, step * BATCH), model.labels(BATCH, SEED, step * BATCH)
+        z, labels = z.to(device), labels.to(device)
+        condition = model.from_noise.condition(labels)
+        with torch.no_grad():
+            pictures = model.generator(z, condition).float().clamp(-1, 1)
+        guess, logits = encoder(pictures)
+        loss = F.mse_loss(guess, z) + PICTURES * F.mse_loss(model.generator(guess, condition).float(), pictures)
+        if model.classes:
+            loss = loss + F.cross_entropy(logits, labels)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        if progress is not None:
+            progress("training the encoder", step + 1, steps)
+    return encoder.eval().requires_grad_(False)

@@ -1,0 +1,114 @@
+"""Pictures one after another as a film: .mp4 by PyAV, .gif by Pillow."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from sparring.data.decode import in_channels
+from sparring.errors import RunError, SettingError
+from sparring.training.files import writing
+
+FILMS = (".mp4", ".gif")
+LEAST_SIDE = 256
+"""Pixels of the longer side up to which a film is enlarged, pixel by pixel: players blur what is smaller."""
+
+QUALITY = "18"
+"""Constant rate factor of H.264: hardly to be told from the original."""
+
+Frame = NDArray[np.uint8]
+
+
+def frame_rate(path: Path, fps: float) -> Fraction:
+    """Frames a second that the format can have: a GIF counts time in hundredths of a second.
+
+    Raises: SettingError for another format, or a rate out of range.
+    """
+    kind = path.suffix.lower()
+    if kind not in FILMS:
+        raise SettingError(f"{path}: films are written as {' or '.join(FILMS)}")
+    if not 1 <= fps <= 120:
+        raise SettingError(f"fps={fps:g}: it should be from 1 to 120")
+    if kind == ".gif":
+        # Viewers slow down what is faster than 50 frames a second.
+        return Fraction(100, max(2, round(100 / fps)))
+    return Fraction(fps).limit_denominator(1001)
+
+
+def write_film(pictures: Iterable[Tensor], path: Path, fps: float, about: Mapping[str, str]) -> None:
+    """Writes uint8 pictures, in parts (n, C, H, W), as a film; a film is there whole or not at all.
+
+    about: `title` and `comment`, which go into the file. A GIF plays again and again. What is transparent is white.
+
+    Raises: SettingError as `frame_rate`, or if there is no PyAV for .mp4; RunError if it cannot be written.
+    """
+    rate = frame_rate(path, fps)
+    frames = (frame for part in pictures for frame in as_frames(part))
+    aside = path.with_name(f".{path.stem}.new{path.suffix}")
+    with writing(path.parent):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            (write_gif if path.suffix.lower() == ".gif" else write_mp4)(frames, aside, rate, about)
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+def as_frames(pictures: Tensor) -> Iterator[Frame]:
+    """Pictures uint8 (n, C, H, W) as RGB (h, w, 3), enlarged pixel by pixel to about 256."""
+    scale = max(1, LEAST_SIDE // max(pictures.shape[2:]))
+    for picture in pictures.permute(0, 2, 3, 1).numpy():
+        rgb = np.asarray(in_channels(Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture), 3))
+        yield rgb.repeat(scale, 0).repeat(scale, 1)
+
+
+def write_gif(frames: Iterable[Frame], path: Path, rate: Fraction, about: Mapping[str, str]) -> None:
+    """All frames at `rate`, for ever; each with colours of its own."""
+    pictures = [Image.fromarray(frame) for frame in frames]
+    pictures[0].save(
+        path,
+        "GIF",
+        save_all=True,
+        append_images=pictures[1:],
+        duration=round(1000 / rate),
+        loop=0,
+        comment="; ".join(about.values()).encode(),
+    )
+
+
+def write_mp4(frames: Iterable[Frame], path: Path, rate: Fraction, about: Mapping[str, str]) -> None:
+    """H.264 in 4:2:0, which every browser plays; sides that are odd get their last row or column twice.
+
+    Raises: SettingError if PyAV is missing.
+    """
+    av = need_av()
+    try:
+        with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+            container.metadata.update(about)
+            stream = container.add_stream("libx264", rate=rate, options={"crf": QUALITY})
+            stream.pix_fmt = "yuv420p"
+            for number, frame in enumerate(frames):
+                even = np.pad(frame, [(0, side % 2) for side in frame.shape[:2]] + [(0, 0)], "edge")
+                if not number:
+                    stream.height, stream.width = even.shape[:2]
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
+            container.mux(stream.encode())
+    except av.error.FFmpegError as error:
+        raise RunError(f"{path.parent}: the film cannot be written: {error}") from None
+
+
+def need_av() -> Any:
+    """PyAV.
+
+    Raises: SettingError that says how to get it, and what works without it.
+    """
+    try:
+        import av
+    except ImportError:
+        raise SettingError('.mp4 needs PyAV: pip install "sparring[video]"; .gif works without it') from None
+    return av
