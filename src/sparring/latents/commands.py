@@ -382,19 +382,19 @@ def directions_by(
 
 
 def strengths_grid(model: "Model", points: "Points", found: "Directions", shown: int, strength: float) -> "Image":
-    """A row for each direction and point, the point as it is in the middle."""
+    """A row for each direction, the points side by side; of one direction a row each."""
     from sparring.latents.directions import edited
     from sparring.latents.points import joined
     from sparring.mosaic import grid
 
     steps = [strength * share for share in (-1, -0.5, 0, 0.5, 1)]
-    rows = [
+    pictures = [
         edited(points[[number]], vector, step)
         for vector in found.vectors[:shown]
         for number in range(len(points))
         for step in steps
     ]
-    return grid(joined(rows).pictures(model), len(steps))
+    return grid(joined(pictures).pictures(model), len(steps) * (len(points) if shown > 1 else 1))
 
 
 def inverted(found: "Inversion", which: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from sparring.data import to_floats
+from sparring.latents.likeness import as_seen
 from sparring.model import FILE, Model, write_tensors
 from sparring.networks.layers import SLOPE, Shape, halvings
 from sparring.tasks.generate import FORWARD
@@ -141,7 +142,7 @@ def train(model: Model, steps: int, progress: Callable[[str, int, int], None] | 
         with torch.no_grad():
             pictures = model.generator(z, condition).float().clamp(-1, 1)
         guess, logits = encoder(pictures)
-        loss = F.mse_loss(guess, z) + PICTURES * F.mse_loss(model.generator(guess, condition).float(), pictures)
+        loss = F.mse_loss(guess, z) + PICTURES * F.mse_loss(as_seen(model.generator(guess, condition)), pictures)
         if model.classes:
             loss = loss + F.cross_entropy(logits, labels)
         optimiser.zero_grad()

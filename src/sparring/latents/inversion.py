@@ -2,7 +2,7 @@
 
 As Karras et al. 2020 (StyleGAN2, arXiv 1912.04958), appendix D: Adam on the latent, with noise that fades, a learning
 rate that rises and falls, and a perceptual loss. Here the latent is z itself, since these generators have no mapping
-network: it starts from several places, of which the best end wins, and its length is drawn to that of normal vectors.
+network: it starts from several places, of which the best end wins, and its length is kept to what normal vectors have.
 """
 
 import math
@@ -15,7 +15,7 @@ from torch import Tensor
 from sparring.data import to_floats
 from sparring.errors import SettingError
 from sparring.latents.encoding import Encoder
-from sparring.latents.likeness import Errors, Likeness
+from sparring.latents.likeness import Errors, Likeness, as_seen
 from sparring.latents.points import Points
 from sparring.model import Model
 from sparring.networks.pixels import Pixels
@@ -32,8 +32,11 @@ RISE, FALL = 0.05, 0.25
 NOISE, QUIET = 0.05, 0.75
 """Standard deviation of the noise at first, in lengths of a normal latent, and the share of the steps it lasts."""
 
-PRIOR = 0.1
-"""Weight of the squared difference of |z| / sqrt(z_dim) from 1."""
+PRIOR = 1.0
+"""Weight of the square of how far |z| / sqrt(z_dim) is from where normal vectors have it."""
+
+USUAL = 2.0
+"""Standard deviations from 1 up to which that is usual; one is about 1 / sqrt(2 z_dim)."""
 
 CANDIDATES = 2048
 """Samples among which the starts are looked for."""
@@ -140,7 +143,7 @@ class Descent:
 
     def distances(self, z: Tensor) -> Tensor:
         """Of the pictures of z, one each."""
-        return self.likeness.distances(self.generator(z, self.classes).float(), self.pictures, self.maps)
+        return self.likeness.distances(as_seen(self.generator(z, self.classes)), self.pictures, self.maps)
 
     @torch.no_grad()
     def losses(self) -> Tensor:
@@ -157,7 +160,8 @@ class Descent:
             optimiser.param_groups[0]["lr"] = LEARNING_RATE * pace(at)
             noise = NOISE * length * max(0.0, 1 - at / QUIET) ** 2
             disturbed = self.z + noise * torch.randn(self.z.shape, generator=random).to(self.z)
-            prior = (self.z.norm(dim=1) / length - 1).square()
+            far = (self.z.norm(dim=1) / length - 1).abs() - USUAL / (math.sqrt(2) * length)
+            prior = far.clamp(min=0).square()
             optimiser.zero_grad()
             (self.distances(disturbed) + PRIOR * prior).sum().backward()
             optimiser.step()

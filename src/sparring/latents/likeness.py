@@ -18,7 +18,7 @@ from sparring.networks.pixels import SIDE
 LEAST_SIDE = 64
 """Pixels that the longer side is enlarged to for the feature network, whose coarse maps are a single place below."""
 
-PIXELS = 1.0
+PIXELS = 10.0
 """Weight of the mean squared error of pixels in [-1, 1], beside perceptual distance."""
 
 AT_ONCE = 32
@@ -27,6 +27,15 @@ AT_ONCE = 32
 def space_for(shape: tuple[int, int, int], wanted: str | None) -> str:
     """The name of the features that reconstructions are compared in: pixels alone for tiny pictures, else lite0."""
     return wanted or ("pixels" if max(shape[1:]) <= SIDE else "lite0")
+
+
+def as_seen(made: Tensor) -> Tensor:
+    """What a generator gives, cut off at -1 and 1 as in files: black is no blacker beyond.
+
+    The gradient is that without, so that what is cut off and should not be can still be put right.
+    """
+    made = made.float()
+    return made + (made.clamp(-1, 1) - made).detach()
 
 
 class Likeness:
