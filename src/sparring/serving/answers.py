@@ -1,0 +1,95 @@
+"""Samples and pictures as the bodies of answers, in the form that a client accepts."""
+
+import base64
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+from starlette.responses import Response
+from torch import Tensor
+
+from sparring.mosaic import grid
+from sparring.output import as_lines, channels_last, ending_of, numbered
+from sparring.serving.errors import RequestError
+
+PNG, ZIP, JSON, PLAIN = "image/png", "application/zip", "application/json", "text/plain"
+PICTURES, TEXTS = (PNG, ZIP, JSON), (JSON, PLAIN)
+"""What samples come as; the first where a client has no wish."""
+
+MIDNIGHT = (1980, 1, 1, 0, 0, 0)
+"""The first moment that a zip can tell, for files of no date: the same samples give the same bytes."""
+
+
+def form_of(accept: str, offered: Sequence[str]) -> str:
+    """The one of the offered types that an Accept header likes most (RFC 9110, 12.5.1).
+
+    Raises: RequestError if it takes none of them.
+    """
+    wishes = []
+    for part in accept.split(",") if accept.strip() else ["*/*"]:
+        kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        quality = next((value[2:] for value in parameters if value.startswith("q=")), "1")
+        try:
+            wishes.append((kind, float(quality)))
+        except ValueError:
+            continue
+
+    def liking(kind: str) -> float:
+        for pattern in (kind, f"{kind.split('/')[0]}/*", "*/*"):
+            if found := [quality for wish, quality in wishes if wish == pattern]:
+                return max(found)
+        return 0.0
+
+    best = max(offered, key=liking)
+    if liking(best) <= 0:
+        raise RequestError("not_acceptable", f"Accept: it should be one of {', '.join(offered)}")
+    return best
+
+
+def picture_file(picture: Tensor) -> bytes:
+    """uint8 (C, H, W) as PNG, pixel by pixel."""
+    pixels = channels_last(picture[None])[0]
+    return saved(Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels))
+
+
+def saved(picture: Image.Image) -> bytes:
+    """A picture as PNG."""
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def pictures_answer(pictures: Sequence[Tensor], form: str, headers: dict[str, str]) -> Response:
+    """Pictures uint8 (C, H, W): one as it is or a grid of several, a zip of all, or base64 in JSON."""
+    if form == PNG:
+        body = picture_file(pictures[0]) if len(pictures) == 1 else saved(grid(torch.stack(list(pictures))))
+        return Response(body, media_type=PNG, headers=headers)
+    files = [picture_file(picture) for picture in pictures]
+    if form == ZIP:
+        return Response(zipped(files, ".png"), media_type=ZIP, headers=headers | attached("samples.zip"))
+    encoded = [base64.b64encode(file).decode() for file in files]
+    return Response(json.dumps({"pictures": encoded, "type": PNG}), media_type=JSON, headers=headers)
+
+
+def texts_answer(texts: Sequence[str], form: str, headers: dict[str, str]) -> Response:
+    """Texts as a list in JSON, or one a line (texts of several lines as JSON strings)."""
+    if form == JSON:
+        return Response(json.dumps({"texts": texts}, ensure_ascii=False), media_type=JSON, headers=headers)
+    return Response(as_lines(texts, ending_of(texts)), media_type=PLAIN, headers=headers)
+
+
+def zipped(files: Sequence[bytes], ending: str) -> bytes:
+    """Files numbered from 0, stored as they are, since PNG is compressed already."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+        for number, file in enumerate(files):
+            archive.writestr(zipfile.ZipInfo(f"{numbered(number, len(files))}{ending}", MIDNIGHT), file)
+    return stream.getvalue()
+
+
+def attached(name: str) -> dict[str, str]:
+    """What makes a browser save an answer."""
+    return {"Content-Disposition": f'attachment; filename="{name}"'}

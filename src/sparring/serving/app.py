@@ -1,0 +1,258 @@
+"""The routes: what is asked is checked here, done by the threads of the models, and answered."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Header, Path, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Scope
+
+from sparring import __version__
+from sparring.errors import RunError, SparringError
+from sparring.model import Model
+from sparring.serving import counting, uploads, watching
+from sparring.serving.answers import PICTURES, PNG, TEXTS, form_of, pictures_answer, texts_answer
+from sparring.serving.batching import Answer, total
+from sparring.serving.errors import KINDS, Failure, RequestError
+from sparring.serving.limits import Guard
+from sparring.serving.models import Card, Served, Shelf
+from sparring.serving.page import Pages
+from sparring.serving.requests import SampleRequest
+from sparring.tasks import sequences
+
+ABOUT = """Samples of trained generators, and pictures changed by them. The same seed gives the same bytes, alone or in
+company. Errors are `{"error": {"kind", "message"}}`."""
+
+Accept = Annotated[str, Header(description="image/png, application/zip, application/json or text/plain.")]
+Name = Annotated[str, Path(max_length=255, description="As `/v1/models` gives it.")]
+
+
+class Health(BaseModel):
+    """That the server is there."""
+
+    status: str
+    version: str
+    runs: int
+
+
+class Models(BaseModel):
+    """All that is served."""
+
+    runs: list[Card]
+
+
+class Samples(BaseModel):
+    """What `/v1/sample` answers as JSON: pictures as PNG in base64, or texts."""
+
+    pictures: list[str] | None = None
+    type: str | None = None
+    texts: list[str] | None = None
+
+
+def failures(*kinds: int) -> dict[int | str, dict[str, Any]]:
+    """What the document says of the errors of a route."""
+    return {status: {"model": Failure} for status in kinds}
+
+
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+ALWAYS = failures(401, 403)
+
+
+def create_app(shelf: Shelf, counts: counting.Counts, token: str | None = None) -> ASGIApp:
+    """The application, an ASGI one, around the runs of a shelf."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await run_in_threadpool(shelf.close)
+
+    app = FastAPI(
+        title="sparring",
+        version=__version__,
+        description=ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        responses=ALWAYS,
+    )
+    counts.waiting(lambda: total(shelf.lines()))
+    add_errors(app)
+    add_page(app)
+    add_runs(app, shelf)
+    add_work(app, shelf)
+
+    @app.get("/health", tags=["server"])
+    def health() -> Health:
+        """Whether the server answers."""
+        return Health(status="ok", version=__version__, runs=len(shelf.served))
+
+    @app.get("/metrics", tags=["server"], response_class=Response, responses={200: {"content": {counting.TYPE: {}}}})
+    def metrics() -> Response:
+        """Requests, latencies, the queue and batches, for Prometheus."""
+        return Response(counts.text(), media_type=counting.TYPE)
+
+    def seen(scope: Scope, status: int, seconds: float) -> None:
+        counts.request(getattr(scope.get("route"), "path", "other"), status, seconds)
+
+    return Guard(app, token, seen)
+
+
+def add_errors(app: FastAPI) -> None:
+    """Every error in one shape."""
+
+    @app.exception_handler(HTTPException)
+    def refused(_: Request, error: HTTPException) -> Response:
+        known = error if isinstance(error, RequestError) else as_request_error(error)
+        return answer_of(known)
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(_: Request, error: RequestValidationError) -> Response:
+        return answer_of(RequestError("invalid", uploads.in_words(error.errors())))
+
+    @app.exception_handler(SparringError)
+    def wrong(_: Request, error: SparringError) -> Response:
+        return answer_of(RequestError("not_ready" if isinstance(error, RunError) else "invalid", str(error)))
+
+    @app.exception_handler(Exception)
+    def broken(_: Request, error: Exception) -> Response:
+        return answer_of(RequestError("internal", "something went wrong in the server; its log says what"))
+
+
+def as_request_error(error: HTTPException) -> RequestError:
+    """What Starlette refuses by itself, in our shape."""
+    kind = KINDS.get(error.status_code, "invalid")
+    return RequestError(kind, str(error.detail), dict(error.headers or {}))
+
+
+def answer_of(error: RequestError) -> Response:
+    """The answer to a request that is not done."""
+    return Response(error.body, error.status_code, dict(error.headers or {}), "application/json")
+
+
+def add_page(app: FastAPI) -> None:
+    """What people see, and the files that it is made of."""
+    pages = Pages.read()
+
+    @app.get("/", include_in_schema=False)
+    def page(request: Request) -> Response:
+        return pages.answer("index.html", request.headers.get("if-none-match"))
+
+    @app.get("/page/{name}", include_in_schema=False)
+    def part(name: str, request: Request) -> Response:
+        return pages.answer(name, request.headers.get("if-none-match"))
+
+
+def add_runs(app: FastAPI, shelf: Shelf) -> None:
+    """What is served, and how each run goes."""
+
+    @app.get("/v1/models", tags=["runs"])
+    def models() -> Models:
+        """The runs with their task, what can be asked of them, their state and quality."""
+        shelf.look()
+        return Models(runs=[served.card() for served in list(shelf.served.values())])
+
+    @app.get("/v1/runs/{name}", tags=["runs"], responses=failures(404, 422))
+    def run(name: Name) -> watching.Watch:
+        """How a run goes: progress, curves, events, and the names of its samples."""
+        return watching.watch(shelf[name])
+
+    @app.get("/v1/runs/{name}/changed", tags=["runs"], responses=failures(404, 422))
+    def changed(name: Name) -> str:
+        """A text that is another when something in the run's folder has changed."""
+        run = shelf[name].run
+        return watching.changed(run) if run else ""
+
+    @app.get(
+        "/v1/runs/{name}/samples/{file}",
+        tags=["runs"],
+        response_class=Response,
+        responses=failures(404, 422) | {200: {"content": {PNG: BINARY, "text/plain": {}}}},
+    )
+    def sample_file(name: Name, file: Annotated[str, Path(max_length=64)]) -> Response:
+        """One of the sample files of a run: a grid of pictures, or texts."""
+        content, kind = watching.sample_file(shelf[name], file)
+        return Response(content, media_type=kind)
+
+
+def add_work(app: FastAPI, shelf: Shelf) -> None:
+    """What models are asked for."""
+    produced: Mapping[str, Any] = {PNG: BINARY, "application/zip": BINARY, "text/plain": {}}
+
+    @app.post(
+        "/v1/sample",
+        tags=["models"],
+        response_model=Samples,
+        responses=failures(404, 406, 408, 409, 413, 422, 429, 503) | {200: {"content": produced}},
+    )
+    async def sample(asked: SampleRequest, accept: Accept = "") -> Response:
+        """New pictures (PNG, one as it is or a grid of several; a zip; JSON) or texts (JSON; one a line)."""
+        served = shelf[asked.run]
+        line = served.jobs()
+        blueprint = await run_in_threadpool(served.blueprint)
+        if not isinstance(blueprint, sequences.Blueprint):
+            form = form_of(accept, PICTURES)
+            refuse_wishes_of_texts(asked)
+            made = await waited(line.draw(asked))
+            return await run_in_threadpool(pictures_answer, made.value, form, by(served, made))
+        form = form_of(accept, TEXTS)
+        made = await waited(line.call(lambda model: written(model, asked), asked.count * asked.best_of))
+        return texts_answer(made.value, form, by(served, made))
+
+    @app.post(
+        "/v1/apply",
+        tags=["models"],
+        response_class=Response,
+        openapi_extra=uploads.FORM,
+        responses=failures(404, 406, 408, 409, 413, 422, 429, 503) | {200: {"content": {PNG: BINARY}}},
+    )
+    async def apply(request: Request) -> Response:
+        """What a run makes of a picture: restored, or in another style; PNG. The picture is not kept."""
+        form_of(request.headers.get("accept", ""), [PNG])
+        upload = await uploads.receive(request)
+        served = shelf[upload.fields.run]
+        made = await waited(served.jobs().call(lambda model: uploads.change(model, upload)))
+        return Response(made.value, media_type=PNG, headers=by(served, made))
+
+
+def refuse_wishes_of_texts(asked: SampleRequest) -> None:
+    """Raises: RequestError for what pictures know nothing of."""
+    if asked.temperature != 1 or asked.prompt or asked.best_of != 1:
+        raise RequestError(
+            "invalid", "temperature, prompt and best_of are for texts, and this generator makes pictures"
+        )
+
+
+def written(model: Model, asked: SampleRequest) -> Sequence[str]:
+    """The texts of a request.
+
+    Raises: SparringError as `Model.sample`; RequestError for what texts know nothing of.
+    """
+    if asked.mix is not None or asked.label is not None or asked.truncation != 1:
+        raise RequestError("invalid", "mix, label and truncation are for pictures, and this generator writes texts")
+    made = model.sample(
+        asked.count,
+        asked.seed,
+        start=asked.start,
+        temperature=asked.temperature,
+        prompt=asked.prompt,
+        best_of=asked.best_of,
+    )
+    assert isinstance(made, list)
+    return made
+
+
+async def waited(future: Future[Answer]) -> Answer:
+    """The answer of a line, while the event loop does other things. Raises: what the job raised."""
+    return await asyncio.wrap_future(future)
+
+
+def by(served: Served, made: Answer) -> dict[str, str]:
+    """The headers that say which generator an answer is by."""
+    return {"X-Model": made.digest, "X-Run": served.name.encode("ascii", "backslashreplace").decode()}

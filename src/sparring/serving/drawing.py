@@ -1,0 +1,129 @@
+"""Pictures of many requests in common batches, each with the same bytes as if it had been alone.
+
+Kernels may sum in another order for another size of the batch, or for another row of it. Whether they do depends on the
+shapes alone, not on the numbers, so that a few latents at another place and size tell: where float by float the same
+comes out, pictures of any requests go side by side. Where it does not, each goes through the generator in the row and
+beside the neighbours that `generate.sample` gives it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from sparring.data import to_bytes
+from sparring.model import Model
+from sparring.serving.requests import SampleRequest
+from sparring.tasks.generate import FORWARD
+
+SMALLER = (1, 2, 4, 8, 16)
+"""Sizes of a batch that are tried beside the full one, for requests that come alone."""
+
+SHIFT = 5
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that one picture depends on. parts: (seed, index, weight) of the latents that are mixed, often a single one;
+    label: number of its class, or that of its latents."""
+
+    parts: tuple[tuple[int, int, float], ...]
+    label: int | None
+    truncation: float
+
+
+class Painter:
+    """A picture generator that makes pictures by their recipes.
+
+    sizes: of batches in which every picture has the bytes that it has in the full one; empty if the row matters.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.generator, self.blueprint = model.generator, model.from_noise
+        self.device = next(self.generator.parameters()).device
+        self.block = lru_cache(maxsize=64)(self.blueprint.latents)
+        self.sizes = self.exact_sizes()
+
+    def recipes(self, asked: SampleRequest) -> list[Recipe]:
+        """One for each picture that a request asks for.
+
+        Raises: SettingError for a class that is not known.
+        """
+        label = None if asked.label is None else self.blueprint.class_number(asked.label)
+        if asked.mix is not None:
+            mixtures = [tuple((part.seed, part.index, part.weight) for part in mixture) for mixture in asked.mix]
+        else:
+            mixtures = [((asked.seed, index, 1.0),) for index in range(asked.start, asked.start + asked.count)]
+        return [Recipe(parts, label, asked.truncation) for parts in mixtures]
+
+    @torch.no_grad()
+    def __call__(self, recipes: Sequence[Recipe]) -> list[Tensor]:
+        """A picture uint8 (C, H, W) for each."""
+        if not self.sizes:
+            return [self.at_its_place(recipe) for recipe in recipes]
+        made: list[Tensor] = []
+        for start in range(0, len(recipes), FORWARD):
+            part = recipes[start : start + FORWARD]
+            size = next(size for size in self.sizes if size >= len(part))
+            made += self.forward([self.ingredients(recipe) for recipe in part], size).unbind()[: len(part)]
+        return made
+
+    def at_its_place(self, recipe: Recipe) -> Tensor:
+        """The picture from the row of its number, its neighbours in theirs; a mixture fills the batch by itself."""
+        if len(recipe.parts) > 1:
+            return self.forward([self.ingredients(recipe)], FORWARD)[0]
+        ((seed, index, weight),) = recipe.parts
+        first = index // FORWARD * FORWARD
+        around = [Recipe(((seed, i, weight),), recipe.label, recipe.truncation) for i in range(first, first + FORWARD)]
+        return self.forward([self.ingredients(one) for one in around], FORWARD)[index - first]
+
+    def ingredients(self, recipe: Recipe) -> tuple[Tensor, Tensor]:
+        """z (z_dim,) and y (classes,) of a picture.
+
+        A mixture of z is brought to the mean of their lengths: a shorter one would be of what the generator makes of
+        latents near 0, a picture of the mean. Of one latent nothing changes, not by a bit.
+        """
+        total = sum(weight for _, _, weight in recipe.parts)
+        z, y, length = torch.zeros(()), torch.zeros(()), torch.zeros(())
+        for seed, index, weight in recipe.parts:
+            latents, labels = self.block(index // FORWARD, seed)
+            own, label = latents[index % FORWARD], labels[index % FORWARD]
+            if recipe.label is not None:
+                label = torch.tensor(recipe.label)
+            z = z + weight / total * own
+            length = length + weight / total * own.norm()
+            y = y + weight / total * one_hot(label, max(len(self.blueprint.classes), int(label) + 1)).float()
+        if len(recipe.parts) > 1:
+            z = z * (length / z.norm().clamp(min=1e-12))
+        return z * recipe.truncation, y
+
+    def forward(self, ingredients: Iterable[tuple[Tensor, Tensor]], size: int) -> Tensor:
+        """uint8 (size, C, H, W) on the CPU; the last of the ingredients fills the rows that are left."""
+        return to_bytes(self.floats(*self.stacked(ingredients, size))).cpu()
+
+    def stacked(self, ingredients: Iterable[tuple[Tensor, Tensor]], size: int) -> tuple[Tensor, Tensor]:
+        """z (size, z_dim) and y (size, classes)."""
+        zs, ys = (torch.stack(tensors) for tensors in zip(*ingredients, strict=True))
+        fill = [min(row, len(zs) - 1) for row in range(size)]
+        return zs[fill], ys[fill]
+
+    def floats(self, z: Tensor, y: Tensor) -> Tensor:
+        """What the generator gives, before it becomes bytes."""
+        made: Tensor = self.generator(z.to(self.device), y.to(self.device) if self.blueprint.classes else None)
+        return made
+
+    @torch.no_grad()
+    def exact_sizes(self) -> tuple[int, ...]:
+        """See the class."""
+        some = [self.ingredients(Recipe(((0, index, 1.0),), None, 1.0)) for index in range(FORWARD)]
+        z, y = self.stacked(some, FORWARD)
+        expected = self.floats(z, y)
+        moved = self.floats(z.roll(SHIFT, 0), y.roll(SHIFT, 0))
+        repeated = self.floats(*self.stacked(some[:1], FORWARD))
+        if not torch.equal(moved, expected.roll(SHIFT, 0)) or not torch.equal(repeated, expected[:1].expand_as(moved)):
+            return ()
+        smaller = [size for size in SMALLER if torch.equal(self.floats(z[:size], y[:size]), expected[:size])]
+        return (*smaller, FORWARD)

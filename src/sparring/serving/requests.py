@@ -1,0 +1,84 @@
+"""What clients may ask for, field by field; what is not here is refused."""
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+MOST = 256
+"""Samples of one request at most."""
+
+MOST_DRAFTS = 2048
+"""Texts that are written for one request at most, those that the discriminator did not choose among them."""
+
+MOST_PARTS = 16
+"""Latents that are mixed into one at most."""
+
+Seed = Annotated[int, Field(ge=0, lt=2**63, description="Sample i depends on the seed and i alone.")]
+
+
+class Strict(BaseModel):
+    """Refuses unknown fields and numbers that are none."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Part(Strict):
+    """One latent of a mixture: that of sample `index` of `seed`, and its share."""
+
+    seed: Seed
+    index: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    weight: Annotated[float, Field(ge=0, le=1e6)] = 1.0
+
+
+Mixture = Annotated[list[Part], Field(min_length=1, max_length=MOST_PARTS)]
+
+
+class SampleRequest(Strict):
+    """New pictures or texts; what does not go with the run's kind is refused, as on the command line."""
+
+    run: Annotated[str | None, Field(max_length=255, description="Its name; may be left out where one is served.")] = (
+        None
+    )
+    n: Annotated[int | None, Field(ge=1, le=MOST, description="How many; 1, or one for each mixture.")] = None
+    seed: Seed = 0
+    start: Annotated[int, Field(ge=0, lt=2**31, description="The number of the first one.")] = 0
+    label: Annotated[int | str | None, Field(description="Class, by name or number; else as often as in the data.")] = (
+        None
+    )
+    truncation: Annotated[float, Field(ge=0, le=2, description="Pictures: below 1 safer and duller.")] = 1.0
+    temperature: Annotated[float, Field(ge=0, le=5, description="Texts: below 1 safer and duller.")] = 1.0
+    prompt: Annotated[str, Field(max_length=4096, description="Texts: what all begin with.")] = ""
+    best_of: Annotated[int, Field(ge=1, le=64, description="Texts: each is what the discriminator likes most.")] = 1
+    mix: Annotated[
+        list[Mixture] | None,
+        Field(
+            min_length=1,
+            max_length=MOST,
+            description="Pictures: instead of those of a seed one of each mixture of latents, weighed by their shares "
+            "and brought to the length that their lengths have in the mean.",
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def fits(self) -> Self:
+        """Raises: ValueError for more than is done at once, or two ways of saying what is wanted."""
+        if self.mix is not None and (self.n not in (None, len(self.mix)) or self.seed or self.start):
+            raise ValueError("mix says how many and of which seeds: leave n, seed and start away")
+        if self.count * self.best_of > MOST_DRAFTS:
+            raise ValueError(f"n times best_of may be {MOST_DRAFTS} at most")
+        if self.mix is not None and any(not sum(part.weight for part in mixture) for mixture in self.mix):
+            raise ValueError("the weights of each mixture should not all be zero")
+        return self
+
+    @property
+    def count(self) -> int:
+        """How many samples that makes."""
+        return len(self.mix) if self.mix is not None else self.n or 1
+
+
+class ApplyFields(Strict):
+    """What comes beside the uploaded picture and mask."""
+
+    run: Annotated[str | None, Field(max_length=255)] = None
+    style: Annotated[str | None, Field(max_length=1024, description="One of the run's styles, or A:0.7+B:0.3.")] = None
+    strength: Annotated[float | None, Field(ge=0, le=1, description="0, the picture as it was, to 1.")] = None
