@@ -6,13 +6,14 @@ Exit status: 0 done; 2 something the user can put right, said in a sentence; 130
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from sparring.errors import MetricError
+from sparring.errors import MetricError, SettingError, SparringError
 from sparring.evaluation.catalogue import COUNT, NEIGHBOURS
 from sparring.latents.commands import latents_app
 from sparring.reporting import Json, emit, examples, is_first, reporting, show, tell
@@ -554,6 +555,55 @@ def runs(
         found = find_runs(folder)
         emit({"runs": found}, output)
         show(table(found))
+
+
+@app.command(
+    epilog=examples(
+        "sparring serve runs/demo",
+        "sparring serve runs/ --port 8080",
+        "SPARRING_TOKEN=... sparring serve runs/faces runs/poems --host 0.0.0.0",
+    )
+)
+def serve(
+    places: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Runs, folders of runs, or generator files.", show_default=False),
+    ],
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where to listen; others than this machine's own want a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="P", min=0, max=65535, help="0 takes a free one.")] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="SPARRING_TOKEN", metavar="TOKEN", help="What clients have to know.", show_envvar=True
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="D", help="cpu, cuda or mps.")] = "cpu",
+    output: Json = None,
+) -> None:
+    """Serve runs: a web page for people, and under it an HTTP API for programs.
+
+    Ctrl-C or SIGTERM ends it, after what was taken is done. --json tells the address and the runs once it listens.
+    """
+    with reporting(output):
+        from sparring import config
+
+        try:
+            from sparring.serving import server
+        except ModuleNotFoundError as error:
+            if error.name and error.name.startswith("sparring"):
+                raise
+            raise SettingError(
+                f"serving needs the package {error.name}, which is not installed; run: pip install 'sparring[serve]'"
+            ) from None
+
+        def started(address: str, names: Sequence[str]) -> None:
+            emit({"address": address, "runs": list(names)}, output)
+            sys.stdout.flush()
+            tell(f"{address} serves {', '.join(names)}; Ctrl-C ends it")
+
+        server.serve(places, host, port, token or None, config.check("device", device), started)
 
 
 @app.command(epilog=examples("sparring doctor runs/photos"))
