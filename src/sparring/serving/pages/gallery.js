@@ -1,0 +1,110 @@
+// Pictures out of random numbers: a gallery, each picture large, and a map of what lies between four of them.
+
+import * as api from "./api.js";
+import { latentMap } from "./map.js";
+import { chips, download, el, field, newest, randomSeed, slider } from "./dom.js";
+
+const ROWS = 4;
+export const COARSE = 32;
+
+export function gallery(body, run, signal) {
+  const [height, width] = run.resolution;
+  const wish = { seed: 0, truncation: 1, label: null, count: 0 };
+  let shown = [];
+
+  const seed = el("input", { type: "number", min: "0", step: "1", value: "0",
+    onchange: () => { wish.seed = Math.max(0, Math.trunc(Number(seed.value)) || 0); seed.value = wish.seed; again(); } });
+  const fresh = el("button", { class: "main", type: "button",
+    onclick: () => { wish.seed = randomSeed(); seed.value = wish.seed; again(); } }, "New seed");
+  const controls = el("div", { class: "controls" },
+    field("Seed", seed, { number: true }), fresh,
+    slider("Truncation, from safe to varied", { min: 0, max: 1.5, step: 0.05, value: 1,
+      onchange: (value) => { wish.truncation = value; redraw(); } }));
+  const classes = run.classes.length > 1 && chips("Class", "label",
+    [[null, "as in the data"], ...run.classes.slice(0, 60).map((name, number) => [number, name])], null,
+    (value) => { wish.label = value; again(); });
+
+  const grid = el("div", { class: `gallery${height <= COARSE ? " coarse" : ""}`, role: "group", "aria-label": "Pictures" });
+  grid.style.setProperty("--shape", `${width} / ${height}`);
+  grid.style.setProperty("--cell", height <= 16 ? "88px" : height <= 64 ? "124px" : "172px");
+
+  const wishes = () => ({ run: run.name, seed: wish.seed, truncation: wish.truncation, label: wish.label });
+
+  const redraw = newest(() => api.trying(grid, async () => {
+    const parts = [];
+    for (let start = 0; start < wish.count; start += 256) {
+      parts.push(api.pictures({ ...wishes(), start, n: Math.min(256, wish.count - start) }));
+    }
+    const sources = (await Promise.all(parts)).flat();
+    if (signal.aborted) return;
+    shown = sources.map((source, index) => ({ source, index, seed: wish.seed }));
+    sources.forEach((source, index) => {
+      const old = grid.children[index];
+      const image = old?.firstChild ?? el("img", { alt: "" });
+      image.src = source;
+      if (!old) grid.append(el("button", { type: "button", onclick: () => large.open(index) }, image));
+      grid.children[index].setAttribute("aria-label", `Picture ${index} of seed ${wish.seed}, show large`);
+    });
+    while (grid.children.length > sources.length) grid.lastChild.remove();
+  }));
+
+  const map = latentMap(run, () => ({ truncation: wish.truncation, label: wish.label }), signal);
+  const large = enlarged(run, () => shown, map.take);
+
+  function again() {
+    redraw();
+    map.draw();
+  }
+
+  const more = el("button", { type: "button", onclick: () => { wish.count += rows(); redraw(); } }, "More");
+  const all = el("button", { type: "button", onclick: (event) => api.trying(event.target, async () => {
+    const answer = await api.sample({ ...wishes(), n: Math.min(wish.count, 256) }, "application/zip");
+    download(await answer.blob(), `${run.name}-seed-${wish.seed}.zip`);
+  }) }, "Download all (zip)");
+  const sheet = el("button", { type: "button", onclick: (event) => api.trying(event.target, async () => {
+    const answer = await api.sample({ ...wishes(), n: Math.min(wish.count, 256) }, "image/png");
+    download(await answer.blob(), `${run.name}-seed-${wish.seed}.png`);
+  }) }, "Download as one picture");
+
+  body.append(controls, ...(classes ? [el("div", { class: "controls" }, classes)] : []), grid,
+    el("div", { class: "row" }, more, all, sheet), map.section, large.dialog);
+  wish.count = rows();
+  redraw();
+  map.draw();
+
+  // Full rows, of as many columns as there is room for.
+  function rows() {
+    return ROWS * Math.max(4, getComputedStyle(grid).gridTemplateColumns.split(" ").length);
+  }
+}
+
+// One picture large, with a way to the next one, to a file and to the map.
+function enlarged(run, shown, take) {
+  const [height, width] = run.resolution;
+  const image = el("img", { class: `large${height <= COARSE ? " coarse" : ""}`, alt: "" });
+  image.style.setProperty("--shape", `${width} / ${height}`);
+  const words = el("p", { class: "soft" });
+  let at = 0;
+  const go = (step) => { at = (at + step + shown().length) % shown().length; show(); };
+  const show = () => {
+    const one = shown()[at];
+    image.src = one.source;
+    image.alt = `Picture ${one.index} of seed ${one.seed}`;
+    words.textContent = `Seed ${one.seed}, picture ${one.index}, ${width} × ${height} pixels. The same seed gives it again.`;
+  };
+  const dialog = el("dialog", { "aria-label": "One picture, large",
+    onclick: (event) => { if (event.target === dialog) dialog.close(); },
+    onkeydown: (event) => {
+      if (event.key === "ArrowLeft") go(-1);
+      if (event.key === "ArrowRight") go(1);
+    } },
+  image, el("div", { class: "row" }, words),
+  el("div", { class: "row" },
+    el("button", { type: "button", "aria-label": "The one before", onclick: () => go(-1) }, "←"),
+    el("button", { type: "button", "aria-label": "The next one", onclick: () => go(1) }, "→"),
+    el("button", { type: "button", onclick: () => { const one = shown()[at];
+      download(one.source, `${run.name}-${one.seed}-${one.index}.png`); } }, "Download"),
+    el("button", { type: "button", onclick: () => { take(shown()[at]); dialog.close(); } }, "Put on the map"),
+    el("button", { type: "button", class: "main push", onclick: () => dialog.close() }, "Close")));
+  return { dialog, open: (index) => { at = index; show(); dialog.showModal(); } };
+}
