@@ -122,17 +122,22 @@ class Translating(nn.Module):
 
 
 class Writing(nn.Module):
-    """Tokens (n, length), of which the first is START, to log-probabilities (n, length, symbols) of what follows."""
+    """Tokens (n, length), of which the first is START, to log-probabilities (n, length, symbols) of what follows.
+
+    A place is added behind, and taken away again: a program of `torch.export` would refuse a length of one.
+    """
 
     def __init__(self, generator: Generator) -> None:
         super().__init__()
         self.generator = generator
+        steps = generator.trunk.angles[1]
+        generator.trunk.angles = torch.arange(generator.longest + 1)[:, None] * steps
 
     def forward(self, tokens: Tensor) -> Tensor:
         """See the class."""
-        generator = self.generator
-        log_probabilities, _ = generator.read(generator.trunk(generator.embedded(tokens)))
-        return log_probabilities
+        generator, one_more = self.generator, torch.cat([tokens, tokens[:, :1]], dim=1)
+        log_probabilities, _ = generator.read(generator.trunk(generator.embedded(one_more)))
+        return log_probabilities[:, :-1]
 
 
 def player_of(generator: nn.Module, blueprint: Blueprint) -> Player:
