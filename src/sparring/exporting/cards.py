@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+import tomlkit
+
 from sparring import config
 from sparring.evaluation.catalogue import METRICS
 from sparring.evaluation.judgement import interval, shown, summary
@@ -136,17 +138,10 @@ def limits(model: "Model") -> list[str]:
 
 
 def settings(folder: Path) -> str:
-    """All settings of the run as TOML; of paths the last part alone."""
-    text = config.dumps(config.load(folder / "config.toml"))
-    lines = []
-    for line in text.splitlines():
-        _, equals, value = line.partition(" = ")
-        if equals and value.startswith('"') and "/" in value.split('"')[1]:
-            inside = value.split('"')[1]
-            line = line.replace(inside, PurePath(inside).name, 1)
-        if equals:
-            lines.append(line.split(" # ")[0])
-    return "\n".join(lines)
+    """All settings of the run as TOML, as they were written; of paths the last part alone."""
+    values = config.read(folder / "config.toml")
+    shown = {name: PurePath(value).name if isinstance(value, str) else value for name, value in values.items()}
+    return tomlkit.dumps(shown).strip()
 
 
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

@@ -84,10 +84,10 @@ def export(model: "Model", path: str | PathLike[str], to: str, precision: str = 
                 {entry.name: shape_in_words(entry.kind, entry.axes) for entry in player.inputs},
                 f"{player.output} {shape_in_words(player.kind, player.axes)}",
             )
+            write_text(Path(made.card), card(model, player, known, made))
             aside.replace(path)
         finally:
             aside.unlink(missing_ok=True)
-    write_text(Path(made.card), card(model, player, known, made))
     return made
 
 

@@ -45,10 +45,14 @@ class Player:
     kind: str
     axes: Axes
     meaning: str
+    longest: int | None = None
+    """What the axis `length` may be at most."""
 
     def given(self, sizes: Mapping[str, int], seed: int = 0) -> dict[str, Tensor]:
         """Inputs to try it with, always the same; `sizes` gives the length of each axis that has a name."""
         random = torch.Generator().manual_seed(seed)
+        if self.longest is not None:
+            sizes = {axis: min(size, self.longest) if axis == "length" else size for axis, size in sizes.items()}
         return {
             entry.name: entry.draw(tuple(sizes[axis] if isinstance(axis, str) else axis for axis in entry.axes), random)
             for entry in self.inputs
@@ -195,9 +199,8 @@ def writing(generator: nn.Module, blueprint: sequences.Blueprint) -> Player:
     size = blueprint.symbols.size
     tokens = Input("tokens", "int64", ("n", "length"), about, sentences(size))
     given = "of the token after each place; exp(log_probabilities[:, -1]) are the chances of the next"
-    return Player(
-        Writing(generator), (tokens,), "log_probabilities", "float32", ("n", "length", size), f"logarithms, {given}"
-    )
+    axes, module = ("n", "length", size), Writing(generator)
+    return Player(module, (tokens,), "log_probabilities", "float32", axes, f"logarithms, {given}", blueprint.longest)
 
 
 IMAGE = "rows from the top, in each pixels from the left, in each grey or red, green, blue (and alpha), 0 to 255"
