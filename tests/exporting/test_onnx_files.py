@@ -9,6 +9,7 @@ import pytest
 import torch
 from tests.exporting.models import CHANGING, CLASSES, FROM_NOISE, TEXT, model_of
 
+from sparring.data.selfies_symbols import SelfiesSymbols
 from sparring.errors import RunError, SettingError
 from sparring.evaluation.galleries import Onnx
 from sparring.exporting import export
@@ -78,20 +79,46 @@ def test_changed_pictures_are_those_of_apply_at_any_size(tmp_path: Path, name: s
             assert np.array_equal(made[0][known], given["picture"][0][known])
 
 
-def test_the_loop_of_the_card_writes_the_texts_of_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def written(folder: Path, temperature: float, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the loop of the card of g.onnx writes with the uniform numbers of `sample` for the seed 7."""
+    monkeypatch.chdir(folder)
+    code = Path("g.onnx.md").read_text().split("```python\n")[1].split("```")[0]
+    assert len(code.strip().splitlines()) <= 16
+
+    class OurNumbers:
+        def random(self, shape: tuple[int, int], dtype: object) -> np.ndarray:
+            random = torch.Generator().manual_seed(key(7, "symbols", 0))
+            return torch.rand(sequences.FORWARD, shape[1], generator=random)[: shape[0]].numpy()
+
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: OurNumbers())
+    names: dict[str, Any] = {}
+    exec(code.replace(", 1.0\n", f", {temperature}\n"), names)
+    assert names["temperature"] == temperature
+    return list(names["texts"])
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_the_loop_of_the_card_writes_the_texts_of_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temperature: float
+) -> None:
     model = model_of(TEXT)
     export(model, tmp_path / "g.onnx", "onnx")
-    monkeypatch.chdir(tmp_path)
-    code = (tmp_path / "g.onnx.md").read_text().split("```python\n")[1].split("```")[0]
-    assert len(code.strip().splitlines()) <= 16
-    ours = torch.rand(sequences.FORWARD, 24, generator=torch.Generator().manual_seed(key(7, "symbols", 0)))
-    monkeypatch.setattr(np.random, "default_rng", lambda seed: type("", (), {"random": lambda *a: ours.numpy()[:16]})())
-    for temperature in (1.0, 0.5):
-        names: dict[str, Any] = {}
-        exec(code.replace(", 1.0\n", f", {temperature}\n"), names)
-        assert names["temperature"] == temperature
-        assert names["texts"] == model.sample(16, seed=7, temperature=temperature)
-        assert len(set(names["texts"])) > 4
+    texts = written(tmp_path, temperature, monkeypatch)
+    assert texts == model.sample(16, seed=7, temperature=temperature)
+    assert len(set(texts)) > 4
+
+
+def test_the_loop_of_the_card_writes_the_molecules_of_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    selfies = pytest.importorskip("selfies")
+    chemistry = pytest.importorskip("rdkit.Chem")
+    symbols = selfies.get_semantic_robust_alphabet()
+    described = SelfiesSymbols(sorted(symbols)[:20]).describe()
+    model = model_of(sequences.Blueprint("molecules", described, 12, 64, 1, 64, 1, False))
+    export(model, tmp_path / "g.onnx", "onnx")
+    wanted = model.sample(16, seed=7)
+    decoded = [selfies.decoder(text) for text in written(tmp_path, 1.0, monkeypatch)]
+    assert [chemistry.CanonSmiles(smiles) for smiles in decoded] == wanted
+    assert "selfies.decoder" in (tmp_path / "g.onnx.md").read_text()
 
 
 def test_log_probabilities_are_those_of_the_next_token_and_forbidden_ones_have_none(tmp_path: Path) -> None:

@@ -88,9 +88,9 @@ def use(player: Player, to: str, file: str, facts: Mapping[str, str]) -> str:
     """The lines for a file, in a block of Markdown, and what to know besides."""
     match to:
         case "onnx":
-            return f"{block(in_onnxruntime(player, file, facts))}\n\n{besides(player)}"
+            return f"{block(in_onnxruntime(player, file, facts))}\n\n{besides(player, facts)}"
         case "torch":
-            return f"{block(in_torch(player, file))}\n\nNothing but PyTorch is needed. {besides(player)}"
+            return f"{block(in_torch(player, file))}\n\nNothing but PyTorch is needed. {besides(player, facts)}"
         case _:
             return (
                 f"{block(WEIGHTS.format(file=file))}\n\nThe file is read by `sparring.load` and by all commands that "
@@ -130,7 +130,7 @@ def in_torch(player: Player, file: str) -> str:
     return PROGRAM.format(file=file, given=given, output=player.output, names=names)
 
 
-def besides(player: Player) -> str:
+def besides(player: Player, facts: Mapping[str, str]) -> str:
     """What to know of the inputs."""
     match player.inputs[0].name:
         case "z":
@@ -141,7 +141,8 @@ def besides(player: Player) -> str:
                 "and to take it away again, is in the file. Large pictures need memory for all of their maps at once."
             )
         case _:
-            return "`numbers` say which symbols come: the same ones give the same texts."
+            written = " They are SELFIES: `selfies.decoder(text)` gives SMILES." if facts["task"] == "molecules" else ""
+            return f"Uniform numbers say which symbols come: the same ones give the same texts.{written}"
 
 
 def block(code: str) -> str:
