@@ -4,12 +4,15 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tests.exporting.models import CHANGING, TEXT, model_of
+from torch import Tensor
 from typer.testing import CliRunner
 
 import sparring
@@ -80,6 +83,11 @@ def test_the_code_of_each_card_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_programs_are_used_as_their_card_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_here(path: Path, trials: Sequence[Mapping[str, Tensor]]) -> list[Tensor]:
+        program = torch.export.load(path).module()
+        return [program(*given.values()) for given in trials]
+
+    monkeypatch.setattr("sparring.exporting.programs.run_elsewhere", run_here)
     monkeypatch.chdir(tmp_path)
     export(model_of(TEXT), "g.pt2", "torch")
     names: dict[str, object] = {}

@@ -21,7 +21,7 @@ SIZES = {"z": [{"n": 1}, {"n": 5}], "tokens": [{"n": 1, "length": 1}, {"n": 4, "
 PICTURES = [{"n": 1, "height": 33, "width": 90}, {"n": 3, "height": 64, "width": 40}]
 
 
-@pytest.mark.parametrize("name", ["r3 with classes", "skip", "denoise", "translate with styles", "text"])
+@pytest.mark.parametrize("name", ["r3 with classes", "skip", "translate with styles", "text"])
 def test_a_program_gives_what_the_generator_gives_at_any_size(tmp_path: Path, name: str) -> None:
     model = model_of(EACH[name])
     player = player_of(model.generator, model.blueprint)

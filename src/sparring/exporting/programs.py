@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -54,7 +55,9 @@ def write_program(player: Player, facts: Mapping[str, str], path: Path) -> None:
     for part in program.graph_module.modules():
         for node in part.graph.nodes if isinstance(part, GraphModule) else ():
             node.meta.pop("stack_trace", None)  # it names the folders of this machine
-    save(program, path, extra_files={FACTS: json.dumps(facts, ensure_ascii=False)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a table is part of a larger one; what is loaded again is compared
+        save(program, path, extra_files={FACTS: json.dumps(facts, ensure_ascii=False)})
 
 
 def run_elsewhere(path: Path, trials: Sequence[Mapping[str, Tensor]]) -> list[Tensor]:
