@@ -575,9 +575,7 @@ def serve(
     port: Annotated[int, typer.Option(metavar="P", min=0, max=65535, help="0 takes a free one.")] = 8000,
     token: Annotated[
         str | None,
-        typer.Option(
-            envvar="SPARRING_TOKEN", metavar="TOKEN", help="What clients have to know.", show_envvar=True
-        ),
+        typer.Option(envvar="SPARRING_TOKEN", metavar="TOKEN", help="What clients have to know.", show_envvar=True),
     ] = None,
     device: Annotated[str, typer.Option(metavar="D", help="cpu, cuda or mps.")] = "cpu",
     output: Json = None,

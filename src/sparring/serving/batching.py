@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from sparring.errors import SparringError
+from sparring.errors import RunError, SparringError
 from sparring.model import Model
 from sparring.serving.drawing import Painter, Recipe
 from sparring.serving.errors import RequestError, busy
@@ -106,7 +106,9 @@ class Line:
 
     def work(self) -> None:
         """The thread."""
-        while (jobs := self.take()) is not None:
+        while (taken := self.take()) is not None:
+            # Nobody waits any more for those that were cancelled; the others can no longer be.
+            jobs = [job for job in taken if job.answer.set_running_or_notify_cancel()]
             try:
                 self.do(jobs)
             except Exception as error:  # whatever it is, clients should hear of it, and the thread go on
@@ -142,17 +144,16 @@ class Line:
     def do(self, jobs: list[Job]) -> None:
         """Sets the answers of jobs that were taken together."""
         loaded = self.load()
-        if jobs[0].draw is not None:
-            self.paint(loaded, jobs)
         for job in jobs:
             if job.call is not None:
                 job.answer.set_result(Answer(job.call(loaded.model), loaded.digest))
+        if draws := [job for job in jobs if job.draw is not None]:
+            self.paint(loaded, draws)
 
     def paint(self, loaded: Loaded, jobs: list[Job]) -> None:
         """Makes the pictures of several requests, each that is asked for twice or was made before once."""
         if loaded.painter is None:
-            loaded.model.from_noise  # noqa: B018: raises what people should read
-        assert loaded.painter is not None
+            raise RunError("this generator makes no pictures of noise, but changes pictures: POST /v1/apply")
         wanted: list[tuple[Job, list[Recipe]]] = []
         for job in jobs:
             assert job.draw is not None

@@ -122,7 +122,9 @@ def check_length(headers: Headers, limit: int) -> None:
 
 def too_large(limit: int) -> RequestError:
     """What a body of more bytes is answered with; what still comes of it is not waited for."""
-    return RequestError("too_large", f"the body is too large: at most {limit:,} bytes are taken", {"Connection": "close"})
+    return RequestError(
+        "too_large", f"the body is too large: at most {limit:,} bytes are taken", {"Connection": "close"}
+    )
 
 
 def limited(receive: Receive, limit: int) -> Receive:

@@ -1,4 +1,4 @@
-"""The runs that are served: where they are, what they can do, and their models, loaded when they are first asked for."""
+"""The runs that are served: where they are, what they can do, and their models, loaded when first asked for."""
 
 import json
 import threading
@@ -23,7 +23,6 @@ from sparring.tasks import generate, restore, sequences, translate
 from sparring.training.account import Account
 from sparring.training.files import checksum, reading
 from sparring.training.run import Run
-
 
 Stamp = tuple[tuple[int, ...], ...]
 

@@ -1,6 +1,7 @@
 """A run while it is trained and afterwards: what its folder tells, for the page."""
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,10 +89,8 @@ def watch(served: Served) -> Watch:
     if run is None:
         raise RequestError("not_found", f"{served.name} is a generator alone: there is no run to look at")
     account = Account.read(run.folder)
-    try:
+    with suppress(SparringError):  # damaged: what else there is is shown
         account = replace(account, summary=run.summary())
-    except SparringError:
-        pass  # half written by another program, or damaged: what else there is is shown
     return Watch(
         card=served.card(),
         changed=changed(run),
@@ -185,4 +184,3 @@ def sample_file(served: Served, name: str) -> tuple[bytes, str]:
     except OSError:
         pass
     raise RequestError("not_found", f"{served.name} has no sample {name!r}")
-

@@ -69,7 +69,10 @@ export function changing(body, run, signal) {
       el("div", { class: "controls row" }, wishes, go));
     result = el("div", { "aria-live": "polite" }, canvas && el("p", { class: "card soft" },
       "Paint over what should be filled; the result comes here. With the keyboard: arrows move the brush, space paints."));
+    stage.style.setProperty("--ratio", `${image.naturalWidth / image.naturalHeight}`);
     stage.replaceChildren(given, result);
+    drop.classList.add("small");
+    stage.scrollIntoView({ block: "nearest" });
     if (!canvas) change();
   }
 

@@ -35,7 +35,7 @@ export function chips(legend, name, options, chosen, onchange) {
 }
 
 export function notice(message) {
-  const line = el("p", {}, message);
+  const line = el("p", {}, message.charAt(0).toUpperCase() + message.slice(1));
   document.getElementById("notices").replaceChildren(line);
   setTimeout(() => line.remove(), 7000);
 }

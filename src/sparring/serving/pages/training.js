@@ -46,7 +46,7 @@ export function training(body, run, signal) {
     return [
       watch.card.state === "running" && watch.share !== null && el("progress", { max: "1", value: `${watch.share}`,
         "aria-label": "How much of the training is done" }),
-      el("p", { class: "lead" }, `${watch.headline} `, el("strong", {}, watch.verdict)),
+      el("p", { class: "lead" }, `${watch.headline} `, el("strong", {}, watch.verdict.replaceAll(" %", "\u00a0%"))),
       watch.warnings.length > 0 && el("ul", { class: "warnings", "aria-label": "What deserves attention" },
         watch.warnings.map((words) => el("li", {}, words))),
       el("div", { class: "top" }, samples(watch), el("div", {}, quality(watch.card.quality), table(watch.progress))),
