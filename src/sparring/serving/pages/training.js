@@ -11,6 +11,7 @@ export function training(body, run, signal) {
   let known = null;
   let followed = true;
   let moment = null;
+  let last = null;
   const box = el("div", {});
   body.append(box);
 
@@ -35,11 +36,13 @@ export function training(body, run, signal) {
   }
 
   function show(watch) {
+    const sliding = document.activeElement?.matches?.("figure input[type=range]");
     const open = [...box.querySelectorAll("details[open]")].map((one) => one.id);
     const pill = document.querySelector("h1 .state");
     if (pill) { pill.textContent = watch.card.state; pill.className = `state ${watch.card.state}`; }
     box.replaceChildren(...page(watch));
     for (const id of open) box.querySelector(`#${id}`)?.setAttribute("open", "");
+    if (sliding) box.querySelector("figure input[type=range]")?.focus();
   }
 
   function page(watch) {
@@ -69,7 +72,7 @@ export function training(body, run, signal) {
     const grids = watch.samples.filter((name) => name.startsWith("grid-"));
     const names = grids.length ? grids : watch.samples.filter((name) => name.startsWith("latest"));
     if (!names.length) return el("p", { class: "card soft" }, "No samples yet. They appear here at the first evaluation.");
-    const shown = el("div", {});
+    const shown = el("div", {}, last);
     const caption = el("figcaption", {});
     const put = (name) => api.trying(shown, async () => {
       moment = name;
@@ -80,7 +83,7 @@ export function training(body, run, signal) {
         const image = el("img", { class: "coarse", alt: caption.textContent, src: URL.createObjectURL(await answer.blob()) });
         await image.decode();
         URL.revokeObjectURL(image.src);
-        if (moment === name) shown.replaceChildren(image);
+        if (moment === name) { last = image; shown.replaceChildren(image); }
       } else {
         const lines = (await answer.text()).trimEnd().split("\n").slice(0, 16);
         const written = name.endsWith(".jsonl") ? lines.map((line) => JSON.parse(line)) : lines;
