@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from sparring.errors import RunError
 from sparring.model import Model
-from sparring.serving.batching import LONG, QUEUE, Line, Loaded, Remembered
+from sparring.serving.batching import AROUND, LONG, QUEUE, Line, Loaded, Remembered
 from sparring.serving.drawing import Painter, Recipe
 from sparring.serving.errors import RequestError
 from sparring.serving.requests import SampleRequest
@@ -132,7 +132,7 @@ def test_what_goes_wrong_reaches_who_asked_and_the_line_goes_on() -> None:
 
 
 def test_pictures_are_remembered_up_to_a_size_and_of_one_model() -> None:
-    remembered = Remembered(limit=200)
+    remembered = Remembered(limit=3 * (64 + AROUND))
     recipes = [Recipe(((0, index, 1.0),), None, 1.0) for index in range(5)]
     pictures = {recipe: torch.zeros(1, 8, 8, dtype=torch.uint8) for recipe in recipes}
     remembered.of("a")

@@ -19,6 +19,9 @@ PNG, ZIP, JSON, PLAIN = "image/png", "application/zip", "application/json", "tex
 PICTURES, TEXTS = (PNG, ZIP, JSON), (JSON, PLAIN)
 """What samples come as; the first where a client has no wish."""
 
+QUICK = 2**16
+"""Bytes of pixels."""
+
 MIDNIGHT = (1980, 1, 1, 0, 0, 0)
 """The first moment that a zip can tell, for files of no date: the same samples give the same bytes."""
 
@@ -60,6 +63,11 @@ def saved(picture: Image.Image) -> bytes:
     stream = io.BytesIO()
     picture.save(stream, "PNG")
     return stream.getvalue()
+
+
+def is_quick(pictures: Sequence[Tensor], form: str) -> bool:
+    """Whether an answer is made in about a millisecond; grids are enlarged, and are not."""
+    return (form != PNG or len(pictures) == 1) and sum(picture.nbytes for picture in pictures) <= QUICK
 
 
 def pictures_answer(pictures: Sequence[Tensor], form: str, headers: dict[str, str]) -> Response:

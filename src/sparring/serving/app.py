@@ -18,7 +18,7 @@ from sparring import __version__
 from sparring.errors import RunError, SparringError
 from sparring.model import Model
 from sparring.serving import counting, uploads, watching
-from sparring.serving.answers import PICTURES, PNG, TEXTS, form_of, pictures_answer, texts_answer
+from sparring.serving.answers import PICTURES, PNG, TEXTS, form_of, is_quick, pictures_answer, texts_answer
 from sparring.serving.batching import Answer, total
 from sparring.serving.errors import KINDS, Failure, RequestError
 from sparring.serving.limits import Guard
@@ -195,11 +195,12 @@ def add_work(app: FastAPI, shelf: Shelf) -> None:
         """New pictures (PNG, one as it is or a grid of several; a zip; JSON) or texts (JSON; one a line)."""
         served = shelf[asked.run]
         line = served.jobs()
-        blueprint = await run_in_threadpool(served.blueprint)
-        if not isinstance(blueprint, sequences.Blueprint):
+        if not isinstance(served.blueprint(), sequences.Blueprint):
             form = form_of(accept, PICTURES)
             refuse_wishes_of_texts(asked)
             made = await waited(line.draw(asked))
+            if is_quick(made.value, form):  # a thread would take longer to take it up
+                return pictures_answer(made.value, form, by(served, made))
             return await run_in_threadpool(pictures_answer, made.value, form, by(served, made))
         form = form_of(accept, TEXTS)
         made = await waited(line.call(lambda model: written(model, asked), asked.count * asked.best_of))

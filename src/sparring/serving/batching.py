@@ -29,6 +29,9 @@ LATENCY = 0.005
 REMEMBERED = 64 * 2**20
 """Bytes of pictures that are kept, since people go back and forth between settings."""
 
+AROUND = 2048
+"""Bytes that a remembered picture takes beside its pixels, roughly: tiny ones are mostly that."""
+
 LONG = QUEUE // 8
 """What a job of unknown length counts for: so many samples."""
 
@@ -195,11 +198,11 @@ class Remembered:
             if recipe not in self.pictures:
                 # A copy: a row of a batch would keep the whole of it.
                 self.pictures[recipe] = picture.clone()
-                self.size += picture.nbytes
+                self.size += picture.nbytes + AROUND
             self.pictures.move_to_end(recipe)
         while self.size > self.limit:
             _, oldest = self.pictures.popitem(last=False)
-            self.size -= oldest.nbytes
+            self.size -= oldest.nbytes + AROUND
 
 
 def total(lines: Sequence[Line]) -> int:

@@ -12,10 +12,13 @@ export function el(tag, attributes = {}, ...children) {
   return made;
 }
 
+let fields = 0;
+
 // A labelled control; `output` beside the label shows the value of a slider.
 export function field(label, control, { wide = false, number = false, output = null } = {}) {
+  control.id ||= `control-${(fields += 1)}`; // without it the label would be that of its output, which comes first
   const kind = `field${wide ? " wide" : ""}${number ? " number" : ""}`;
-  return el("label", { class: kind }, el("span", {}, label, output), control);
+  return el("label", { class: kind, for: control.id }, el("span", {}, label, output), control);
 }
 
 export function slider(label, { min, max, step, value, onchange }) {
