@@ -5,10 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-
-pytest.importorskip("fastapi")
-pytest.importorskip("prometheus_client")
-
 from starlette.testclient import TestClient
 
 import sparring
