@@ -93,7 +93,7 @@ class Model:
 
         Sample i depends on (seed, i) alone: 16 samples are the first 16 of 64.
         Pictures. label: number or name of the class; None draws classes as often as they are in the training data.
-        truncation: 0 to 2; below 1 is safer and duller.
+        truncation: 0 to 2; below 1 they are closer to the mean picture.
         Texts and molecules. temperature: 0 (the likeliest symbol each time) to 5; below 1 is safer and duller. best_of:
         each is the one of so many that the discriminator takes to be the most real. prompt: what all texts begin with.
         scaffold: a SMILES that all molecules hold as a part. A molecule is a canonical SMILES; a sample that is none,

@@ -3,13 +3,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.latents.conftest import untrained
 from torch import Tensor, nn
 
 from sparring import Model, RunError, SettingError
 from sparring.latents.directions import activations, edited, entry, first_layer, principal, read, sefa, write
 from sparring.latents.points import samples
 from sparring.networks import fast
-from tests.latents.conftest import untrained
 
 
 def planted() -> tuple[Model, Tensor]:

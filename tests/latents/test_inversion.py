@@ -1,15 +1,14 @@
-import os
 from pathlib import Path
 
 import pytest
 import torch
+from tests.latents.conftest import untrained
 
 from sparring import Model, SettingError
 from sparring.latents import encoding
 from sparring.latents.encoding import encoder_for
 from sparring.latents.inversion import invert, pace
 from sparring.latents.likeness import Errors, Likeness, space_for
-from tests.latents.conftest import untrained
 
 
 def names(count: int) -> list[str]:
@@ -65,7 +64,7 @@ def test_an_encoder_guesses_better_than_the_nearest_sample_and_is_kept(
     monkeypatch.setattr(encoding, "BATCH", 2)
     _, kept = encoder_for(other, tmp_path, steps=1)
     assert not kept
-    assert sorted(os.listdir(tmp_path)) == ["encoder.safetensors", "generator.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["encoder.safetensors", "generator.safetensors"]
 
 
 def test_the_learning_rate_rises_and_falls() -> None:

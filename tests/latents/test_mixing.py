@@ -1,11 +1,11 @@
 import pytest
 import torch
+from tests.latents.conftest import untrained
 
 from sparring import Model, SettingError
 from sparring.latents.mixing import crossed, styled
 from sparring.latents.points import samples
 from sparring.networks import skip
-from tests.latents.conftest import untrained
 
 
 def test_a_sample_in_its_own_style_is_itself_and_in_another_is_not() -> None:
@@ -23,5 +23,5 @@ def test_a_sample_in_its_own_style_is_itself_and_in_another_is_not() -> None:
 
 def test_other_families_say_that_they_cannot(model: Model) -> None:
     points = samples(model, 1, 0)
-    with pytest.raises(SettingError, match="family skip.*fast"):
+    with pytest.raises(SettingError, match=r"family skip.*fast"):
         styled(model, points, points)

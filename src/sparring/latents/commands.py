@@ -12,22 +12,18 @@ from sparring.errors import RunError, SettingError
 from sparring.reporting import Json, emit, examples, reporting, tell
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-    from torch import Tensor
-
     from sparring.latents.directions import Directions
-    from sparring.latents.inversion import Inversion
     from sparring.latents.points import Points
     from sparring.model import Model
+
+LISTED = 12
+"""Points that a file names as what it was made of, at most."""
 
 latents_app = typer.Typer(
     no_args_is_help=True,
     help="Walk between samples, find the latents of a picture, edit and mix what a generator makes.",
     rich_markup_mode="rich",
 )
-
-SHOWN = 12
-"""Pictures beside their reconstructions, at most."""
 
 Place = Annotated[
     Path, typer.Argument(metavar="RUN", help="A run folder or its generator.safetensors.", show_default=False)
@@ -71,13 +67,14 @@ def walk(
     ] = None,
     fps: Annotated[float, typer.Option(metavar="F", help="Frames a second.")] = 24.0,
     loop: Annotated[bool, typer.Option("--loop/--no-loop", help="Go back to the first point at the end.")] = True,
-    truncation: Annotated[float, typer.Option(metavar="T", help="Below 1 safer and duller.")] = 1.0,
+    truncation: Annotated[float, typer.Option(metavar="T", help="Below 1 closer to the mean picture.")] = 1.0,
     device: Device = "cpu",
     output: Json = None,
 ) -> None:
     """Walk from point to point along great circles, as a film or a grid; samples 0 to 3 of seed 0 if none are given."""
     with reporting(output):
         from sparring.latents import films, interpolation
+        from sparring.latents.showing import about, save
         from sparring.mosaic import grid
         from sparring.tasks.generate import FORWARD
 
@@ -90,11 +87,12 @@ def walk(
         way = interpolation.path(points, frames, loop=loop, ends=still)
         way = way.moved(truncation * way.z)
         outcome: dict[str, Any] = {"path": str(out), "points": list(points.names), "frames": len(way), "loop": loop}
+        told = about(place, f"a walk between {listed(points)}")
         if rate is None:
-            save(grid(way.pictures(model), frames), out, about(place, "a walk between samples"))
+            save(grid(way.pictures(model), frames), out, told)
         else:
             parts = (way[start : start + FORWARD].pictures(model) for start in range(0, len(way), FORWARD))
-            films.write_film(parts, out, fps, about(place, "a walk between samples"))
+            films.write_film(parts, out, fps, told)
             outcome |= {"fps": float(rate), "seconds": round(float(len(way) / rate), 3)}
         emit(outcome, output)
         tell(f"{len(way):,} pictures in {out}" + (f", {float(len(way) / rate):.1f} s" if rate else ""))
@@ -125,7 +123,7 @@ def invert(
     encoder: Annotated[
         bool, typer.Option("--encoder", help="Start from the guess of an encoder too; it is trained and kept in RUN.")
     ] = False,
-    encoder_steps: Annotated[int, typer.Option(metavar="N", help="Steps that it is trained for.")] = 2000,
+    encoder_steps: Annotated[int, typer.Option(metavar="N", help="Steps that it is trained for.")] = 1000,
     features: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Space to compare in; pixels up to 16 pixels a side, else lite0."),
@@ -141,13 +139,16 @@ def invert(
     with reporting(output):
         from sparring import api
         from sparring.choices import pick_device
+        from sparring.config import check
         from sparring.latents import encoding, inversion
         from sparring.latents.likeness import Likeness, space_for
         from sparring.latents.pictures import form_for, held_out, read_pictures
+        from sparring.latents.showing import inverted, said, write_inversion
         from sparring.output import OTHER_FILES, PICTURE_FILES, check_place
         from sparring.training.monitor import open_monitor
 
-        model = api.load(place, pick_device(device))
+        device = pick_device(check("device", device))
+        model = api.load(place, device)
         blueprint = model.from_noise
         if out.suffix.lower() in {*OTHER_FILES, *PICTURE_FILES}:
             raise RunError(f"{out}: several files are written: give --out a folder")
@@ -156,7 +157,7 @@ def invert(
             raise SettingError(f"n={n}, encoder_steps={encoder_steps}: both are at least 1")
         number = None if label is None else blueprint.class_number(label)
         given, names = read_pictures(pictures, form_for(model, place)) if pictures else held_out(place, n)
-        likeness = Likeness(space_for(blueprint.shape, features), pick_device(device))
+        likeness = Likeness(space_for(blueprint.shape, features), device)
         with open_monitor(f"sparring latents invert {place}") as monitor:
             guide = None
             if encoder:
@@ -227,6 +228,7 @@ def edit(
     """Find directions in which one thing changes, show them on a few samples, or move along one of them."""
     with reporting(output):
         from sparring.latents import directions, points
+        from sparring.latents.showing import about, save, strengths_grid
         from sparring.output import check_place, write_samples
 
         check_place(out)
@@ -242,7 +244,11 @@ def edit(
         outcome: dict[str, Any] = {"path": str(out), "method": found.method, "measure": found.measure, **notes}
         if direction is None:
             shown = min(count, len(found))
-            save(strengths_grid(model, chosen, found, shown, strength), out, about(place, f"directions by {by}"))
+            save(
+                strengths_grid(model, chosen, found, shown, strength),
+                out,
+                about(place, f"directions by {by} at {listed(chosen)}"),
+            )
         else:
             number = found.number(direction)
             moved = directions.edited(chosen, found.vectors[number], strength)
@@ -292,6 +298,7 @@ def mix(
     """Mix two or more points into one picture; or, with --style, layouts of some with styles of others, in a grid."""
     with reporting(output):
         from sparring.latents import interpolation, mixing, points
+        from sparring.latents.showing import about, save
         from sparring.mosaic import above_others, grid
         from sparring.output import check_place, write_samples
 
@@ -306,7 +313,7 @@ def mix(
             made = mixing.crossed(model, chosen, styles)
             outcome["styles"] = list(styles.names)
             if out.suffix.lower() == ".png":
-                title = about(place, "layouts by rows, styles by columns")
+                title = about(place, f"layouts of {listed(chosen)} in rows, styles of {listed(styles)} in columns")
                 plain = above_others(styles.pictures(model), made) if len(styles) > 1 else grid(made, len(styles))
                 save(plain, out, title)
             else:
@@ -318,7 +325,7 @@ def mix(
                 points.write(mixed, latents)
             outcome["mixture"] = mixed.names[0]
         emit(outcome, output)
-        tell(f"{outcome.get('mixture', f'{len(chosen)} layouts with {len(style or [])} styles')}: {out}")
+        tell(f"{outcome['mixture'] if not style else 'layouts in rows, styles in columns'}: {out}")
 
 
 def meant(place: Path, wanted: list[str], label: str | None, device: str) -> "tuple[Model, Points]":
@@ -330,6 +337,11 @@ def meant(place: Path, wanted: list[str], label: str | None, device: str) -> "tu
 
     model = api.load(place, pick_device(check("device", device)))
     return model, points.find(model, wanted, [] if label is None else [name.strip() for name in label.split(",")])
+
+
+def listed(points: "Points") -> str:
+    """The names of the first points."""
+    return ", ".join(points.names[:LISTED]) + (", ..." if len(points) > LISTED else "")
 
 
 def numbers(text: str | None) -> list[float] | None:
@@ -359,6 +371,7 @@ def directions_by(
     """
     from sparring.choices import pick_device
     from sparring.latents import boundaries, directions
+    from sparring.latents.showing import estimate
 
     suffix = Path(by).suffix.lower()
     if by == "sefa":
@@ -379,100 +392,3 @@ def directions_by(
         f"by={by}: there is sefa, pca, classes, {', '.join(boundaries.ATTRIBUTES)}, a .csv of samples and labels, and "
         "an .npz of directions"
     )
-
-
-def strengths_grid(model: "Model", points: "Points", found: "Directions", shown: int, strength: float) -> "Image":
-    """A row for each direction, the points side by side; of one direction a row each."""
-    from sparring.latents.directions import edited
-    from sparring.latents.points import joined
-    from sparring.mosaic import grid
-
-    steps = [strength * share for share in (-1, -0.5, 0, 0.5, 1)]
-    pictures = [
-        edited(points[[number]], vector, step)
-        for vector in found.vectors[:shown]
-        for number in range(len(points))
-        for step in steps
-    ]
-    return grid(joined(pictures).pictures(model), len(steps) * (len(points) if shown > 1 else 1))
-
-
-def inverted(found: "Inversion", which: str) -> dict[str, Any]:
-    """What an inversion found, as JSON values."""
-    each = [
-        {"picture": name, "psnr": round(psnr, 3), "start": start}
-        for name, psnr, start in zip(found.points.names, found.errors.psnr, found.start, strict=True)
-    ]
-    for entry, value in zip(each, found.errors.perceptual or (), strict=False):
-        entry["perceptual"] = round(value, 5)
-    return {
-        "pictures": which,
-        "errors": {name: estimate(mean) for name, mean in found.errors.means().items()},
-        "before_the_search": {name: estimate(mean) for name, mean in found.begun.means().items()},
-        "each": each,
-    }
-
-
-def estimate(found: Any) -> dict[str, Any]:
-    """An `Estimate` as JSON values, to six digits."""
-    values = {"value": found.value, "low": found.low, "high": found.high}
-    return {name: None if value is None else float(f"{value:.6g}") for name, value in values.items()}
-
-
-def said(mean: dict[str, Any]) -> str:
-    """A number with its interval, for people."""
-    interval = "" if mean["low"] is None else f" ({mean['low']:.3g} to {mean['high']:.3g})"
-    return f"{mean['value']:.3g}{interval}"
-
-
-def write_inversion(found: "Inversion", given: "Tensor", outcome: dict[str, Any], out: Path, place: Path) -> None:
-    """Writes the folder whole or not at all."""
-    import shutil
-
-    from sparring.latents import points
-    from sparring.mosaic import above_others
-    from sparring.output import write_samples
-    from sparring.training.files import write_json, writing
-
-    aside = out.with_name(f".{out.name}.new")
-    with writing(out.parent):
-        shutil.rmtree(aside, ignore_errors=True)
-        try:
-            aside.mkdir(parents=True)
-            pair = above_others(given[:SHOWN].cpu(), found.pictures[:SHOWN])
-            save(pair, aside / "compare.png", about(place, "pictures above, what was found below"))
-            points.write(found.points, aside / "latents.npz")
-            write_samples(found.pictures, aside / "pictures")
-            write_json(aside / "inversion.json", outcome)
-            if out.exists():
-                out.rmdir()  # empty, as was checked before
-            aside.rename(out)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-
-
-def about(place: Path, what: str) -> dict[str, str]:
-    """What goes into a file of pictures: that they are no photographs, and where they come from."""
-    return {"title": what, "comment": f"AI-generated by sparring, from {place.name}"}
-
-
-def save(picture: "Image", path: Path, about: dict[str, str]) -> None:
-    """Writes one .png whole or not at all.
-
-    Raises: RunError.
-    """
-    from PIL.PngImagePlugin import PngInfo
-
-    from sparring.training.files import writing
-
-    info = PngInfo()
-    for name, text in about.items():
-        info.add_itxt(name.capitalize(), text)
-    aside = path.with_name(f".{path.stem}.new.png")
-    with writing(path.parent):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            picture.save(aside, "PNG", pnginfo=info)
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)

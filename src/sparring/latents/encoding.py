@@ -18,6 +18,7 @@ from sparring.data import to_floats
 from sparring.latents.likeness import as_seen
 from sparring.model import FILE, Model, write_tensors
 from sparring.networks.layers import SLOPE, Shape, halvings
+from sparring.networks.resizing import resize
 from sparring.tasks.generate import FORWARD
 from sparring.training.files import checksum, writing
 
@@ -25,10 +26,13 @@ NAME = "encoder.safetensors"
 FORMAT = "sparring encoder 1"
 """The entry of the file's metadata that says what it belongs to, as JSON."""
 
-STEPS = 2000
-BATCH = 2 * FORWARD
+STEPS = 1000
+BATCH = FORWARD
 LEARNING_RATE = 1e-3
 WIDTH, MOST_CHANNELS, HIDDEN = 32, 256, 512
+
+SIDE = 32
+"""Pixels that the longer side is reduced to: what is finer than that, z hardly tells, and time goes with the area."""
 
 PICTURES = 1.0
 """Weight of the mean squared error of the picture that the guess gives: it counts where z can be told no better."""
@@ -40,18 +44,21 @@ SEED = 2**63 - 3
 class Encoder(nn.Module):
     """Pictures (n, C, H, W) in [-1, 1] to z (n, z_dim) and logits of classes (n, classes); never mixes samples.
 
-    Strided convolutions down to about 4x4, each normalised over its own sample, then two dense layers.
+    Averaged down to 32x32, then strided convolutions down to about 4x4, each normalised over its own sample, then two
+    dense layers.
     """
 
     def __init__(self, shape: Shape, z_dim: int, classes: int) -> None:
         super().__init__()
         self.z_dim = z_dim
-        grids = halvings(*shape[1:])
+        scale = min(1.0, SIDE / max(shape[1:]))
+        self.size = (max(4, round(scale * shape[1])), max(4, round(scale * shape[2])))
+        grids = halvings(*self.size)
         channels = [min(WIDTH * 2**level, MOST_CHANNELS) for level in range(len(grids))]
         layers: list[nn.Module] = [*unit(shape[0], channels[0], 1)]
         for before, after in pairwise(channels):
-            layers += [*unit(before, after, 2), *unit(after, after, 1)]
-        places = shape[1:]
+            layers += unit(before, after, 2)
+        places = self.size
         for _ in grids[1:]:
             places = ((places[0] + 1) // 2, (places[1] + 1) // 2)
         size = channels[-1] * places[0] * places[1]
@@ -60,7 +67,7 @@ class Encoder(nn.Module):
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""
-        found: Tensor = self.layers(pictures)
+        found: Tensor = self.layers(resize(pictures, self.size, "area"))
         return found[:, : self.z_dim], found[:, self.z_dim :]
 
     @torch.no_grad()
@@ -125,7 +132,7 @@ def read(model: Model, path: Path, digest: str, steps: int) -> Encoder | None:
 
 
 def train(model: Model, steps: int, progress: Callable[[str, int, int], None] | None = None) -> Encoder:
-    """One that learned from `steps` batches of 64 fresh samples; the same each time on a CPU.
+    """One that learned from `steps` batches of 32 fresh samples; the same each time on a CPU.
 
     Its loss is the squared error of z, and that of the picture which its guess gives; cross-entropy of classes.
     """

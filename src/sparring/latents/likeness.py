@@ -45,6 +45,7 @@ class Likeness:
     """
 
     def __init__(self, name: str, device: torch.device | str) -> None:
+        self.device = device
         self.network: FeatureNetwork | None = None if name == "pixels" else open_features(name, device)
         if self.network is not None and not self.network.card.strides:
             raise MetricError(f"{name}: gives no maps to compare pictures by; lite0, inception, wavelets or pixels do")
@@ -72,7 +73,7 @@ class Likeness:
             return None
         network, found = self.network, []
         for a, b in zip(torch.split(pictures, AT_ONCE), torch.split(others, AT_ONCE), strict=True):
-            ours, theirs = (network.maps(prepare(side, network.card)) for side in (a, b))
+            ours, theirs = (network.maps(prepare(side.to(self.device), network.card)) for side in (a, b))
             found.append(perceptual_distance(ours, theirs).cpu())
         return torch.cat(found)
 
