@@ -262,7 +262,7 @@ def sample(
     n: Annotated[int, typer.Option("--n", metavar="N", help="How many.")] = 64,
     seed: Annotated[int, typer.Option(metavar="S", help="Sample i depends on the seed and i alone.")] = 0,
     label: Annotated[str | None, typer.Option(metavar="K", help="Class, by name or number.")] = None,
-    truncation: Annotated[float, typer.Option(metavar="T", help="Pictures: below 1 safer and duller.")] = 1.0,
+    truncation: Annotated[float, typer.Option(metavar="T", help="Pictures: below 1 closer to the mean picture.")] = 1.0,
     temperature: Annotated[float, typer.Option(metavar="T", help="Texts, molecules: below 1 safer and duller.")] = 1.0,
     prompt: Annotated[str, typer.Option(metavar="TEXT", help="Texts: what all begin with.")] = "",
     best_of: Annotated[
