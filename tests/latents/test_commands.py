@@ -49,7 +49,8 @@ def test_a_walk_as_rows_says_that_it_is_generated(run: Path, tmp_path: Path) -> 
     assert found["frames"] == 6
     with Image.open(tmp_path / "row.png") as picture:
         assert picture.width > 5 * picture.height
-        assert "AI-generated" in picture.text["Comment"]  # type: ignore[attr-defined]
+        assert picture.text["AI-generated"] == "true"  # type: ignore[attr-defined]
+        assert picture.text["Title"] == "a walk between 3:0, 4:0"  # type: ignore[attr-defined]
 
 
 def test_pictures_that_were_held_out_are_inverted_and_walked_through(run: Path, tmp_path: Path) -> None:

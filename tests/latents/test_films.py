@@ -9,28 +9,28 @@ from sparring.latents.films import as_frames, frame_rate, write_film
 from sparring.latents.interpolation import path
 from sparring.latents.points import samples
 
-ABOUT = {"title": "a walk", "comment": "AI-generated"}
+MARKS = {"AI-generated": "true", "Title": "a walk"}
 
 
 def test_a_gif_has_every_frame_and_loops(model: Model, tmp_path: Path) -> None:
     pictures = path(samples(model, 3, 0), 5, loop=True).pictures(model)
-    write_film(iter(pictures.split(4)), tmp_path / "walk.gif", 25, ABOUT)
+    write_film(iter(pictures.split(4)), tmp_path / "walk.gif", 25, MARKS)
     with Image.open(tmp_path / "walk.gif") as film:
         assert film.n_frames == 15  # type: ignore[attr-defined]
         assert film.size == (256, 256)
         assert film.info["loop"] == 0
         assert film.info["duration"] == 40
-        assert b"AI-generated" in film.info["comment"]
+        assert b"AI-generated: true" in film.info["comment"]
 
 
 def test_an_mp4_has_every_frame_at_even_sides(tmp_path: Path) -> None:
     av = pytest.importorskip("av")
     pictures = torch.arange(0, 250, 10, dtype=torch.uint8)[:, None, None, None].expand(25, 3, 301, 257)
-    write_film([pictures], tmp_path / "walk.mp4", 12.5, ABOUT)
+    write_film([pictures], tmp_path / "walk.mp4", 12.5, MARKS)
     with av.open(str(tmp_path / "walk.mp4")) as film:
         frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
         assert film.streams.video[0].average_rate == 12.5
-        assert film.metadata["comment"] == "AI-generated"
+        assert film.metadata["comment"] == "AI-generated: true; Title: a walk"
     assert len(frames) == 25
     assert frames[0].shape == (302, 258, 3)
     assert [abs(float(frame.mean()) - 10 * i) < 3 for i, frame in enumerate(frames)] == [True] * 25
@@ -60,5 +60,5 @@ def test_nothing_is_left_of_a_film_that_failed(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_film(broken(), tmp_path / "walk.gif", 24, ABOUT)  # type: ignore[arg-type]
+        write_film(broken(), tmp_path / "walk.gif", 24, MARKS)  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())

@@ -74,8 +74,9 @@ def walk(
     """Walk from point to point along great circles, as a film or a grid; samples 0 to 3 of seed 0 if none are given."""
     with reporting(output):
         from sparring.latents import films, interpolation
-        from sparring.latents.showing import about, save
+        from sparring.latents.showing import save
         from sparring.mosaic import grid
+        from sparring.provenance import marks
         from sparring.tasks.generate import FORWARD
 
         still = out.suffix.lower() == ".png"
@@ -87,7 +88,7 @@ def walk(
         way = interpolation.path(points, frames, loop=loop, ends=still)
         way = way.moved(truncation * way.z)
         outcome: dict[str, Any] = {"path": str(out), "points": list(points.names), "frames": len(way), "loop": loop}
-        told = about(place, f"a walk between {listed(points)}")
+        told = marks(model, title=f"a walk between {listed(points)}")
         if rate is None:
             save(grid(way.pictures(model), frames), out, told)
         else:
@@ -145,6 +146,7 @@ def invert(
         from sparring.latents.pictures import form_for, held_out, read_pictures
         from sparring.latents.showing import inverted, said, write_inversion
         from sparring.output import OTHER_FILES, PICTURE_FILES, check_place
+        from sparring.provenance import marks
         from sparring.training.monitor import open_monitor
 
         device = pick_device(check("device", device))
@@ -176,7 +178,7 @@ def invert(
                 progress=monitor.progress,
             )
         outcome = inverted(found, "given" if pictures else "held out by the run")
-        write_inversion(found, given, outcome, out, place)
+        write_inversion(found, given, outcome, out, marks(model, title="found for pictures by inversion"))
         emit({"path": str(out), **outcome}, output)
         means = ", ".join(f"{name} {said(mean)}" for name, mean in outcome["errors"].items())
         tell(f"{len(names)} pictures in {out}: {means}")
@@ -228,8 +230,9 @@ def edit(
     """Find directions in which one thing changes, show them on a few samples, or move along one of them."""
     with reporting(output):
         from sparring.latents import directions, points
-        from sparring.latents.showing import about, save, strengths_grid
+        from sparring.latents.showing import save, strengths_grid
         from sparring.output import check_place, write_samples
+        from sparring.provenance import marks
 
         check_place(out)
         check_npz(save_directions, latents)
@@ -247,12 +250,13 @@ def edit(
             save(
                 strengths_grid(model, chosen, found, shown, strength),
                 out,
-                about(place, f"directions by {by} at {listed(chosen)}"),
+                marks(model, title=f"directions by {by} at {listed(chosen)}"),
             )
         else:
             number = found.number(direction)
             moved = directions.edited(chosen, found.vectors[number], strength)
-            write_samples(moved.pictures(model), out)
+            title = marks(model, title=f"{strength:g} along {found.names[number]} by {by} from {listed(chosen)}")
+            write_samples(moved.pictures(model), out, title)
             if latents is not None:
                 points.write(moved, latents)
             outcome |= {"direction": found.names[number], "strength": strength}
@@ -298,9 +302,10 @@ def mix(
     """Mix two or more points into one picture; or, with --style, layouts of some with styles of others, in a grid."""
     with reporting(output):
         from sparring.latents import interpolation, mixing, points
-        from sparring.latents.showing import about, save
+        from sparring.latents.showing import save
         from sparring.mosaic import above_others, grid
         from sparring.output import check_place, write_samples
+        from sparring.provenance import marks
 
         check_place(out)
         check_npz(latents)
@@ -312,15 +317,15 @@ def mix(
             styles = points.find(model, style)
             made = mixing.crossed(model, chosen, styles)
             outcome["styles"] = list(styles.names)
+            title = marks(model, title=f"layouts of {listed(chosen)} in rows, styles of {listed(styles)} in columns")
             if out.suffix.lower() == ".png":
-                title = about(place, f"layouts of {listed(chosen)} in rows, styles of {listed(styles)} in columns")
                 plain = above_others(styles.pictures(model), made) if len(styles) > 1 else grid(made, len(styles))
                 save(plain, out, title)
             else:
-                write_samples(made, out)
+                write_samples(made, out, title)
         else:
             mixed = interpolation.mixed(chosen, numbers(weights), straight=straight)
-            write_samples(mixed.pictures(model), out)
+            write_samples(mixed.pictures(model), out, marks(model, title=mixed.names[0]))
             if latents is not None:
                 points.write(mixed, latents)
             outcome["mixture"] = mixed.names[0]

@@ -40,20 +40,22 @@ def frame_rate(path: Path, fps: float) -> Fraction:
     return Fraction(fps).limit_denominator(1001)
 
 
-def write_film(pictures: Iterable[Tensor], path: Path, fps: float, about: Mapping[str, str]) -> None:
+def write_film(pictures: Iterable[Tensor], path: Path, fps: float, marks: Mapping[str, str]) -> None:
     """Writes uint8 pictures, in parts (n, C, H, W), as a film; a film is there whole or not at all.
 
-    about: `title` and `comment`, which go into the file. A GIF plays again and again. What is transparent is white.
+    marks: what made it, as `provenance.marks`, which becomes the comment of the file. A GIF plays again and
+    again. What is transparent is white.
 
     Raises: SettingError as `frame_rate`, or if there is no PyAV for .mp4; RunError if it cannot be written.
     """
     rate = frame_rate(path, fps)
     frames = (frame for part in pictures for frame in as_frames(part))
+    told = "; ".join(f"{name}: {text}" for name, text in marks.items())
     aside = path.with_name(f".{path.stem}.new{path.suffix}")
     with writing(path.parent):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            (write_gif if path.suffix.lower() == ".gif" else write_mp4)(frames, aside, rate, about)
+            (write_gif if path.suffix.lower() == ".gif" else write_mp4)(frames, aside, rate, told)
             aside.replace(path)
         finally:
             aside.unlink(missing_ok=True)
@@ -67,7 +69,7 @@ def as_frames(pictures: Tensor) -> Iterator[Frame]:
         yield rgb.repeat(scale, 0).repeat(scale, 1)
 
 
-def write_gif(frames: Iterable[Frame], path: Path, rate: Fraction, about: Mapping[str, str]) -> None:
+def write_gif(frames: Iterable[Frame], path: Path, rate: Fraction, told: str) -> None:
     """All frames at `rate`, for ever; each with colours of its own."""
     pictures = [Image.fromarray(frame) for frame in frames]
     pictures[0].save(
@@ -77,11 +79,11 @@ def write_gif(frames: Iterable[Frame], path: Path, rate: Fraction, about: Mappin
         append_images=pictures[1:],
         duration=round(1000 / rate),
         loop=0,
-        comment="; ".join(about.values()).encode(),
+        comment=told.encode(),
     )
 
 
-def write_mp4(frames: Iterable[Frame], path: Path, rate: Fraction, about: Mapping[str, str]) -> None:
+def write_mp4(frames: Iterable[Frame], path: Path, rate: Fraction, told: str) -> None:
     """H.264 in 4:2:0, which every browser plays; sides that are odd get their last row or column twice.
 
     Raises: SettingError if PyAV is missing.
@@ -89,7 +91,7 @@ def write_mp4(frames: Iterable[Frame], path: Path, rate: Fraction, about: Mappin
     av = need_av()
     try:
         with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-            container.metadata.update(about)
+            container.metadata["comment"] = told
             stream = container.add_stream("libx264", rate=rate, options={"crf": QUALITY})
             stream.pix_fmt = "yuv420p"
             for number, frame in enumerate(frames):
