@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sparring.config import Settings
+from sparring.config import TASKS_OF, Settings
 from sparring.wording import compact
 
 STRONGEST = 3
@@ -25,9 +25,12 @@ did not help must be stronger; None where it does not apply."""
 
 
 def calmer(settings: Settings, before: int) -> Change:
-    """A lower learning rate: what diverges at one step size converges at a smaller one (Mescheder et al. 2018)."""
+    """A lower learning rate of both players: what diverges at one step size converges at a smaller one (Mescheder et
+    al. 2018)."""
     factor: int = 2 ** min(before + 1, STRONGEST)
     lower = {name: getattr(settings, name) / factor for name in ("learning_rate", "learning_rate_final")}
+    if settings.judge_learning_rate is not None:
+        lower["judge_learning_rate"] = settings.judge_learning_rate / factor
     return Change(f"lowered the learning rate to {compact(lower['learning_rate'])}", lower)
 
 
@@ -48,8 +51,8 @@ def smoother(settings: Settings, before: int) -> Change | None:
 
 
 def augmented(settings: Settings, before: int) -> Change | None:
-    """Adaptive augmentation, or one that comes on four times as fast (Karras et al. 2020)."""
-    if settings.augment == "diffaugment":
+    """Adaptive augmentation, or one that comes on four times as fast (Karras et al. 2020); of pictures alone."""
+    if settings.augment == "diffaugment" or settings.task not in TASKS_OF["pictures"]:
         return None
     if settings.augment == "none":
         return Change("put adaptive augmentation on", {"augment": "ada"})
