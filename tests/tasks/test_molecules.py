@@ -389,3 +389,11 @@ def test_weights_are_taken_over_by_a_run_on_the_same_molecules_alone(run: Any, m
     with pytest.raises(SettingError, match="the molecules are made of other symbols"):
         sparring.train(other, out=tmp_path / "none", start_from=run.folder, **chosen)
     assert replace(sparring.load(run).blueprint, width=1).task == "molecules"
+
+
+def test_of_a_few_molecules_as_many_are_held_out_as_can_be_judged_by(tmp_path: Path) -> None:
+    written = [f"{'C' * before}{middle}{'C' * after}" for before in (1, 2, 3) for after in range(5) for middle in "ON"]
+    (tmp_path / "few.smi").write_text("\n".join(written), encoding="utf-8")
+    survey = data.survey_molecules(tmp_path / "few.smi")
+    assert 20 <= survey.molecules < 40
+    assert choose(survey.name, {"device": "cpu"}, survey, 1.0)[0].held_out == 2

@@ -19,7 +19,9 @@ CPU_BATCH, BATCH = 64, 128
 
 SUPERVISED_RATE, RATE, JUDGE_RATE, FALL = 2e-3, 1e-4, 3e-4, 0.1
 SUPERVISED, HEAD_START = 0.8, 0.1
-HELD_OUT, MOST_HELD_OUT = 0.05, 2000
+HELD_OUT, LEAST_HELD_OUT, MOST_HELD_OUT = 0.05, 2, 2000
+"""Share of the molecules that are held out if any are; a single one cannot be judged by."""
+
 FEW = 20_000
 """Molecules below which some symbols are hidden, or the generator would know all by heart."""
 
@@ -49,7 +51,8 @@ def choose(settings: Choices, survey: MoleculeSurvey, factor: float) -> int:
     most = max(USUAL, TIMES * survey.selfies_median)
     rare = survey.selfies_longest > most
     pick("length", min(most, survey.selfies_longest), "longer ones are rare, and would take time from all" * rare)
-    pick("held_out", min(int(HELD_OUT * survey.molecules), MOST_HELD_OUT))
+    spared = min(int(HELD_OUT * survey.molecules), MOST_HELD_OUT)
+    pick("held_out", max(spared, LEAST_HELD_OUT) if spared else 0)
     pick("shuffle_buffer", None)
 
     pick("network", "transformer")

@@ -20,7 +20,9 @@ WIDTH, DEPTH = 256, 4
 BATCH = 64
 SUPERVISED_RATE, RATE, JUDGE_RATE, FALL = 2e-3, 1e-4, 3e-4, 0.1
 SUPERVISED, HEAD_START = 0.7, 0.15
-HELD_OUT, MOST_HELD_OUT = 0.05, 1000
+HELD_OUT, LEAST_HELD_OUT, MOST_HELD_OUT = 0.05, 2, 1000
+"""Share of the texts that are held out if any are; a single one cannot be judged by."""
+
 EPOCHS, LEAST_SHOWN = 30, 200_000
 
 
@@ -46,7 +48,8 @@ def choose(settings: Choices, survey: TextSurvey, factor: float) -> int:
     tokens = pick("tokens", *cut(short))
     pick("vocabulary_size", MOST_CHARACTERS if tokens == "characters" else MOST_PIECES)
     pick("length", LONGEST)
-    pick("held_out", min(int(HELD_OUT * survey.texts), MOST_HELD_OUT))
+    spared = min(int(HELD_OUT * survey.texts), MOST_HELD_OUT)
+    pick("held_out", max(spared, LEAST_HELD_OUT) if spared else 0)
     pick("shuffle_buffer", None)
 
     pick("network", "transformer")

@@ -264,7 +264,7 @@ class Trainer:
         if self._deciding != (state.quality or {}).get("metric", self._deciding):
             # Numbers of another metric do not compare; that generator is still the one to beat.
             known = (state.quality or {})["metrics"].get(self._deciding)
-            state.best, state.improved_images = known and known["value"], state.images
+            state.best, state.improved_images = self.ranks.told(known and known["value"]), state.images
             state.quality = {**(state.quality or {}), "metric": self._deciding}
         state.evaluated_images = state.images
         self._write_preview(f"grid-{state.images:09d}")
@@ -308,7 +308,11 @@ class Trainer:
             if when != "before the game":
                 generator = copy.deepcopy(generator)
                 generator.load_state_dict(load_file(self.run.generator, self.settings.device))
-            points = self.task.trade_off(generator)
+            try:
+                points = self.task.trade_off(generator)
+            except MetricError as error:  # too few texts to judge by, which an evaluation has said as well
+                self.monitor.note(f"quality is not weighed against variety {when}: {error}")
+                return
             self.run.append("metrics.jsonl", {"images": state.images, "trade_off": {"when": when, "points": points}})
 
     @property
