@@ -32,9 +32,13 @@ from sparring.networks import sequences
 from sparring.randomness import Random, key
 from sparring.ranks import ALONE, Ranks
 from sparring.tasks.sample import Sample, View
+from sparring.wording import printable
 
 MOST_READ = 1000
 """Held-out sequences whose likelihood is measured, at most."""
+
+COUNTED = 2**16
+"""Sequences whose lengths are counted at once."""
 
 FORWARD = 64
 """Sequences that are written at once; fixed, since the bytes of the results depend on it."""
@@ -105,7 +109,9 @@ class Sequential:
         )
         # Losses are sums over a sequence in units of it: means over the symbols of these very sequences would depend
         # on which of the batch go through the networks at once.
-        self.usual_length = float(alive(data.tokens).sum(1, dtype=torch.float32).mean())
+        # Part by part, since numbers of 8 bytes for every place at once would be many times what the tokens take.
+        ends = [(part != END).sum(1) for part in torch.split(data.tokens, COUNTED)]
+        self.usual_length = float((torch.cat(ends) + 1).float().mean())
 
     def players(self) -> tuple[nn.Module, nn.Module]:
         """New generator and discriminator."""
@@ -145,7 +151,7 @@ class Sequential:
         beside |= {"tokens": tokens, "chosen": F.pad(chosen, rest), "expected": F.pad(expected[:count], rest)}
         made = self.one_hot(tokens)
         if self.settings.gradient == "straight-through" and torch.is_grad_enabled():
-            soft = relaxed(of_made, written, given(self.settings.gumbel_temperature), random)
+            soft = relaxed(of_made, written, given(self.settings.gumbel_temperature), random, self.data.longest)
             made = made + F.pad(alive(written)[..., None] * (soft - soft.detach()), (0, 0, *rest))
         return Sample((made,), beside=beside)
 
@@ -235,13 +241,17 @@ def last_of(tokens: Tensor) -> int:
     return int(alive(tokens).sum(1).max())
 
 
-def relaxed(log_probabilities: Tensor, tokens: Tensor, temperature: float, random: Random) -> Tensor:
+def relaxed(log_probabilities: Tensor, tokens: Tensor, temperature: float, random: Random, longest: int) -> Tensor:
     """The softmax (N, T, size) at a temperature of the noisy log-probabilities that `tokens` (N, T) is the argmax of.
+
+    longest: places that noise is drawn for, at least T.
 
     With E ~ Exp(1) the noisy value of the chosen symbol k is -log E_k, and that of any other -log(E_i / p_i + E_k)
     (Paulus et al. 2021, eq. 6, with probabilities that sum to one). The noise itself carries no gradient.
     """
-    exponential = -torch.log1p(-random.uniform("gumbel", *log_probabilities.shape[1:]))
+    _, places, size = log_probabilities.shape
+    # Drawn for all places: the numbers of a sequence must not depend on how long those beside it are.
+    exponential = -torch.log1p(-random.uniform("gumbel", longest, size)[:, :places])
     of_chosen = exponential.gather(2, tokens[..., None]).clamp(min=1e-20)
     with torch.no_grad():
         noisy = -torch.log(exponential / log_probabilities.exp() + of_chosen)
@@ -269,7 +279,8 @@ def sample(
     vocabulary = blueprint.symbols
     if prompt and (strangers := vocabulary.unknown(prompt)):
         raise SettingError(
-            f"the prompt has symbols that do not occur in the training data: {' '.join(strangers[:20])}; leave them out"
+            f"the prompt has symbols that do not occur in the training data: "
+            f"{printable(' '.join(strangers[:20]))}; leave them out"
         )
     begun = torch.tensor(vocabulary.encode(prompt) if prompt else [], dtype=torch.int64)
     if len(begun) >= blueprint.longest:
