@@ -130,7 +130,9 @@ def pick(log_probabilities: Tensor, numbers: Tensor, temperature: float) -> Tens
     """One symbol a row, int64 (N,), by inverting the cumulated probabilities (N, size) at numbers (N,) in [0, 1)."""
     if temperature == 0:
         return log_probabilities.argmax(-1)
-    cumulated = (log_probabilities / temperature).softmax(-1).cumsum(-1)
+    # The most likely counts as 0, which stays a number whatever it is divided by.
+    above = log_probabilities - log_probabilities.amax(-1, keepdim=True)
+    cumulated = (above / temperature).softmax(-1).cumsum(-1)
     # Rounding leaves the sum a little off 1, and a place beyond it would be no symbol, or one of probability 0.
     return (
         torch.searchsorted(cumulated, numbers[:, None] * cumulated[:, -1:], right=True)
