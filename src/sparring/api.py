@@ -18,7 +18,7 @@ from sparring.config import Settings
 from sparring.data.decode import Form
 from sparring.data.shards import is_command
 from sparring.errors import MetricError, RunError, SettingError
-from sparring.model import Model, read_generator
+from sparring.model import Model
 from sparring.networks.features import anchored
 from sparring.ranks import Ranks, joined, launch
 from sparring.tasks import Task, molecules_recipe
@@ -469,10 +469,13 @@ def refuse_other_networks(origin: Run, settings: Settings) -> None:
 
 
 def refuse_other_symbols(origin: Run, task: Task) -> None:
-    """Raises: SettingError if numbers mean other symbols than to the weights of a run."""
-    theirs, _ = read_generator(origin.generator, "cpu")
-    if theirs.get("vocabulary") != task.describe().get("vocabulary"):
-        many = things(str(theirs.get("task")))[0]
+    """Raises: SettingError if numbers mean other symbols than to the weights of a run. RunError if its generator, which
+    tells of them, is gone or damaged."""
+    mine = task.describe()
+    if "vocabulary" not in mine:
+        return
+    if Model.load(origin.generator).blueprint.describe().get("vocabulary") != mine["vocabulary"]:
+        many = things(str(mine["task"]))[0]
         raise SettingError(
             f"the {many} are made of other symbols than those of {origin}, so its weights mean something else: start "
             f"without --from, or train on the same {many}"

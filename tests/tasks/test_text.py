@@ -1,6 +1,7 @@
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +23,9 @@ from sparring.tasks.sample import Sample, View
 from sparring.tasks.sequences import alive
 from sparring.tasks.text import Text
 from sparring.training.files import read_lines
+from sparring.training.guard import SIGNALS
 from sparring.training.monitor import QuietMonitor
+from sparring.training.remedies import calmer
 
 SMALL: dict[str, Any] = {
     "width": 64,
@@ -128,6 +131,18 @@ def test_a_prompt_is_gone_on_from_and_strange_ones_are_refused(run: Any) -> None
 def test_options_out_of_range_are_refused(run: Any, options: dict[str, Any], words: str) -> None:
     with pytest.raises(SettingError, match=words):
         sparring.load(run).sample(**{"n": 2, **options})
+
+
+@pytest.mark.parametrize(("count", "given"), [(30, {}), (480, {"held_out": 1})])
+def test_few_texts_are_learnt_from_even_where_they_are_too_few_to_judge_by(
+    corpus: Path, tmp_path: Path, count: int, given: dict[str, Any]
+) -> None:
+    lines = corpus.read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "few.txt").write_text("".join(lines[:: 480 // count]), encoding="utf-8")
+    settings = SMALL | {"images": 160, "evaluate_every": 80, "checkpoint_every": 80} | given
+    run = sparring.train(tmp_path / "few.txt", out=tmp_path / "run", **settings)
+    assert run.summary()["state"] == "finished"
+    assert bool(run.summary()["quality"]) == (not given)
 
 
 def test_the_best_of_several_is_the_one_that_the_discriminator_likes_most(run: Any) -> None:
@@ -267,6 +282,39 @@ def test_weights_for_other_symbols_are_refused(run: Any, tmp_path: Path) -> None
         sparring.train(other, out=tmp_path / "run", start_from=run.folder, **SMALL)
 
 
+@pytest.mark.parametrize("content", [None, b"no weights"])
+def test_a_run_whose_generator_is_gone_or_damaged_is_not_started_from(
+    corpus: Path, run: Any, tmp_path: Path, content: bytes | None
+) -> None:
+    shutil.copytree(run.folder, tmp_path / "old")
+    (tmp_path / "old" / "generator.safetensors").unlink()
+    if content is not None:
+        (tmp_path / "old" / "generator.safetensors").write_bytes(content)
+    with pytest.raises(RunError, match="generator"):
+        sparring.train(corpus, out=tmp_path / "run", start_from=tmp_path / "old", **SMALL)
+
+
+def test_the_straight_through_gradient_does_not_depend_on_which_sequences_go_through_at_once(corpus: Path) -> None:
+    task, objective = task_of(corpus, gradient="straight-through"), OBJECTIVES["non-saturating"]
+    torch.manual_seed(0)
+    generator, judge = task.blueprint.generator(), Judging()
+    with torch.no_grad():
+        generator.bias[END] = 5.0  # so that some parts hold short sequences alone
+    batch, random = task.data.draw(0, 0, 32), Random(0, 0, 32)
+
+    def gradient(size: int) -> torch.Tensor:
+        generator.zero_grad()
+        for start in range(0, 32, size):
+            part, numbers = batch[start : start + size], random.part(start, size)
+            real, fake = task.real(part, numbers), task.fake(generator, part, numbers)
+            view = View(real, fake, judge(*real.parts), judge(*fake.parts))
+            (task.generator_loss(objective, view) * size / 32).backward()
+        assert generator.bias.grad is not None
+        return generator.bias.grad.clone()
+
+    torch.testing.assert_close(gradient(8), gradient(32), rtol=1e-4, atol=1e-6)
+
+
 def test_losses_do_not_depend_on_which_sequences_go_through_at_once(corpus: Path) -> None:
     task = task_of(corpus)
     torch.manual_seed(0)
@@ -311,6 +359,15 @@ def test_the_command_line_writes_texts(run: Any, tmp_path: Path) -> None:
     assert folder.returncode == 0 and len(list((tmp_path / "folder").iterdir())) == 2
     pictures = sparring_("train", "digits", "--task", "text", "--out", str(tmp_path / "run"))
     assert pictures.returncode == 2 and "Traceback" not in pictures.stderr
+
+
+def test_whatever_the_guard_changes_goes_with_texts(corpus: Path) -> None:
+    settings = task_of(corpus).settings
+    for remedy in {remedy for watched in SIGNALS for remedy in watched.remedies}:
+        if change := remedy(settings, 0):
+            config.complete(settings.model_dump() | dict(change.settings))
+    lower = calmer(settings, 0).settings
+    assert settings.judge_learning_rate and lower["judge_learning_rate"] < settings.judge_learning_rate
 
 
 @pytest.mark.parametrize(
