@@ -49,7 +49,12 @@ def is_file(path: Path) -> bool:
 
 def ending_of(texts: Sequence[str]) -> str:
     """`.txt` for texts of one line each, `.jsonl` if one of them has several."""
-    return ".jsonl" if any("\n" in text for text in texts) else ".txt"
+    return ".jsonl" if any(map(has_lines, texts)) else ".txt"
+
+
+def has_lines(text: str) -> bool:
+    """Whether a text has several lines, by the line ends that `.txt` files are read by."""
+    return "\n" in text or "\r" in text
 
 
 def as_lines(texts: Sequence[str], ending: str) -> str:
@@ -59,7 +64,7 @@ def as_lines(texts: Sequence[str], ending: str) -> str:
     """
     if ending == ".jsonl":
         texts = [json.dumps(text, ensure_ascii=False) for text in texts]
-    elif any("\n" in text for text in texts):
+    elif any(map(has_lines, texts)):
         raise RunError("these texts have several lines each: give --out an ending of .jsonl, or a folder")
     return "".join(f"{text}\n" for text in texts)
 

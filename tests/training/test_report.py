@@ -12,8 +12,11 @@ import torch
 from PIL import Image
 
 from sparring.mosaic import grid
+from sparring.output import as_lines, ending_of
 from sparring.training import report
 from sparring.training.charts import Axis, Curve, chart
+from sparring.training.files import write_text
+from sparring.training.report import Texts
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = '"><script>alert(1)</script>\x1b[31m.png'
@@ -307,3 +310,11 @@ def test_a_real_browser_shows_it_offline_and_without_a_complaint(folder, tmp_pat
 
 def test_a_chart_of_one_negative_value() -> None:
     assert "polyline" in chart("Gap", [Curve("gap", [(100, -2.0)])], "logits")
+
+
+@pytest.mark.parametrize("texts", [["one\u2028line", "two"], ["a\u2028line\nand one more", "two"], ["a\rb", "two"]])
+def test_texts_are_read_as_they_were_written(tmp_path, texts):
+    path = tmp_path / f"latest{ending_of(texts)}"
+    write_text(path, as_lines(texts, path.suffix))
+    main = Texts.read(tmp_path, None).main
+    assert main is not None and list(main.lines) == texts

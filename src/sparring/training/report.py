@@ -183,7 +183,8 @@ class Texts:
 def _texts(path: Path, most: int) -> Text | None:
     """The first texts of a file; None if it cannot be read."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()[:most]
+        # JSON leaves other ends of lines, such as U+2028, as they are.
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")[:most]
         texts = [str(json.loads(line)) for line in lines] if path.suffix == ".jsonl" else lines
     except (OSError, ValueError):
         return None
