@@ -18,6 +18,9 @@ LONGEST = 192
 
 WIDTH, DEPTH = 256, 4
 BATCH = 64
+ROOM = 2**24
+"""Numbers that the one-hot texts of a micro-batch have at most: 64 MiB, of which a step needs several times as much."""
+
 SUPERVISED_RATE, RATE, JUDGE_RATE, FALL = 2e-3, 1e-4, 3e-4, 0.1
 SUPERVISED, HEAD_START = 0.7, 0.15
 HELD_OUT, LEAST_HELD_OUT, MOST_HELD_OUT = 0.05, 2, 1000
@@ -79,7 +82,9 @@ def choose(settings: Choices, survey: TextSurvey, factor: float) -> int:
     pick("head_start", HEAD_START if playing else 0.0)
 
     batch = pick("batch", BATCH)
-    pick("micro_batch", batch)
+    symbols = settings.values["vocabulary_size"] if tokens == "bpe" else survey.distinct
+    places = min(settings.values["length"], survey.longest)
+    pick("micro_batch", max(1, min(batch, ROOM // (symbols * places))))
     pick("supervised_learning_rate", SUPERVISED_RATE / math.sqrt(factor))
     rate = pick("learning_rate", RATE / math.sqrt(factor))
     pick("learning_rate_final", rate * FALL)
