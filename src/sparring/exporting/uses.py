@@ -134,7 +134,7 @@ def besides(player: Player, facts: Mapping[str, str]) -> str:
     """What to know of the inputs."""
     match player.inputs[0].name:
         case "z":
-            return "Truncation is `z` times a number: below 1 pictures are safer and duller."
+            return "Truncation is `z` times a number: below 1 pictures vary less."
         case "picture":
             return (
                 "Pictures have any height and width; what is needed to bring them to the sizes of the network's grids, "

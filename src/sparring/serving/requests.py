@@ -45,7 +45,7 @@ class SampleRequest(Strict):
     label: Annotated[int | str | None, Field(description="Class, by name or number; else as often as in the data.")] = (
         None
     )
-    truncation: Annotated[float, Field(ge=0, le=2, description="Pictures: below 1 safer and duller.")] = 1.0
+    truncation: Annotated[float, Field(ge=0, le=2, description="Pictures: below 1 they vary less.")] = 1.0
     temperature: Annotated[float, Field(ge=0, le=5, description="Texts: below 1 safer and duller.")] = 1.0
     prompt: Annotated[str, Field(max_length=4096, description="Texts: what all begin with.")] = ""
     best_of: Annotated[int, Field(ge=1, le=64, description="Texts: each is what the discriminator likes most.")] = 1

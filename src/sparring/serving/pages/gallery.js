@@ -18,7 +18,7 @@ export function gallery(body, run, signal) {
     onclick: () => { wish.seed = randomSeed(); seed.value = wish.seed; again(); } }, "New seed");
   const controls = el("div", { class: "controls" },
     field("Seed", seed, { number: true }), fresh,
-    slider("Truncation, from safe to varied", { min: 0, max: 1.5, step: 0.05, value: 1,
+    slider("Truncation, from alike to varied", { min: 0, max: 1.5, step: 0.05, value: 1,
       onchange: (value) => { wish.truncation = value; redraw(); } }));
   const classes = run.classes.length > 1 && chips("Class", "label",
     [[null, "as in the data"], ...run.classes.slice(0, 60).map((name, number) => [number, name])], null,
