@@ -425,7 +425,7 @@ def refuse_incomplete_sequences(settings: Settings) -> None:
             raise SettingError(f"{name}={getattr(settings, name)}: task={settings.task} takes {name}={only}".lower())
     if settings.task == "molecules":
         refuse_other_rewards(settings)
-    if settings.supervised + given_head_start(settings) >= 1 and settings.adversarial:
+    if settings.supervised + given(settings.head_start) >= 1 and settings.adversarial:
         raise SettingError(
             f"supervised={settings.supervised:g} and head_start={settings.head_start:g} leave nothing of the budget "
             "for the game: make them smaller, or set adversarial=false"
@@ -457,11 +457,6 @@ def refuse_other_rewards(settings: Settings) -> None:
         )
     if not settings.adversarial:
         raise SettingError(f"optimise={settings.optimise} needs adversarial=true: rewards are given in the game")
-
-
-def given_head_start(settings: Settings) -> float:
-    """The share of the budget in which the discriminator learns alone; 0 for tasks without."""
-    return settings.head_start or 0.0
 
 
 def refuse_other_tasks(settings: Settings) -> None:

@@ -1,6 +1,5 @@
 """From what a person writes, a path or a name, to the source it stands for."""
 
-import difflib
 from pathlib import Path
 
 from sparring.data.archives import tar_archive, zip_archive
@@ -8,7 +7,7 @@ from sparring.data.arrays import npy, npz
 from sparring.data.embedded import EMBEDDED, embedded
 from sparring.data.folders import folder
 from sparring.data.shards import find
-from sparring.data.sources import SUFFIXES, Source, printable
+from sparring.data.sources import SUFFIXES, Source, missing, printable
 from sparring.errors import DataError
 
 KINDS = (
@@ -42,7 +41,7 @@ def open_source(data: str | Path) -> Source:
             return _file(path)
         if path.exists():
             raise DataError(f"{path}: neither a file nor a folder")
-        raise DataError(_missing(path))
+        raise DataError(missing(path, EMBEDDED, "embedded set"))
     except (OSError, ValueError, RuntimeError) as error:  # no permission, a name too long, a zero byte, no such home
         why = getattr(error, "strerror", None) or error
         raise DataError(f"{printable(str(path))}: cannot be read: {why}") from error
@@ -58,15 +57,3 @@ def _file(path: Path) -> Source:
         f"{path}: not a set of pictures; sets are folders, .zip, .tar (.gz, .bz2, .xz), .npy, .npz, "
         f"shards as in a-{{000..099}}.tar, and the embedded {', '.join(EMBEDDED)}"
     )
-
-
-def _missing(path: Path) -> str:
-    siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    sentence = (
-        f"{printable(str(path))}: no such file or folder, and not an embedded set (there is: {', '.join(EMBEDDED)})"
-    )
-    close = difflib.get_close_matches(path.name, [*EMBEDDED, *siblings], n=1)
-    if not close:
-        return sentence
-    nearest = close[0] if close[0] in EMBEDDED else path.parent / close[0]
-    return f"{sentence}; did you mean {nearest}?"

@@ -1,5 +1,6 @@
 """What every place that pictures lie in has in common: a `Source`."""
 
+import difflib
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -105,3 +106,18 @@ def file_digest(path: Path) -> bytes:
     """Hash of a file's content."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=20)).digest()
+
+
+def missing(path: Path, embedded: Iterable[str], kind: str) -> str:
+    """What is said of a path where nothing is, and what may have been meant: a neighbour, or one of what comes along.
+
+    kind: what those are, such as `embedded set`.
+    """
+    names = list(embedded)
+    siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    sentence = f"{printable(str(path))}: no such file or folder, and not an {kind} (there is: {', '.join(names)})"
+    close = difflib.get_close_matches(path.name, [*names, *siblings], n=1)
+    if not close:
+        return sentence
+    nearest = close[0] if close[0] in names else path.parent / close[0]
+    return f"{sentence}; did you mean {nearest}?"

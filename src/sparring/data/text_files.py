@@ -1,6 +1,5 @@
 """Texts from wherever they lie: lines of a file, or the files of a folder or archive as documents."""
 
-import difflib
 import gzip
 import hashlib
 import json
@@ -21,7 +20,7 @@ from sparring.data.corpora import CORPORA
 from sparring.data.decode import UnusableError
 from sparring.data.folders import MAX_FILE
 from sparring.data.opening import KINDS
-from sparring.data.sources import SUFFIXES, Progress, Skipped, hidden, natural, printable
+from sparring.data.sources import SUFFIXES, Progress, Skipped, hidden, missing, natural, printable
 from sparring.errors import DataError
 
 LINES = (".txt", ".jsonl", ".txt.gz", ".jsonl.gz")
@@ -151,7 +150,7 @@ def read_texts(place: str | PathLike[str], progress: Progress | None = None) -> 
             return _file(path, progress)
         if path.exists():
             raise DataError(f"{path}: neither a file nor a folder")
-        raise DataError(_missing(path))
+        raise DataError(missing(path, CORPORA, "embedded corpus"))
     except (OSError, ValueError, RuntimeError) as error:  # no permission, a name too long, a zero byte, no such home
         why = getattr(error, "strerror", None) or error
         raise DataError(f"{printable(str(path))}: cannot be read: {why}") from error
@@ -386,15 +385,3 @@ def _by_name(file: tuple[str, Read]) -> list[tuple[int, str]]:
 
 def _hidden(name: str) -> bool:
     return any(hidden(part) for part in PurePosixPath(name.removeprefix("./")).parts)
-
-
-def _missing(path: Path) -> str:
-    siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    sentence = (
-        f"{printable(str(path))}: no such file or folder, and not an embedded corpus (there is: {', '.join(CORPORA)})"
-    )
-    close = difflib.get_close_matches(path.name, [*CORPORA, *siblings], n=1)
-    if not close:
-        return sentence
-    nearest = close[0] if close[0] in CORPORA else path.parent / close[0]
-    return f"{sentence}; did you mean {nearest}?"
