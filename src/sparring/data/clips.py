@@ -1,0 +1,133 @@
+"""Clips of a set, all frames of all of them in one tensor, and what a discriminator is shown of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from sparring.data.order import indices
+from sparring.data.pictures import CPU, sent, shares_of, split
+from sparring.data.sources import Skipped
+from sparring.randomness import key
+
+
+@dataclass(frozen=True)
+class ClipBatch:
+    """A few frames of each of some clips, on the training device.
+
+    frames: uint8 (N, K, C, H, W). times: float32 (N, K), seconds since the first frame of the K, ascending.
+    labels: int64 (N,) or None.
+    """
+
+    frames: Tensor
+    times: Tensor
+    labels: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, samples: slice) -> "ClipBatch":
+        labels = None if self.labels is None else self.labels[samples]
+        return ClipBatch(self.frames[samples], self.times[samples], labels)
+
+
+@dataclass(frozen=True)
+class Clips:
+    """A decoded set of clips of any lengths and frame rates."""
+
+    frames: Tensor
+    """uint8 (F, C, H, W): the frames of all clips one after the other, in main memory or memory-mapped."""
+    starts: Tensor
+    """int64 (N,): the first frame of each clip."""
+    lengths: Tensor
+    """int64 (N,): how many frames each clip has, at least 2."""
+    rates: Tensor
+    """float32 (N,): frames a second of each clip."""
+    labels: Tensor | None
+    """int64 (N,), positions in `classes`; None for a set without labels."""
+    classes: tuple[str, ...]
+    name: str
+    fingerprint: str
+    """Hexadecimal, of the content of the clips and of the way they were decoded; the path plays no part."""
+    seen: int = 3
+    """Frames of a clip that `draw` takes."""
+    window: float = 1.0
+    """Seconds within which they lie."""
+    skipped: Sequence[Skipped] = ()
+    names: Sequence[str] = ()
+    """Where clip i came from: its path within the folder or archive."""
+    notices: Sequence[str] = ()
+    """Sentences for the person: what went otherwise than usual while loading."""
+    device: torch.device = CPU
+    """Where batches go."""
+    drawn: Tensor | None = None
+    """int64, the numbers of the clips that `draw` takes; None: all."""
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of a frame."""
+        _, channels, height, width = self.frames.shape
+        return channels, height, width
+
+    @property
+    def class_shares(self) -> tuple[float, ...]:
+        """How much of the set each class is; empty for a set without labels."""
+        return shares_of(self.labels, len(self.classes))
+
+    @property
+    def rate(self) -> float:
+        """Frames a second of the middle clip, by which samples are made unless another rate is asked for."""
+        return float(self.rates.median())
+
+    def to(self, device: torch.device | str) -> "Clips":
+        """The same set with batches on `device`."""
+        return replace(self, device=torch.empty(0, device=device).device)
+
+    def clip(self, number: int) -> Tensor:
+        """All frames of a clip, uint8 (T, C, H, W), on the CPU."""
+        start = int(self.starts[number])
+        return self.frames[start : start + int(self.lengths[number])]
+
+    def draw(self, seed: int, position: int, batch: int, rank: int = 0, ranks: int = 1) -> ClipBatch:
+        """Part `rank` of `ranks` of the batch that begins at sample `position` of the stream of `order.indices`.
+
+        Of each clip `seen` frames: they begin at a random frame, each gap is random, and they lie within `window`.
+        """
+        part = batch // ranks
+        first = position + rank * part
+        count = len(self) if self.drawn is None else len(self.drawn)
+        numbers = indices(count, seed, first, part)
+        numbers = numbers if self.drawn is None else self.drawn[numbers]
+        offsets = self.offsets(numbers, torch.Generator().manual_seed(key(seed, "frames", first)))
+        places = (self.starts[numbers, None] + offsets).flatten()
+        frames = self.frames.index_select(0, places).unflatten(0, (part, self.seen))
+        times = (offsets - offsets[:, :1]) / self.rates[numbers, None]
+        labels = None if self.labels is None else self.labels[numbers].to(self.device)
+        return ClipBatch(sent(frames, self.device), times.to(self.device, torch.float32), labels)
+
+    def offsets(self, numbers: Tensor, random: torch.Generator) -> Tensor:
+        """Which frames are drawn of the clips `numbers` (n,): int64 (n, seen), ascending, counted from their first."""
+        lengths, rates = self.lengths[numbers], self.rates[numbers]
+        reach = torch.minimum(lengths - 1, (self.window * rates).round().long()).clamp(min=1)
+        between = torch.rand(len(numbers), self.seen - 1, generator=random).sort(1).values
+        spread = (torch.rand(len(numbers), 1, generator=random) * reach[:, None]).ceil()
+        last = torch.cat([torch.zeros(len(numbers), 1), between[:, :-1], torch.ones(len(numbers), 1)], 1)
+        offsets = (last * spread).round().long()
+        begin = torch.rand(len(numbers), generator=random) * (lengths - offsets[:, -1])
+        return offsets + begin.long().clamp(max=lengths - 1 - offsets[:, -1])[:, None]
+
+    def sample(self) -> "Clips":
+        """All of it."""
+        return self
+
+    def hold_out(self, count: int) -> "tuple[Clips, Clips | None]":
+        """The same clips twice, of which each draws a part; at most half of them are held out."""
+        shown, held_out = split(len(self), self.labels, count, self.fingerprint)
+        return replace(self, drawn=shown), None if held_out is None else replace(self, drawn=held_out)
+
+    def close(self) -> None:
+        """Nothing reads ahead."""
