@@ -104,7 +104,7 @@ class Clips:
         numbers = numbers if self.drawn is None else self.drawn[numbers]
         offsets = self.offsets(numbers, torch.Generator().manual_seed(key(seed, "frames", first)))
         places = (self.starts[numbers, None] + offsets).flatten()
-        frames = self.frames.index_select(0, places).unflatten(0, (part, self.seen))
+        frames = self.frames.index_select(0, places).view(part, self.seen, *self.shape)
         times = (offsets - offsets[:, :1]) / self.rates[numbers, None]
         labels = None if self.labels is None else self.labels[numbers].to(self.device)
         return ClipBatch(sent(frames, self.device), times.to(self.device, torch.float32), labels)
