@@ -22,10 +22,10 @@ GAIN = math.sqrt(2 / (1 + SLOPE**2))
 
 
 def check(shape: Shape, **sizes: int) -> None:
-    """Raises SettingError unless pictures have 1 to 4 channels and sides of at least 4, and all `sizes` are >= 1."""
+    """Raises SettingError unless pictures have a channel and sides of at least 4, and all `sizes` are >= 1."""
     channels, height, width = shape
-    if not 1 <= channels <= 4:
-        raise SettingError(f"pictures with {channels} channels; networks for pictures take 1 to 4")
+    if channels < 1:
+        raise SettingError(f"pictures with {channels} channels; they need at least 1")
     if min(height, width) < 4:
         raise SettingError(f"pictures of {height}x{width} pixels; networks need at least 4x4, so enlarge the pictures")
     for name, value in sizes.items():
