@@ -27,6 +27,7 @@ from sparring.tasks.molecules import Molecules
 from sparring.tasks.restore import Restore
 from sparring.tasks.text import Text
 from sparring.tasks.translate import Translate
+from sparring.tasks.video import Video
 from sparring.training.allocation import keep_freed_memory
 from sparring.training.files import read_json, write_json, writing
 from sparring.training.match import Match
@@ -58,6 +59,9 @@ ARCHITECTURE = (
     "length",
     "judge_width",
     "judge_depth",
+    "seen",
+    "motion_dim",
+    "spacing",
 )
 TASKS: dict[str, Callable[[Settings, Any, Ranks], Task]] = {
     "generate": Generate,
@@ -65,6 +69,7 @@ TASKS: dict[str, Callable[[Settings, Any, Ranks], Task]] = {
     "translate": Translate,
     "text": Text,
     "molecules": Molecules,
+    "video": Video,
 }
 
 TUNED_MINUTES = 20.0
@@ -87,11 +92,11 @@ def train(
     monitor: Monitor | None = None,
     **settings: Any,
 ) -> Run:
-    """Trains a generator on pictures, texts or molecules, and returns the run folder when the budget is used.
+    """Trains a generator on pictures, texts, molecules or clips, and returns the run folder when the budget is used.
 
     source: a folder, archive or array of pictures, shards as in `a-{000..099}.tar` or `pipe:COMMAND`, which is run, a
-    corpus of texts, a file of molecules, or the name of an embedded set such as `digits`. source_b: a second set, which
-    pictures of the first are translated into, with a sub-folder for each style.
+    corpus of texts, a file of molecules, clips, or the name of an embedded set such as `digits`. source_b: a second
+    set, which pictures of the first are translated into, with a sub-folder for each style.
     out: a folder that does not exist yet. preset: a name of `sparring presets`, or a TOML file.
     size: XS, S, M, L or XL, the one dial of capacity; auto is M. start_from: a run whose weights to start with; its
     architecture is taken over. monitor: what is told on the way; None shows progress on standard error.
@@ -268,8 +273,10 @@ def start(
 
 
 def looked_at(place: str, given: Mapping[str, Any], monitor: Monitor) -> AnySurvey:
-    """What a set holds, as far as a look at it tells: as texts or molecules where the task or the place says so."""
+    """What a set holds, as far as a look at it tells: texts, molecules or clips where the task or the place says so."""
     wanted = given.get("task")
+    if wanted == "video" or (wanted is None and data.surely_clips(place)):
+        return data.survey_clips(place, monitor.progress)
     if wanted == "molecules" or (wanted != "text" and data.surely_molecules(place)):
         return data.survey_molecules(place, monitor.progress)
     if wanted == "text" or (wanted is None and data.is_text(place)):
@@ -447,7 +454,8 @@ def tell_damaged(match: Match, run: Run, monitor: Monitor) -> None:
 
 def placed(source: str | PathLike[str]) -> str:
     """Where pictures lie, from anywhere; an embedded set and a command as they are."""
-    embedded = isinstance(source, str) and source in {**data.EMBEDDED, **data.CORPORA, **data.EMBEDDED_MOLECULES}
+    known = {*data.EMBEDDED, *data.CORPORA, *data.EMBEDDED_MOLECULES, *data.EMBEDDED_CLIPS}
+    embedded = isinstance(source, str) and source in known
     if embedded or is_command(str(source)):
         return str(source)
     return str(Path(source).expanduser().absolute())
@@ -492,7 +500,7 @@ def refuse_other(origin: Run, name: str, there: object, here: object) -> None:
 
 
 def load_data(settings: Settings, monitor: Monitor) -> data.Samples:
-    """The pictures, texts or molecules of a run in the form that its settings ask for, on its device."""
+    """The pictures, texts, molecules or clips of a run in the form that its settings ask for, on its device."""
     pictures: data.Samples
     match settings.task:
         case "text":
@@ -500,6 +508,15 @@ def load_data(settings: Settings, monitor: Monitor) -> data.Samples:
         case "molecules":
             longest = config.given(settings.length)
             pictures = data.load_selfies(settings.data, longest=longest, progress=monitor.progress)
+        case "video":
+            pictures = data.load_clips(
+                settings.data,
+                config.form_of(settings),
+                labels=settings.labels,
+                seen=config.given(settings.seen),
+                window=config.given(settings.window),
+                progress=monitor.progress,
+            )
         case _:
             pictures = load_pictures(settings, monitor)
     for notice in pictures.notices:

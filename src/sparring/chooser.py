@@ -15,11 +15,12 @@ from sparring import config
 from sparring.adversarial.augment import RELATIVISTIC_TARGET
 from sparring.choices import Choice, Choices, every, has_bf16, pick_device, shown
 from sparring.config import Settings
-from sparring.data import MoleculeSurvey, Survey, TextSurvey, buffer_for
+from sparring.data import ClipSurvey, MoleculeSurvey, Survey, TextSurvey, buffer_for
 from sparring.data.decode import Form
 from sparring.errors import SettingError
 from sparring.evaluation.extraction import default_space
-from sparring.tasks import molecules_recipe, restore_recipe, text_recipe, translate_recipe
+from sparring.tasks import molecules_recipe, restore_recipe, text_recipe, translate_recipe, video_recipe
+from sparring.wording import things
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ HELD_OUT, MOST_HELD_OUT = 0.05, 256
 """Share of the pictures that the discriminator is never shown, and how many suffice."""
 
 
-AnySurvey = Survey | TextSurvey | MoleculeSurvey
+AnySurvey = Survey | TextSurvey | MoleculeSurvey | ClipSurvey
 
 OTHER_TASKS: dict[str, Callable[[Choices, Survey, float], None]] = {"restore": restore_recipe.choose}
 TASKS_OF_TEXT: dict[str, Callable[[Choices, TextSurvey, float], int]] = {"text": text_recipe.choose}
@@ -136,7 +137,12 @@ def choose(
         if task != "molecules":
             raise SettingError(f"task={task} is not for molecules, and {survey.name} holds some: --task molecules")
         usual = molecules_recipe.choose(settings, survey, factor)
-    elif isinstance(survey_b, TextSurvey | MoleculeSurvey):
+    elif isinstance(survey, ClipSurvey):
+        if task != "video":
+            raise SettingError(f"task={task} is not for clips, and {survey.name} holds some: --task video")
+        video_recipe.choose(settings, survey, factor)
+        usual = choose_players_and_game(settings, survey.clips, factor)
+    elif isinstance(survey_b, TextSurvey | MoleculeSurvey | ClipSurvey):
         raise SettingError(f"{survey_b.name} holds no pictures: pictures are translated into pictures")
     else:
         if task == "translate":
@@ -154,6 +160,8 @@ def suitable_task(survey: AnySurvey, survey_b: AnySurvey | None) -> tuple[str, s
         return "molecules", "as the data are"
     if isinstance(survey, TextSurvey):
         return "text", "as the data are"
+    if isinstance(survey, ClipSurvey):
+        return "video", "as the data are"
     return ("generate", "") if survey_b is None else ("translate", "two sets are given")
 
 
@@ -162,17 +170,28 @@ def choose_for_pictures(settings: Choices, survey: Survey, factor: float) -> int
     pick = settings.choose
     on_cpu = settings.values["device"] == "cpu"
     where = "a CPU" if on_cpu else "a GPU"
-    pick("supervised", 0.0)
     longest = CPU_SIDE if on_cpu else GPU_SIDE
-    side = max(pick("resolution", *resolution(survey, longest, where)))
+    pick("resolution", *resolution(survey, longest, where))
     pick("channels", survey.channels(), "as the pictures are")
     pick("fit", "crop")
-    pick("labels", False)
-    pick("mirror", False)
     streams = pick("shuffle_buffer", *shuffle_buffer(settings.values, survey)) is not None
     pick("held_out", 0 if streams else min(int(HELD_OUT * survey.pictures), MOST_HELD_OUT))
 
-    features = pick("discriminator_features", *pretrained(settings.values, survey))
+    pick("discriminator_features", *pretrained(settings.values, survey))
+    return choose_players_and_game(settings, survey.pictures, factor)
+
+
+def choose_players_and_game(settings: Choices, count: int, factor: float) -> int:
+    """Fills in the networks and the rules for `count` pictures or clips of a known resolution, and gives the usual
+    budget in images."""
+    pick = settings.choose
+    on_cpu = settings.values["device"] == "cpu"
+    where = "a CPU" if on_cpu else "a GPU"
+    pick("supervised", 0.0)
+    pick("labels", False)
+    pick("mirror", False)
+    side = max(settings.values["resolution"])
+    features = settings.values["discriminator_features"]
     through = features != "none"
     table = (CPU_PHOTOGRAPHS if on_cpu else GPU_PHOTOGRAPHS) if through else CPU_RECIPES if on_cpu else GPU_RECIPES
     recipe = next(r for r in table if side <= r.side)
@@ -214,9 +233,10 @@ def choose_for_pictures(settings: Choices, survey: Survey, factor: float) -> int
     pick("ema_half_life", 500_000.0)
     pick("ema_ramp", 0.05 if through else 0.03)
 
-    usual = every(max(recipe.images * factor, EPOCHS * survey.pictures), batch)
+    usual = every(max(recipe.images * factor, EPOCHS * count), batch)
     if settings.values.get("minutes") is None:
-        why = f"each picture {EPOCHS} times" if EPOCHS * survey.pictures >= usual else f"for {side} pixels on {where}"
+        each = things(settings.values["task"])[1]
+        why = f"each {each} {EPOCHS} times" if EPOCHS * count >= usual else f"for {side} pixels on {where}"
         pick("images", usual, f"the budget, {why}; --images or --minutes set another")
     # A budget that somebody gave is theirs to use up; the chosen one may turn out too large.
     asked = settings.was_given("images") or settings.was_given("minutes")

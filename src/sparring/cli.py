@@ -114,7 +114,10 @@ def train(
     out: Out,
     source_b: SourceB = None,
     task: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What to learn: generate, restore, translate, text, molecules.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="generate, restore, translate, text, molecules or video; by the data if not given."
+        ),
     ] = None,
     preset: Preset = "default",
     size: Size = "auto",
@@ -244,6 +247,9 @@ def resume(
         "sparring sample runs/poems --n 20 --prompt 床前 --temperature 0.8 --best-of 8 --out poems.txt",
         "sparring sample runs/molecules --n 1000 --out new.smi",
         "sparring sample runs/molecules --n 50 --scaffold c1ccc2[nH]ccc2c1 --out indoles.html",
+        "sparring sample runs/shapes --n 8 --frames 64 --fps 25 --out clips/",
+        "sparring sample runs/shapes --n 4 --loop --out loops.gif",
+        "sparring sample runs/shapes --n 8 --first picture.png --out continuations/",
     )
 )
 def sample(
@@ -255,7 +261,8 @@ def sample(
         typer.Option(
             metavar="PATH",
             help="Pictures: .png, one grid; .npy, .npz, uint8 (N, H, W, C). Texts: .txt, one a line; .jsonl. Else a "
-            "folder. Molecules: .smi, one a line; .sdf with shapes; .csv, .html with properties; .png.",
+            "folder. Molecules: .smi, one a line; .sdf with shapes; .csv, .html with properties; .png. Clips: a folder "
+            "of films; .mp4, .gif, side by side; .npy, uint8 (N, T, H, W, C); .png, rows of frames.",
             show_default=False,
         ),
     ],
@@ -272,10 +279,33 @@ def sample(
         ),
     ] = 1,
     scaffold: Annotated[str, typer.Option(metavar="SMILES", help="Molecules: what all hold as a part.")] = "",
+    frames: Annotated[
+        int | None, typer.Option(metavar="T", help="Clips: frames of each; as in training, up to 2 seconds.")
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option(metavar="F", help="Clips: frames a second; as in training if not given.")
+    ] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", metavar="mp4|gif|frames", help="Clips: what a folder is filled with.")
+    ] = None,
+    speed: Annotated[float, typer.Option(metavar="V", help="Clips: .25 is slow motion.")] = 1.0,
+    loop: Annotated[bool, typer.Option("--loop", help="Clips: the last frame leads to the first again.")] = False,
+    interpolate: Annotated[
+        bool, typer.Option("--interpolate", help="Clips: the content of each turns into that of the next.")
+    ] = False,
+    same: Annotated[
+        str | None, typer.Option(metavar="content|motion", help="Clips: what all have from the first of them.")
+    ] = None,
+    motion_seed: Annotated[
+        int | None, typer.Option("--motion-seed", metavar="S", help="Clips: motions of another seed.")
+    ] = None,
+    first: Annotated[
+        Path | None, typer.Option(metavar="PICTURE", help="Clips: all begin with it, and go on differently.")
+    ] = None,
     device: Annotated[str, typer.Option(metavar="D", help="cpu, cuda or mps.")] = "cpu",
     output: Json = None,
 ) -> None:
-    """Generate N new pictures, texts or molecules. The same seed gives the same ones, however many are asked for."""
+    """Generate N new pictures, texts, molecules or clips: the same seed gives the same ones, however many."""
     with reporting(output):
         from sparring import api, config
         from sparring.choices import pick_device
@@ -283,16 +313,31 @@ def sample(
         from sparring.provenance import marks
 
         model = api.load(place, pick_device(config.check("device", device)))
+        begins = None if first is None else begun_with(model, place, first, label)
+        of_clips: dict[str, Any] = {
+            **{"frames": frames, "fps": fps, "speed": speed, "loop": loop, "interpolate": interpolate, "same": same},
+            **{"motion_seed": None if motion_seed is None else config.check("seed", motion_seed), "first": begins},
+        }
+        seed = config.check("seed", seed)
+        if model.makes == "clips":
+            model.refuse_options_of_texts(temperature, prompt, best_of, scaffold)
+            take = model.take(label=label, truncation=truncation, **of_clips)
+            emit(write_clips_of(model, n, seed, take, out, form), output)
+            tell(f"{n:,} clips of {take.frames:,} frames in {out}")
+            return
+        if form is not None:
+            raise SettingError(f"format={form} is for clips, and this generator makes {model.makes}")
         check_place(out, model.makes)
         made = model.sample(
             n,
-            seed=config.check("seed", seed),
+            seed=seed,
             label=label,
             truncation=truncation,
             temperature=temperature,
             prompt=prompt,
             best_of=best_of,
             scaffold=scaffold,
+            **of_clips,
         )
         outcome: dict[str, Any] = {"path": str(out), "n": n, "seed": seed}
         if model.makes == "molecules":
@@ -306,6 +351,33 @@ def sample(
             outcome["shape"] = list(made.shape[1:])
         emit(outcome, output)
         tell(f"{n:,} samples in {out}")
+
+
+def begun_with(model: Any, place: Path, picture: Path, label: str | None) -> Any:
+    """The beginning of clips whose first frame is a picture; says how near it comes."""
+    from sparring.latents.pictures import form_for, read_picture
+
+    if model.makes != "clips":
+        raise SettingError(f"--first is for clips, and this generator makes {model.makes}")
+    found = model.beginning(read_picture(picture, form_for(model, place)), label)
+    tell(f"{picture}: the first frame comes as near as {found.psnr:.1f} dB")
+    return found
+
+
+def write_clips_of(model: Any, n: int, seed: int, take: Any, out: Path, form: Any) -> dict[str, Any]:
+    """Writes clips as they are made; gives what is to be said of them."""
+    from sparring.footage import check_clips, write_clips
+    from sparring.provenance import marks
+
+    check_clips(out, n, take.fps, form)
+    channels, height, width = model.of_clips.shape
+    shape = (n, take.frames, channels, height, width)
+    told = marks(model, seed=seed, label=take.label, truncation=take.truncation if take.truncation != 1 else None)
+    write_clips(model.films(n, seed, take), shape, out, take.fps, told, form)
+    outcome = {"path": str(out), "n": n, "seed": seed, "frames": take.frames, "fps": take.fps, "shape": list(shape[1:])}
+    if take.begins is not None:
+        outcome["first_frame_psnr"] = round(take.begins.psnr, 3)
+    return outcome
 
 
 def write_molecules_of(place: Path, made: list[str], out: Path) -> None:

@@ -110,7 +110,9 @@ class Settings(BaseModel):
     )
     mirror: bool = setting("data", "show every picture mirrored left to right half of the time")
 
-    task: Literal["generate", "restore", "translate", "text", "molecules"] = setting("players", "the application")
+    task: Literal["generate", "restore", "translate", "text", "molecules", "video"] = setting(
+        "players", "the application"
+    )
     network: Literal["r3", "dcgan", "fast", "skip", "unet", "transformer"] = setting(
         "players",
         "family of the generator, and of a discriminator that learns to see; unet makes pictures of pictures, "
@@ -207,6 +209,13 @@ class Settings(BaseModel):
         "of that, in standard deviations of training molecules, against 1 of the discriminator's judgement",
     )
 
+    seen: Annotated[int | None, Field(ge=2, le=8), BeforeValidator(parse_none)] = about(
+        "video", "frames of a clip that the discriminator judges at once, with the time between them"
+    )
+    window: MaybePositive = about("video", "seconds within which these frames lie")
+    motion_dim: MaybeCount = about("video", "random numbers that motion is made from, at each anchor")
+    spacing: MaybePositive = about("video", "seconds from anchor to anchor: how long a movement lasts, about")
+
     objective: Literal["relativistic", "non-saturating", "minimax", "least-squares", "wasserstein", "hinge"] = setting(
         "game", "what the players minimise"
     )
@@ -288,16 +297,17 @@ WANTED = {
 """What people are told for pydantic's kinds of errors, where its own words are those of programmers."""
 
 GROUPS = (
-    *("data", "pictures", "players", "restore", "translate", "text", "sequences", "molecules"),
+    *("data", "pictures", "players", "restore", "translate", "text", "sequences", "molecules", "video"),
     *("game", "optimiser", "budget", "guard", "quality", "machine"),
 )
 TASKS_OF = {
-    "pictures": ("generate", "restore", "translate"),
+    "pictures": ("generate", "restore", "translate", "video"),
     "restore": ("restore",),
     "translate": ("translate",),
     "text": ("text",),
     "sequences": ("text", "molecules"),
     "molecules": ("molecules",),
+    "video": ("video",),
 }
 """Which tasks have the settings of a group that not all have."""
 
@@ -306,6 +316,7 @@ OF_PAIRS = ("psnr", "ssim", "perceptual")
 OF_TRANSFER = ("transfer",)
 OF_TEXTS = ("fid", "kid", "prc", "forward", "reverse", "perplexity")
 OF_MOLECULES = ("fcd", "fdd", "frag", "scaf", "reward", "perplexity")
+OF_CLIPS = ("fid",)
 """Metrics that can decide which generator is the best: of pictures of noise, of pairs, of style and scene, ..."""
 
 SPACES_OF_MOLECULES = ("chemnet", "descriptors")
@@ -380,6 +391,8 @@ def complete(values: Mapping[str, Any]) -> Settings:
         raise SettingError(f"task={settings.task} needs resolution, channels, fit and discriminator_size")
     if settings.task in TASKS_OF["sequences"]:
         refuse_incomplete_sequences(settings)
+    if settings.task == "video":
+        refuse_incomplete_video(settings)
     if settings.task == "generate" and (
         settings.z_dim is None or not settings.adversarial or settings.fit == "patches"
     ):
@@ -432,6 +445,20 @@ def refuse_incomplete_sequences(settings: Settings) -> None:
         )
 
 
+def refuse_incomplete_video(settings: Settings) -> None:
+    """Raises: SettingError for settings that clips lack, or that do not go with them."""
+    needed = ("z_dim", *(name for name in Settings.model_fields if group_of(name) == "video"))
+    if lacking := [name for name in needed if getattr(settings, name) is None]:
+        raise SettingError(f"task=video needs {', '.join(lacking)}")
+    if settings.fit == "patches" or not settings.adversarial or settings.supervised:
+        raise SettingError("task=video needs fit=crop, pad or stretch, adversarial=true, and supervised=0")
+    for name, only in {"discriminator_features": "none", "shuffle_buffer": None}.items():
+        if getattr(settings, name) != only:
+            raise SettingError(f"{name}={getattr(settings, name)}: task=video takes {name}={only}".lower())
+    if settings.network in ("unet", "transformer"):
+        raise SettingError(f"network={settings.network}: task=video takes a family of networks for pictures of noise")
+
+
 def refuse_other_rewards(settings: Settings) -> None:
     """Raises: SettingError for settings of molecules that do not go with what is asked for besides likeness."""
     if settings.quality_features not in SPACES_OF_MOLECULES:
@@ -473,6 +500,8 @@ def refuse_other_tasks(settings: Settings) -> None:
     judges: tuple[str, ...] = OF_PAIRS if paired else OF_TRANSFER if settings.task == "translate" else OF_SETS
     if settings.task in TASKS_OF["sequences"]:
         judges = OF_TEXTS if settings.task == "text" else OF_MOLECULES
+    if settings.task == "video":
+        judges = OF_CLIPS
     if metric not in judges:
         kind = f"task={settings.task}" + (f" with paired={str(paired).lower()}" if settings.task == "translate" else "")
         raise SettingError(f"quality_metric={metric}: {kind} is judged by {', '.join(judges)}")

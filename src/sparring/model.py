@@ -16,7 +16,8 @@ from torch.nn.functional import one_hot
 
 from sparring.applying import Apparatus, apply_to_picture
 from sparring.errors import RunError, SettingError
-from sparring.tasks import generate, growing, restore, sequences, translate
+from sparring.tasks import filming, generate, growing, restore, sequences, translate, video
+from sparring.tasks.filming import Beginning, Take
 from sparring.wording import things
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ JUDGE = "judge.safetensors"
 FORMAT = "sparring generator 1"
 """The entry of the file's metadata that holds the blueprint as JSON."""
 
-Blueprint = generate.Blueprint | restore.Blueprint | translate.Blueprint | sequences.Blueprint
+Blueprint = generate.Blueprint | restore.Blueprint | translate.Blueprint | sequences.Blueprint | video.Blueprint
 
 BLUEPRINTS: dict[str, type[Blueprint]] = {
     "generate": generate.Blueprint,
@@ -35,7 +36,15 @@ BLUEPRINTS: dict[str, type[Blueprint]] = {
     "translate": translate.Blueprint,
     "text": sequences.Blueprint,
     "molecules": sequences.Blueprint,
+    "video": video.Blueprint,
 }
+
+USUAL_SECONDS = 2.0
+"""Of a clip that nobody gave a length, unless those that were learned from are shorter."""
+
+
+NOTHING_OF_CLIPS = (None, None, 1.0, False, False, None, None, None)
+"""What `sample` is asked of clips if nothing is."""
 
 
 class Model:
@@ -88,8 +97,17 @@ class Model:
         prompt: str = "",
         best_of: int = 1,
         scaffold: str = "",
+        frames: int | None = None,
+        fps: float | None = None,
+        speed: float = 1.0,
+        loop: bool = False,
+        interpolate: bool = False,
+        same: Literal["content", "motion"] | None = None,
+        motion_seed: int | None = None,
+        first: Beginning | None = None,
     ) -> Tensor | list[str]:
-        """Samples `start` to `start + n - 1` of a seed: pictures uint8 (n, C, H, W), or a list of texts, or of SMILES.
+        """Samples `start` to `start + n - 1` of a seed: pictures uint8 (n, C, H, W), clips uint8 (n, T, C, H, W), or a
+        list of texts, or of SMILES.
 
         Sample i depends on (seed, i) alone: 16 samples are the first 16 of 64.
         Pictures. label: number or name of the class; None draws classes as often as they are in the training data.
@@ -98,14 +116,18 @@ class Model:
         each is the one of so many that the discriminator takes to be the most real. prompt: what all texts begin with.
         scaffold: a SMILES that all molecules hold as a part. A molecule is a canonical SMILES; a sample that is none,
         which is rare, is empty.
+        Clips. label and truncation as for pictures; the others as `take` has them.
 
         Raises: SettingError for a number out of range, a class that is not known, a prompt or scaffold with unknown
         symbols, one that too few samples keep, or an option that is for generators of another kind. RunError if there
         is no discriminator to choose by.
         """
-        if n < 1 or start < 0:
+        refuse_counts(n, start)
+        of_clips = (frames, fps, speed, loop, interpolate, same, motion_seed, first) != NOTHING_OF_CLIPS
+        if of_clips and not isinstance(self.blueprint, video.Blueprint):
             raise SettingError(
-                f"n={n}: it should be at least 1" if n < 1 else f"start={start}: it should be at least 0"
+                "--frames, --fps, --speed, --loop, --interpolate, --same, --motion-seed and --first are for clips, and "
+                f"this generator makes {self.makes}"
             )
         if isinstance(self.blueprint, sequences.Blueprint):
             what = things(self.blueprint.task)[0]
@@ -118,16 +140,97 @@ class Model:
             if prompt and what == "molecules":
                 raise SettingError("--prompt is for texts, and this generator writes molecules: it takes --scaffold")
             return self.written(self.blueprint, n, seed, start, temperature, prompt, best_of, scaffold)
-        if temperature != 1 or prompt or best_of != 1 or scaffold:
-            raise SettingError(
-                "--temperature, --prompt, --scaffold and --best-of are for texts and molecules, and this generator "
-                "makes pictures"
+        self.refuse_options_of_texts(temperature, prompt, best_of, scaffold)
+        if isinstance(self.blueprint, video.Blueprint):
+            take = self.take(
+                frames=frames,
+                fps=fps,
+                speed=speed,
+                loop=loop,
+                interpolate=interpolate,
+                same=same,
+                motion_seed=motion_seed,
+                label=label,
+                truncation=truncation,
+                first=first,
             )
+            return filming.sample(self.generator, self.blueprint, n, seed, take, start)
         if not 0 <= truncation <= 2:
             raise SettingError(f"truncation={truncation}: it should be from 0 to 2; 1 changes nothing")
         blueprint = self.from_noise
         number = None if label is None else blueprint.class_number(label)
         return generate.sample(self.generator, blueprint, n, seed, number, truncation, start)
+
+    def refuse_options_of_texts(self, temperature: float, prompt: str, best_of: int, scaffold: str) -> None:
+        """Raises: SettingError if something is asked for that texts or molecules alone have."""
+        if temperature != 1 or prompt or best_of != 1 or scaffold:
+            raise SettingError(
+                "--temperature, --prompt, --scaffold and --best-of are for texts and molecules, and this generator "
+                f"makes {self.makes}"
+            )
+
+    def take(
+        self,
+        *,
+        frames: int | None = None,
+        fps: float | None = None,
+        speed: float = 1.0,
+        loop: bool = False,
+        interpolate: bool = False,
+        same: Literal["content", "motion"] | None = None,
+        motion_seed: int | None = None,
+        label: int | str | None = None,
+        truncation: float = 1.0,
+        first: Beginning | None = None,
+    ) -> Take:
+        """How clips are made, for `films`.
+
+        frames: of a clip; None: as many as clips of the training data have, 2 seconds at most. fps: None: as they have.
+        speed: below 1 slow motion. loop: the last frame leads to the first again; the motion goes a little faster or
+        slower for it. interpolate: the content of clip i turns into that of clip i + 1. same: `content` or `motion` is
+        that of the first clip in all. motion_seed: of the motions, where they are not to be those of the seed. first:
+        what all begin with, as `beginning` finds it for a picture.
+
+        Raises: RunError if the generator makes no clips; SettingError as `filming.Take`, or for an unknown class.
+        """
+        blueprint = self.of_clips
+        fps = blueprint.rate if fps is None else fps
+        if frames is None:
+            frames = max(1, round(min(USUAL_SECONDS, blueprint.frames / blueprint.rate) * fps))
+        if not 0 <= truncation <= 2:
+            raise SettingError(f"truncation={truncation}: it should be from 0 to 2; 1 changes nothing")
+        number = None if label is None else blueprint.class_number(label)
+        return Take(frames, fps, speed, loop, interpolate, same, motion_seed, number, truncation, first)
+
+    def films(self, n: int, seed: int, take: Take, start: int = 0) -> Iterator[Iterator[Tensor]]:
+        """The clips that `sample` gives, each in parts uint8 (t, C, H, W) that follow one another, t at most 16.
+
+        Raises: RunError if the generator makes no clips, SettingError for n or start out of range.
+        """
+        refuse_counts(n, start)
+        camera = filming.Camera(self.generator, self.of_clips, seed, take, start)
+        return (camera.film(number) for number in range(start, start + n))
+
+    def beginning(self, picture: Tensor, label: int | str | None = None, seed: int = 0) -> Beginning:
+        """The content and the first motion of a clip that begins with a picture, uint8 (C, H, W) of the clips' shape.
+
+        label: its class; looked for if None. seed: of the noise of the search.
+
+        Raises: RunError if the generator makes no clips, SettingError for a picture of another shape.
+        """
+        from sparring.latents.beginnings import beginning_with
+
+        return beginning_with(self, picture, label, seed)
+
+    @property
+    def of_clips(self) -> video.Blueprint:
+        """What the generator is, if it makes clips.
+
+        Raises: RunError if it does not.
+        """
+        if not isinstance(self.blueprint, video.Blueprint):
+            raise RunError(f"this generator makes {self.makes} and no clips: those come of sparring train --task video")
+        return self.blueprint
 
     def latents(self, n: int, seed: int = 0, start: int = 0) -> Tensor:
         """The random numbers that `sample` makes the same pictures of: z float32 (n, z_dim), standard normal.
@@ -224,8 +327,13 @@ class Model:
     def from_noise(self) -> generate.Blueprint:
         """What the generator is, if it makes pictures of noise.
 
-        Raises: RunError if it makes pictures of pictures.
+        Raises: RunError if it makes pictures of pictures, or something else.
         """
+        if isinstance(self.blueprint, video.Blueprint):
+            raise RunError(
+                "this generator makes clips, and this is for pictures: sparring sample RUN --out clips/; docs/video.md "
+                "says how contents and motions are mixed"
+            )
         if not isinstance(self.blueprint, generate.Blueprint):
             kind = "writes" if isinstance(self.blueprint, sequences.Blueprint) else "changes pictures, and"
             raise RunError(
@@ -242,6 +350,11 @@ class Model:
         if isinstance(self.blueprint, sequences.Blueprint):
             what = things(self.blueprint.task)[0]
             raise RunError(f"this generator writes {what}, and changes no pictures: sparring sample RUN --out PATH")
+        if isinstance(self.blueprint, video.Blueprint):
+            raise RunError(
+                "this generator makes clips, and changes no pictures: sparring sample RUN --first PICTURE --out PATH "
+                "goes on from one"
+            )
         if isinstance(self.blueprint, generate.Blueprint):
             raise RunError("this generator makes pictures of noise, not of pictures: sparring sample RUN --out PATH")
         if isinstance(self.blueprint, translate.Blueprint):
@@ -287,8 +400,10 @@ class Model:
         return apply_to_picture(self.apparatus(style, strength), picture, mask)
 
     @property
-    def makes(self) -> Literal["pictures", "texts", "molecules"]:
+    def makes(self) -> Literal["pictures", "texts", "molecules", "clips"]:
         """What samples are."""
+        if isinstance(self.blueprint, video.Blueprint):
+            return "clips"
         if isinstance(self.blueprint, sequences.Blueprint):
             return "texts" if self.blueprint.task == "text" else "molecules"
         return "pictures"
@@ -314,7 +429,13 @@ class Model:
     @property
     def classes(self) -> Sequence[str]:
         """Names of the classes that can be asked for; empty if there are none."""
-        return self.from_noise.classes
+        return self.blueprint.classes if isinstance(self.blueprint, video.Blueprint) else self.from_noise.classes
+
+
+def refuse_counts(n: int, start: int) -> None:
+    """Raises: SettingError if there are no samples from `start` on, `n` of them."""
+    if n < 1 or start < 0:
+        raise SettingError(f"n={n}: it should be at least 1" if n < 1 else f"start={start}: it should be at least 0")
 
 
 def checked_classes(blueprint: generate.Blueprint, n: int, label: Tensor) -> Tensor:

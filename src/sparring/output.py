@@ -17,14 +17,15 @@ from sparring.training.files import write_text
 PICTURE_FILES = (".png", ".npy", ".npz")
 TEXT_FILES = (".txt", ".jsonl")
 MOLECULE_FILES = (".smi", ".csv", ".sdf", ".png", ".html")
-FILES = {"pictures": PICTURE_FILES, "texts": TEXT_FILES, "molecules": MOLECULE_FILES}
-"""Endings of what is written into one file; of molecules see `chemistry.writing`."""
+CLIP_FILES = (".mp4", ".gif", ".npy", ".png")
+FILES = {"pictures": PICTURE_FILES, "texts": TEXT_FILES, "molecules": MOLECULE_FILES, "clips": CLIP_FILES}
+"""Endings of what is written into one file; of molecules see `chemistry.writing`, of clips `footage`."""
 
 OTHER_FILES = {".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".zip", ".json"}
 """Endings that a file is meant by, and that samples are not written as; whatever has another one is a folder."""
 
 
-def check_place(path: Path, kind: Literal["pictures", "texts", "molecules"] = "pictures") -> None:
+def check_place(path: Path, kind: Literal["pictures", "texts", "molecules", "clips"] = "pictures") -> None:
     """Raises: RunError if samples cannot be written there, said before they are made."""
     ending, mine = path.suffix.lower(), FILES[kind]
     meant = {*OTHER_FILES, *(other for endings in FILES.values() for other in endings)}

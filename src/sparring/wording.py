@@ -44,7 +44,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-THINGS = {"text": ("texts", "text", "texts"), "molecules": ("molecules", "molecule", "molecules")}
+THINGS = {
+    "text": ("texts", "text", "texts"),
+    "molecules": ("molecules", "molecule", "molecules"),
+    "video": ("clips", "clip", "clips"),
+}
 """By task, where it is not pictures: what a run learns from, one of it, and what it has seen many of."""
 
 

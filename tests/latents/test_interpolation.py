@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from sparring import Model, SettingError
-from sparring.latents.interpolation import mean_on_sphere, mixed, path, slerp
+from sparring.latents.interpolation import mixed, path
 from sparring.latents.points import Points, samples
+from sparring.latents.sphere import mean_on_sphere, slerp
 
 
 def test_slerp_meets_both_ends_and_keeps_a_common_length() -> None:

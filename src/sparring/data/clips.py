@@ -111,14 +111,18 @@ class Clips:
 
     def offsets(self, numbers: Tensor, random: torch.Generator) -> Tensor:
         """Which frames are drawn of the clips `numbers` (n,): int64 (n, seen), ascending, counted from their first."""
-        lengths, rates = self.lengths[numbers], self.rates[numbers]
-        reach = torch.minimum(lengths - 1, (self.window * rates).round().long()).clamp(min=1)
+        lengths, reach = self.lengths[numbers], self.reach(numbers)
         between = torch.rand(len(numbers), self.seen - 1, generator=random).sort(1).values
         spread = (torch.rand(len(numbers), 1, generator=random) * reach[:, None]).ceil()
         last = torch.cat([torch.zeros(len(numbers), 1), between[:, :-1], torch.ones(len(numbers), 1)], 1)
         offsets = (last * spread).round().long()
         begin = torch.rand(len(numbers), generator=random) * (lengths - offsets[:, -1])
         return offsets + begin.long().clamp(max=lengths - 1 - offsets[:, -1])[:, None]
+
+    def reach(self, numbers: Tensor) -> Tensor:
+        """How many frames apart those drawn of the clips `numbers` (n,) lie at most, int64 (n,), at least 1."""
+        window = (self.window * self.rates[numbers]).round().long()
+        return torch.minimum(self.lengths[numbers] - 1, window).clamp(min=1)
 
     def sample(self) -> "Clips":
         """All of it."""

@@ -16,7 +16,7 @@ from sparring.exporting.facts import AI_GENERATED
 from sparring.exporting.players import Player
 from sparring.exporting.uses import use
 from sparring.networks import parameters
-from sparring.tasks import generate, restore, sequences, translate
+from sparring.tasks import generate, restore, sequences, translate, video
 from sparring.training.files import read_json
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def what_it_is(model: "Model") -> str:
             colours = {1: "grey", 3: "colour", 4: "colour with transparency"}.get(channels, f"{channels} channels")
             of = f" of {len(classes)} classes" if classes else ""
             return f"A generator of pictures{of} of {height}x{width} pixels in {colours} from random numbers (a GAN)"
+        case video.Blueprint(shape=(_, height, width), rate=rate):
+            return f"A generator of clips of {height}x{width} pixels, at {rate:g} frames a second, from noise (a GAN)"
         case restore.Blueprint(damage=damage, scale=scale):
             enlarged = f", enlarged {scale} times" if scale > 1 else ""
             return f"A generator that makes pictures good ({damage}{enlarged}), of any size (a conditional GAN)"
@@ -124,7 +126,7 @@ def quality(folder: Path) -> str:
 def limits(model: "Model") -> list[str]:
     """What people who use it should know."""
     found = ["It knows nothing but its training data, and has what is one-sided or unlawful in them."]
-    if isinstance(model.blueprint, generate.Blueprint | sequences.Blueprint):
+    if isinstance(model.blueprint, generate.Blueprint | sequences.Blueprint | video.Blueprint):
         found.append("Samples can resemble training data; `sparring evaluate --nearest` shows the nearest ones.")
     else:
         found.append("What it adds to a picture is invented, and is no evidence of what was there.")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparring.exporting.players import symbols_of
-from sparring.tasks import generate, restore, sequences, translate
+from sparring.tasks import generate, restore, sequences, translate, video
 from sparring.training.files import checksum, read_json
 
 if TYPE_CHECKING:
@@ -37,12 +37,19 @@ def where_from(folder: Path) -> dict[str, str]:
 
 
 def about(
-    blueprint: generate.Blueprint | restore.Blueprint | translate.Blueprint | sequences.Blueprint,
+    blueprint: generate.Blueprint
+    | restore.Blueprint
+    | translate.Blueprint
+    | sequences.Blueprint
+    | video.Blueprint,
 ) -> dict[str, str]:
     """What a user of the file needs to know beyond the shapes of inputs and outputs."""
     match blueprint:
-        case generate.Blueprint():
+        case generate.Blueprint() | video.Blueprint():
             found = {"network": blueprint.network, "z_dim": str(blueprint.z_dim)}
+            if isinstance(blueprint, video.Blueprint):
+                names = ("motion_dim", "spacing", "rate")
+                found |= {name: f"{getattr(blueprint, name):g}" for name in names}
             if blueprint.classes:
                 found |= {
                     "classes": str(len(blueprint.classes)),

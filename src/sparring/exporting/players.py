@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from sparring.data import to_bytes, to_floats
 from sparring.data.vocabularies import SPECIAL, START
+from sparring.networks import video as video_networks
 from sparring.networks.sequences import Generator
-from sparring.tasks import generate, restore, sequences, translate
+from sparring.tasks import generate, restore, sequences, translate, video
 
 Axes = tuple[str | int, ...]
 Draw = Callable[[tuple[int, ...], torch.Generator], Tensor]
-Blueprint = generate.Blueprint | restore.Blueprint | translate.Blueprint | sequences.Blueprint
+Blueprint = generate.Blueprint | restore.Blueprint | translate.Blueprint | sequences.Blueprint | video.Blueprint
 
 HOLE = 127
 """Above which a pixel of a mask says that there is a hole, as for `sparring apply`."""
@@ -71,6 +72,11 @@ class Player:
 
 SIZES: dict[str, list[dict[str, int]]] = {
     "z": [{"n": 3}, {"n": 1}, {"n": 16}],
+    "content": [
+        {"n": 3, "anchors": 13, "frames": 5},
+        {"n": 1, "anchors": 12, "frames": 1},
+        {"n": 2, "anchors": 20, "frames": 16},
+    ],
     "picture": [
         {"n": 2, "height": 82, "width": 116},
         {"n": 1, "height": 33, "width": 70},
@@ -93,6 +99,21 @@ class FromNoise(nn.Module):
         """See the class."""
         y = None if label is None else (label[:, None] == torch.arange(self.classes)).float()
         return to_bytes(self.generator(z, y)).permute(0, 2, 3, 1)
+
+
+class Filming(nn.Module):
+    """Contents (n, z_dim), motions (n, anchors, motion_dim), times (n, frames) and perhaps class numbers (n,) to clips
+    uint8 (n, frames, H, W, C)."""
+
+    def __init__(self, generator: nn.Module, classes: int) -> None:
+        super().__init__()
+        self.generator = generator
+        self.classes = classes
+
+    def forward(self, content: Tensor, motion: Tensor, times: Tensor, label: Tensor | None = None) -> Tensor:
+        """See the class."""
+        y = None if label is None else (label[:, None] == torch.arange(self.classes)).float()
+        return to_bytes(self.generator(content, motion, times, y)).permute(0, 1, 3, 4, 2)
 
 
 class Restoring(nn.Module):
@@ -150,6 +171,8 @@ def player_of(generator: nn.Module, blueprint: Blueprint) -> Player:
     match blueprint:
         case generate.Blueprint():
             return from_noise(generator, blueprint)
+        case video.Blueprint():
+            return filming(generator, blueprint)
         case restore.Blueprint():
             return restoring(generator, blueprint)
         case translate.Blueprint():
@@ -161,13 +184,33 @@ def player_of(generator: nn.Module, blueprint: Blueprint) -> Player:
 def from_noise(generator: nn.Module, blueprint: generate.Blueprint) -> Player:
     """Pictures out of noise."""
     channels, height, width = blueprint.shape
-    classes = len(blueprint.classes)
-    inputs = [Input("z", "float32", ("n", blueprint.z_dim), "standard normal numbers; times 0.7 safer, duller", normal)]
-    if classes:
-        about = f"number of a class, 0 to {classes - 1}, in the order of `class_names`"
-        inputs.append(Input("label", "int64", ("n",), about, whole_numbers(0, classes)))
-    module = FromNoise(generator, classes)
-    return Player(module, tuple(inputs), "image", "uint8", ("n", height, width, channels), IMAGE)
+    z = Input("z", "float32", ("n", blueprint.z_dim), "standard normal numbers; times 0.7 safer, duller", normal)
+    module = FromNoise(generator, len(blueprint.classes))
+    return Player(module, (z, *label_of(blueprint)), "image", "uint8", ("n", height, width, channels), IMAGE)
+
+
+def filming(generator: nn.Module, blueprint: video.Blueprint) -> Player:
+    """Clips out of noise."""
+    assert isinstance(generator, video_networks.Generator), "the blueprint makes no other"
+    channels, height, width = blueprint.shape
+    spacing, dim = blueprint.spacing, blueprint.motion_dim
+    needed = f"{generator.motion.anchors(0)}, and one more for each {spacing:g} s up to the last of the times"
+    inputs = (
+        Input("content", "float32", ("n", blueprint.z_dim), "standard normal numbers: what is seen", normal),
+        Input("motion", "float32", ("n", "anchors", dim), f"standard normal numbers: how it moves; {needed}", normal),
+        Input("times", "float32", ("n", "frames"), "seconds from 0 on, a moment for each frame", moments(spacing)),
+        *label_of(blueprint),
+    )
+    axes: Axes = ("n", "frames", height, width, channels)
+    return Player(Filming(generator, len(blueprint.classes)), inputs, "clip", "uint8", axes, CLIP)
+
+
+def label_of(blueprint: generate.Blueprint | video.Blueprint) -> list[Input]:
+    """The class number that a generator takes, if it knows classes."""
+    if not (classes := len(blueprint.classes)):
+        return []
+    about = f"number of a class, 0 to {classes - 1}, in the order of `class_names`"
+    return [Input("label", "int64", ("n",), about, whole_numbers(0, classes))]
 
 
 def restoring(generator: nn.Module, blueprint: restore.Blueprint) -> Player:
@@ -203,6 +246,7 @@ def writing(generator: nn.Module, blueprint: sequences.Blueprint) -> Player:
     return Player(module, (tokens,), "log_probabilities", "float32", axes, f"logarithms, {given}", blueprint.longest)
 
 
+CLIP = "frame by frame; rows from the top, in each pixels from the left, in each grey or red, green, blue, 0 to 255"
 IMAGE = "rows from the top, in each pixels from the left, in each grey or red, green, blue (and alpha), 0 to 255"
 
 
@@ -219,6 +263,11 @@ def normal(shape: tuple[int, ...], random: torch.Generator) -> Tensor:
 def uniform(shape: tuple[int, ...], random: torch.Generator) -> Tensor:
     """Strengths."""
     return torch.rand(shape, generator=random)
+
+
+def moments(spacing: float) -> Draw:
+    """Times that the anchors of trials suffice for."""
+    return lambda shape, random: 3 * spacing * torch.rand(shape, generator=random)
 
 
 def shares(shape: tuple[int, ...], random: torch.Generator) -> Tensor:

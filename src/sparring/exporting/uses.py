@@ -1,9 +1,16 @@
 """How an exported file is used, in lines of Python that run as they stand."""
 
 import json
+import math
 from collections.abc import Mapping
 
 from sparring.exporting.players import Player
+
+USUAL_FRAMES = 32
+"""Of the clip that is made to show how."""
+
+MORE_ANCHORS = 12
+"""Of the motion, than lie within a clip; more than are needed do no harm."""
 
 PICTURES = """\
 import numpy as np
@@ -15,6 +22,20 @@ z = np.random.default_rng(0).standard_normal((16, {z_dim})).astype(np.float32)
 {label}(images,) = session.run(["image"], {{"z": z{given}}})
 for number, image in enumerate(images):
     Image.fromarray(image{squeeze}).save(f"{{number}}.png")
+"""
+
+CLIPS = """\
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+session = onnxruntime.InferenceSession("{file}")
+random, times = np.random.default_rng(0), np.arange({frames}, dtype=np.float32)[None] / {rate}
+content = random.standard_normal((1, {z_dim})).astype(np.float32)
+motion = random.standard_normal((1, {anchors}, {motion_dim})).astype(np.float32)
+{label}(clips,) = session.run(["clip"], {{"content": content, "motion": motion, "times": times{given}}})
+frames = [Image.fromarray(frame{squeeze}) for frame in clips[0]]
+frames[0].save("clip.gif", save_all=True, append_images=frames[1:], duration=1000 / {rate}, loop=0)
 """
 
 CHANGED = """\
@@ -75,6 +96,9 @@ model = sparring.load("{file}")
 
 IN_TORCH = {
     "z": "z = torch.randn(16, {z_dim})",
+    "content": "content = torch.randn(16, {z_dim})",
+    "motion": "motion = torch.randn(16, 20, {motion_dim})",
+    "times": "times = torch.zeros(16, 1)  # seconds",
     "label": "label = torch.zeros(16, dtype=torch.int64)",
     "picture": "picture = torch.randint(256, (1, 240, 320, {channels}), dtype=torch.uint8)  # a picture",
     "mask": "mask = torch.zeros(1, 240, 320, dtype=torch.uint8)\nmask[:, 100:140, 100:180] = 255  # where to fill",
@@ -106,6 +130,19 @@ def in_onnxruntime(player: Player, file: str, facts: Mapping[str, str]) -> str:
         return TEXTS.format(file=file)
     channels = player.axes[-1]
     squeeze = ".squeeze(-1)" if channels == 1 else ""
+    if names[0] == "content":
+        frames, rate, spacing = USUAL_FRAMES, float(facts["rate"]), float(facts["spacing"])
+        return CLIPS.format(
+            file=file,
+            frames=frames,
+            rate=f"{rate:g}",
+            z_dim=facts["z_dim"],
+            motion_dim=facts["motion_dim"],
+            anchors=MORE_ANCHORS + math.ceil(frames / rate / spacing),
+            label="label = np.zeros(1, np.int64)\n" if "label" in names else "",
+            given=', "label": label' if "label" in names else "",
+            squeeze=squeeze,
+        )
     if names[0] == "z":
         label = "label = np.zeros(16, np.int64)\n" if "label" in names else ""
         given = ', "label": label' if label else ""
@@ -122,9 +159,9 @@ def in_onnxruntime(player: Player, file: str, facts: Mapping[str, str]) -> str:
 
 def in_torch(player: Player, file: str) -> str:
     """Python that needs PyTorch alone."""
-    sizes = {"z_dim": 0, "channels": player.axes[-1], "styles": 0}
+    sizes = {"z_dim": 0, "motion_dim": 0, "channels": player.axes[-1], "styles": 0}
     for entry in player.inputs:
-        sizes |= {{"z": "z_dim", "style": "styles"}.get(entry.name, "other"): entry.axes[-1]}
+        sizes |= {{"z": "z_dim", "content": "z_dim", "motion": "motion_dim", "style": "styles"}.get(entry.name, "other"): entry.axes[-1]}
     given = "\n".join(IN_TORCH[entry.name].format(**sizes) for entry in player.inputs)
     names = ", ".join(entry.name for entry in player.inputs)
     return PROGRAM.format(file=file, given=given, output=player.output, names=names)
@@ -135,6 +172,11 @@ def besides(player: Player, facts: Mapping[str, str]) -> str:
     match player.inputs[0].name:
         case "z":
             return "Truncation is `z` times a number: below 1 pictures vary less."
+        case "content":
+            return (
+                "The same motion with another content is another thing that moves alike. Times may lie as close together "
+                "as you like, and a clip may be as long as there are anchors of its motion."
+            )
         case "picture":
             return (
                 "Pictures have any height and width; what is needed to bring them to the sizes of the network's grids, "

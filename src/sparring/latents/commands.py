@@ -73,7 +73,8 @@ def walk(
 ) -> None:
     """Walk from point to point along great circles, as a film or a grid; samples 0 to 3 of seed 0 if none are given."""
     with reporting(output):
-        from sparring.latents import films, interpolation
+        from sparring import films
+        from sparring.latents import interpolation
         from sparring.latents.showing import save
         from sparring.mosaic import grid
         from sparring.provenance import marks

@@ -20,7 +20,7 @@ def form_for(model: Model, place: Path) -> Form:
     """What pictures are brought to, as in training; as `fit=crop` where there is a generator alone and no run."""
     if (place / "config.toml").is_file():
         return form_of(Run(place).settings())
-    channels, height, width = model.from_noise.shape
+    channels, height, width = (model.of_clips if model.makes == "clips" else model.from_noise).shape
     return Form(height, width, channels_of(channels))
 
 

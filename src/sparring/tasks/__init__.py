@@ -15,7 +15,7 @@ from sparring.tasks.sample import Sample, View
 __all__ = ["Opening", "Preview", "Sample", "Task", "Tempered", "View"]
 
 Preview = Tensor | Sequence[str]
-"""What shows how far a generator is: pictures uint8 (N, C, H, W), or texts."""
+"""What shows how far a generator is: pictures uint8 (N, C, H, W), clips uint8 (N, T, C, H, W), or texts."""
 
 
 class Task(Protocol):

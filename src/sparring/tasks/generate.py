@@ -42,26 +42,12 @@ JUDGED_SEED = 2**63 - 1
 """Evaluation has latents of its own, so that what is chosen by them is not what a user then samples."""
 
 
-@dataclass(frozen=True)
-class Blueprint:
-    """All that is needed to build the generator again and to sample from it; stored as JSON beside the weights."""
+class FromNoise:
+    """What the blueprints of generators that make something of noise have in common."""
 
-    network: str
-    shape: tuple[int, int, int]
     z_dim: int
-    width: int
-    depth: int
-    classes: tuple[str, ...] = ()
-    class_shares: tuple[float, ...] = ()
-    discriminator_features: Mapping[str, str] = field(default_factory=dict)
-    """`name`, `digest` and `trained_on` of the frozen network that trained it, whose features flatter it; or empty."""
-
-    def generator(self) -> nn.Module:
-        """A new generator, not trained."""
-        family = FAMILIES[self.network]
-        return family.generator(
-            self.shape, z_dim=self.z_dim, classes=len(self.classes), width=self.width, depth=self.depth
-        )
+    classes: tuple[str, ...]
+    class_shares: tuple[float, ...]
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
@@ -70,10 +56,6 @@ class Blueprint:
             name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if name != "task"
         }
         return cls(**fields)
-
-    def describe(self) -> dict[str, Any]:
-        """The values that `from_json` takes."""
-        return {"task": "generate", **asdict(self)}
 
     def class_number(self, label: int | str) -> int:
         """The number of a class given by number or name.
@@ -108,6 +90,32 @@ class Blueprint:
     def condition(self, labels: Tensor) -> Tensor | None:
         """Class numbers (n,) as the generator takes them, float (n, classes); None if it knows no classes."""
         return one_hot(labels, len(self.classes)).float() if self.classes else None
+
+
+@dataclass(frozen=True)
+class Blueprint(FromNoise):
+    """All that is needed to build the generator again and to sample from it; stored as JSON beside the weights."""
+
+    network: str
+    shape: tuple[int, int, int]
+    z_dim: int
+    width: int
+    depth: int
+    classes: tuple[str, ...] = ()
+    class_shares: tuple[float, ...] = ()
+    discriminator_features: Mapping[str, str] = field(default_factory=dict)
+    """`name`, `digest` and `trained_on` of the frozen network that trained it, whose features flatter it; or empty."""
+
+    def generator(self) -> nn.Module:
+        """A new generator, not trained."""
+        family = FAMILIES[self.network]
+        return family.generator(
+            self.shape, z_dim=self.z_dim, classes=len(self.classes), width=self.width, depth=self.depth
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """The values that `from_json` takes."""
+        return {"task": "generate", **asdict(self)}
 
 
 @torch.no_grad()

@@ -20,8 +20,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sparring.config import Settings
+from sparring.data import Clips
 from sparring.errors import MetricError, SparringError
 from sparring.evaluation.catalogue import improves
+from sparring.films import write_film
+from sparring.footage import sheet, side_by_side
 from sparring.mosaic import grid
 from sparring.output import as_lines, ending_of
 from sparring.tasks import Task, Tempered
@@ -376,7 +379,12 @@ class Trainer:
         shown = self.task.preview(self.match.average)
         if isinstance(shown, Tensor):
             path = self.run.samples / f"{name}.png"
-            self.run.save_picture(grid(shown), path)
+            if isinstance(self.match.data, Clips):
+                self.run.save_picture(sheet(shown), path)
+                write_film(side_by_side(shown[:, None]), path.with_suffix(".gif"), self.match.data.rate, {})
+                shown = shown[:, 0]
+            else:
+                self.run.save_picture(grid(shown), path)
             self.board.grid(shown, self.match.state.images)
         else:
             path = self.run.samples / f"{name}{ending_of(shown)}"

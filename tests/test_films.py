@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from sparring import Model, SettingError
-from sparring.latents.films import as_frames, frame_rate, write_film
+from sparring.films import as_frames, frame_rate, write_film
 from sparring.latents.interpolation import path
 from sparring.latents.points import samples
 

@@ -1,0 +1,60 @@
+"""What a clip is made of that begins with a given picture: its content, and the noise at the first anchors."""
+
+import torch
+from torch import Tensor, nn
+
+from sparring.latents.inversion import invert
+from sparring.latents.likeness import Likeness, space_for
+from sparring.model import Model
+from sparring.networks import video
+from sparring.tasks import generate
+from sparring.tasks.filming import Beginning
+
+MOMENT = 0.0
+"""Seconds at which the picture is shown."""
+
+
+class FirstFrame(nn.Module):
+    """A generator of pictures: the first frame, of a latent that holds the content and the noise around it.
+
+    Content and noise are standard normal, and so is the longer latent: what is known of those of pictures holds.
+    """
+
+    def __init__(self, generator: video.Generator, z_dim: int, motion_dim: int) -> None:
+        super().__init__()
+        self.generator, self.z_dim, self.motion_dim = generator, z_dim, motion_dim
+        self.anchors = generator.motion.anchors(MOMENT)
+
+    def parted(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """z (N, z_dim) and noise (N, A, motion_dim) of latents (N, z_dim + A * motion_dim)."""
+        return latent[:, : self.z_dim], latent[:, self.z_dim :].unflatten(1, (self.anchors, self.motion_dim))
+
+    def forward(self, latent: Tensor, y: Tensor | None = None) -> Tensor:
+        """Pictures (N, C, H, W)."""
+        times = torch.full((len(latent), 1), MOMENT, device=latent.device)
+        made: Tensor = self.generator(*self.parted(latent), times, y)
+        return made[:, 0]
+
+
+def beginning_with(model: Model, picture: Tensor, label: int | str | None = None, seed: int = 0) -> Beginning:
+    """See `Model.beginning`: content and first motion are looked for together, as `invert` looks for latents."""
+    blueprint, generator = model.of_clips, model.generator
+    assert isinstance(generator, video.Generator)
+    first = FirstFrame(generator, blueprint.z_dim, blueprint.motion_dim)
+    latent = blueprint.z_dim + first.anchors * blueprint.motion_dim
+    of_pictures = generate.Blueprint(
+        blueprint.network,
+        blueprint.shape,
+        latent,
+        blueprint.width,
+        blueprint.depth,
+        blueprint.classes,
+        blueprint.class_shares,
+    )
+    device = next(generator.parameters()).device
+    likeness = Likeness(space_for(blueprint.shape, None), device)
+    number = None if label is None else blueprint.class_number(label)
+    found = invert(Model(first, of_pictures), picture[None], ["first frame"], likeness, label=number, seed=seed)
+    z, noise = first.parted(found.points.z)
+    classes = found.points.classes
+    return Beginning(z[0], noise[0], None if classes is None else classes[0], found.errors.psnr[0])

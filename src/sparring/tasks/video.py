@@ -1,0 +1,162 @@
+"""Clips from noise: what is seen in one and how it moves are apart, and any moment of it can be made."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from PIL.Image import Image
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from sparring.adversarial.augment import Transformation, mirror
+from sparring.adversarial.objectives import Objective
+from sparring.config import Settings, given
+from sparring.data import ClipBatch, Clips, to_floats
+from sparring.errors import MetricError
+from sparring.evaluation.judgement import Evaluation
+from sparring.networks import video
+from sparring.randomness import Random
+from sparring.ranks import ALONE, Ranks
+from sparring.tasks.filming import Take, sample
+from sparring.tasks.generate import FromNoise
+from sparring.tasks.sample import Sample, View
+
+PREVIEWED, PREVIEW_FRAMES = 12, 32
+"""Clips of a preview, and frames of each at most."""
+
+
+@dataclass(frozen=True)
+class Blueprint(FromNoise):
+    """All that is needed to build the players again and to make clips; stored as JSON beside the weights."""
+
+    network: str
+    shape: tuple[int, int, int]
+    """Channels, height and width of a frame."""
+    z_dim: int
+    motion_dim: int
+    spacing: float
+    """Seconds from anchor to anchor of the motion."""
+    width: int
+    depth: int
+    rate: float
+    """Frames a second of the middle clip it was trained on."""
+    frames: int
+    """How many frames that has."""
+    classes: tuple[str, ...] = ()
+    class_shares: tuple[float, ...] = ()
+
+    def generator(self) -> video.Generator:
+        """A new one, not trained."""
+        return video.Generator(
+            self.shape,
+            z_dim=self.z_dim,
+            motion_dim=self.motion_dim,
+            spacing=self.spacing,
+            classes=len(self.classes),
+            width=self.width,
+            depth=self.depth,
+            network=self.network,
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """The values that `from_json` takes."""
+        return {"task": "video", **asdict(self)}
+
+
+class Video:
+    """The task of making clips like those of a set."""
+
+    def __init__(self, settings: Settings, data: Clips, ranks: Ranks = ALONE) -> None:
+        self.settings = settings
+        self.data = data
+        self.ranks = ranks
+        self.blueprint = Blueprint(
+            settings.network,
+            data.shape,
+            given(settings.z_dim),
+            given(settings.motion_dim),
+            given(settings.spacing),
+            settings.width,
+            settings.depth,
+            data.rate,
+            int(data.lengths.median()),
+            data.classes,
+            data.class_shares,
+        )
+        # Frames are whole: those drawn may lie half a frame farther apart than the window is long.
+        self.longest = float(data.reach(torch.arange(len(data))).div(data.rates).max())
+
+    def players(self) -> tuple[nn.Module, nn.Module]:
+        """New generator and discriminator."""
+        blueprint = self.blueprint
+        discriminator = video.Discriminator(
+            blueprint.shape,
+            seen=given(self.settings.seen),
+            classes=len(blueprint.classes),
+            width=blueprint.width,
+            depth=blueprint.depth,
+            network=blueprint.network,
+        )
+        return blueprint.generator(), discriminator
+
+    def real(self, batch: ClipBatch, random: Random) -> Sample:
+        """The frames of the batch, in [-1, 1], and the seconds between them."""
+        frames = to_floats(batch.frames).unbind(1)
+        if self.settings.mirror:
+            frames = tuple(mirror(frame, random) for frame in frames)
+        return self.seen(frames, batch)
+
+    def fake(self, generator: nn.Module, batch: ClipBatch, random: Random) -> Sample:
+        """As many clips of fresh contents and motions, of the same classes, at moments as far apart.
+
+        A clip of the batch may begin anywhere between two anchors, so that no moment is another than those beside it.
+        """
+        assert isinstance(generator, video.Generator)
+        blueprint = self.blueprint
+        begin = blueprint.spacing * random.uniform("begin", 1)
+        anchors = generator.motion.anchors(blueprint.spacing + self.longest)
+        z, noise = random.normal("latent", blueprint.z_dim), random.normal("motion", anchors, blueprint.motion_dim)
+        made: Tensor = generator(z, noise, begin + batch.times, self.condition(batch))
+        return self.seen(made.unbind(1), batch)
+
+    def seen(self, frames: tuple[Tensor, ...], batch: ClipBatch) -> Sample:
+        """Frames (N, C, H, W) at the moments of a batch, as the discriminator sees them."""
+        return Sample((*frames, batch.times.diff(dim=1)), self.condition(batch), smooth=tuple(range(len(frames))))
+
+    def condition(self, batch: ClipBatch) -> Tensor | None:
+        """The classes of the batch as float (N, classes)."""
+        return None if batch.labels is None else one_hot(batch.labels, len(self.blueprint.classes)).float()
+
+    def lesson(self, generator: nn.Module, batch: ClipBatch, random: Random) -> View:
+        """The same pair as in the game."""
+        return View.before_the_game(self.real(batch, random), self.fake(generator, batch, random))
+
+    def augmented(self, sample: Sample, transformation: Transformation) -> Sample:
+        """All frames of a clip transformed alike, so that it moves as before."""
+        return sample.with_differentiable([transformation(part) for part in sample.differentiable])
+
+    def generator_loss(self, objective: Objective, view: View) -> Tensor:
+        """The objective: frames carry its gradient."""
+        return objective.generator(view.real_logits, view.fake_logits)
+
+    def losses(self, player: str, view: View) -> Mapping[str, tuple[float, Tensor]]:
+        """None besides the game itself."""
+        return {}
+
+    def preview(self, generator: nn.Module) -> Tensor:
+        """The first clips of seed 0, as `sparring sample --seed 0` begins them."""
+        take = Take(min(self.blueprint.frames, PREVIEW_FRAMES), self.blueprint.rate)
+        return sample(generator, self.blueprint, PREVIEWED, 0, take)
+
+    def illustrations(self, generator: nn.Module) -> Mapping[str, Image]:
+        """None: clips are watched."""
+        return {}
+
+    def judge(self, generator: nn.Module) -> Evaluation:
+        """Against the same part of the training set each time, and from the same latents."""
+        raise MetricError("clips cannot be judged yet")
+
+    def describe(self) -> dict[str, Any]:
+        """The blueprint, as JSON values."""
+        return self.blueprint.describe()

@@ -1,0 +1,68 @@
+"""What the video task chooses of its settings, before the rest is chosen as for pictures."""
+
+from sparring.choices import Choices
+from sparring.data import ClipSurvey
+from sparring.evaluation.extraction import default_space
+
+CPU_SIDE, LITTLE_SIDE, GPU_SIDE = 64, 32, 128
+"""Pixels that the longer side has at most on a CPU, there in little time, and on a GPU."""
+
+LITTLE_TIME = 60.0
+"""Minutes that are little on a CPU: at 64 pixels a frame takes about three times as long as at 32."""
+
+BATCH = 32
+"""Clips in an update; each is several frames."""
+
+SEEN = 3
+"""Frames judged at once: three show a path and its bend, and more of them cost more than they tell (StyleGAN-V,
+table 5)."""
+
+WINDOW, MOST_FRAMES = 1.0, 32
+"""Seconds that these frames lie within at most, and frames: what is farther apart says little of how things move."""
+
+SPACING = 0.4
+"""Seconds from anchor to anchor, of the window: a movement is seen from its beginning to its end."""
+
+MOTION_DIM = 32
+"""Random numbers at an anchor; there is less to a movement than to what moves."""
+
+HELD_OUT, MOST_HELD_OUT = 0.05, 256
+"""Share of the clips that the discriminator is never shown, and how many suffice."""
+
+JUDGED = 256
+"""Clips that an evaluation makes: each is many frames."""
+
+
+def choose(settings: Choices, survey: ClipSurvey, factor: float) -> None:
+    """Fills in what suits clips."""
+    pick = settings.choose
+    on_cpu = settings.values["device"] == "cpu"
+    pick("resolution", *resolution(settings, survey, on_cpu))
+    pick("channels", survey.channels, "as the clips are")
+    pick("fit", "crop")
+    pick("shuffle_buffer", None)
+    pick("held_out", min(int(HELD_OUT * survey.clips), MOST_HELD_OUT))
+    pick("discriminator_features", "none")
+
+    pick("seen", SEEN)
+    window = pick("window", round(min(WINDOW, survey.seconds, MOST_FRAMES / survey.rate), 3))
+    pick("spacing", round(SPACING * window, 3))
+    pick("motion_dim", MOTION_DIM)
+
+    pick("batch", BATCH)
+    pick("quality_features", default_space(*settings.values["resolution"]))
+    pick("quality_metric", "fid")
+    pick("quality_samples", JUDGED)
+
+
+def resolution(settings: Choices, survey: ClipSurvey, on_cpu: bool) -> tuple[tuple[int, int], str]:
+    """(height, width) in the proportions of the middle clip, and why."""
+    minutes = settings.values.get("minutes")
+    little = on_cpu and minutes is not None and minutes < LITTLE_TIME
+    longest = GPU_SIDE if not on_cpu else LITTLE_SIDE if little else CPU_SIDE
+    shrink = min(1.0, longest / max(survey.height, survey.width))
+    chosen = max(4, round(survey.height * shrink)), max(4, round(survey.width * shrink))
+    if shrink == 1:
+        return chosen, "as the middle clip is"
+    where = "a GPU" if not on_cpu else f"a CPU in less than {LITTLE_TIME:g} minutes" if little else "a CPU"
+    return chosen, f"the middle clip is {survey.height}x{survey.width}; the longer side is at most {longest} on {where}"
