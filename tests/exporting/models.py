@@ -5,7 +5,7 @@ from torch import nn
 
 from sparring.exporting.players import Blueprint
 from sparring.model import Model
-from sparring.tasks import generate, restore, sequences, translate
+from sparring.tasks import generate, restore, sequences, translate, video
 
 CLASSES = ("cat", "dog", "猫")
 FROM_NOISE: dict[str, Blueprint] = {
@@ -23,6 +23,10 @@ CHANGING: dict[str, Blueprint] = {
     "translate with styles": translate.Blueprint(3, 8, 1, ("monet", "munch"), content="cycle"),
 }
 TEXT = sequences.Blueprint("text", {"kind": "characters", "symbols": "ab cé床\n"}, 24, 64, 2, 64, 1, False)
+CLIPS: dict[str, Blueprint] = {
+    "video": video.Blueprint("fast", (3, 12, 16), 8, 4, 0.25, 16, 1, 10.0, 12),
+    "video with classes": video.Blueprint("r3", (1, 8, 8), 8, 4, 0.25, 16, 1, 10.0, 12, CLASSES, (0.5, 0.25, 0.25)),
+}
 
 
 def model_of(blueprint: Blueprint) -> Model:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.exporting.models import CHANGING, TEXT, model_of
+from tests.exporting.models import CHANGING, CLIPS, TEXT, model_of
 from torch import Tensor
 from typer.testing import CliRunner
 
@@ -80,6 +80,15 @@ def test_the_code_of_each_card_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     exec(re.findall(r"```python\n(.*?)```", Path("g.onnx.md").read_text(), re.DOTALL)[0], {})
     scale = 2 if name == "upscale" else 1
     assert Image.open("changed.png").size == (40 * scale, 30 * scale)
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_the_code_of_the_card_makes_a_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    export(model_of(CLIPS[name]), "g.onnx", "onnx")
+    exec(re.findall(r"```python\n(.*?)```", Path("g.onnx.md").read_text(), re.DOTALL)[0], {})
+    with Image.open("clip.gif") as clip:
+        assert clip.size == CLIPS[name].shape[:0:-1]
 
 
 def test_programs_are_used_as_their_card_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.exporting.models import CHANGING, CLASSES, FROM_NOISE, TEXT, model_of
+from tests.exporting.models import CHANGING, CLASSES, CLIPS, FROM_NOISE, TEXT, model_of
 
 from sparring.data.selfies_symbols import SelfiesSymbols
 from sparring.errors import RunError, SettingError
@@ -15,7 +15,7 @@ from sparring.evaluation.galleries import Onnx
 from sparring.exporting import export
 from sparring.exporting.export import compare
 from sparring.randomness import key
-from sparring.tasks import generate, sequences
+from sparring.tasks import filming, generate, sequences, video
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
@@ -50,6 +50,24 @@ def test_pictures_from_noise_are_those_of_sample_at_any_batch(tmp_path: Path, na
     for n in (1, 2, 9):
         given = {"z": z[:n], **({"label": label[:n]} if blueprint.classes else {})}
         assert distance(session_of(tmp_path / "g.onnx").run(["image"], given)[0], wanted[:n]) <= 1
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_clips_are_those_of_sample_whatever_their_length(tmp_path: Path, name: str) -> None:
+    model, blueprint = model_of(CLIPS[name]), CLIPS[name]
+    assert isinstance(blueprint, video.Blueprint)
+    assert export(model, tmp_path / "g.onnx", "onnx").difference <= 1
+    session = session_of(tmp_path / "g.onnx")
+    z, label = (drawn.numpy() for drawn in blueprint.latents(0, 4))
+    for n, frames in ((1, 1), (2, 9)):
+        clips = model.sample(n, seed=4, frames=frames, fps=5)
+        assert isinstance(clips, torch.Tensor)
+        camera = filming.Camera(model.generator, blueprint, 4, model.take(frames=frames, fps=5))
+        noise = torch.stack([torch.stack([camera.anchor(i, at) for at in range(20)]) for i in range(n)]).numpy()
+        times = np.tile(np.arange(frames, dtype=np.float32) / 5, (n, 1))
+        given = {"content": z[:n], "motion": noise, "times": times}
+        given |= {"label": label[:n]} if blueprint.classes else {}
+        assert distance(session.run(["clip"], given)[0], clips.permute(0, 1, 3, 4, 2).numpy()) <= 1
 
 
 @pytest.mark.parametrize("name", CHANGING)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.exporting.models import CHANGING, FROM_NOISE, TEXT, model_of
+from tests.exporting.models import CHANGING, CLIPS, FROM_NOISE, TEXT, model_of
 
 from sparring.errors import RunError
 from sparring.exporting import export
@@ -16,12 +16,16 @@ from sparring.exporting.players import player_of
 from sparring.exporting.programs import FACTS, run_elsewhere, write_program
 from sparring.model import Model
 
-EACH = FROM_NOISE | CHANGING | {"text": TEXT}
-SIZES = {"z": [{"n": 1}, {"n": 5}], "tokens": [{"n": 1, "length": 1}, {"n": 4, "length": 20}]}
+EACH = FROM_NOISE | CHANGING | CLIPS | {"text": TEXT}
+SIZES = {
+    "z": [{"n": 1}, {"n": 5}],
+    "content": [{"n": 1, "anchors": 12, "frames": 1}, {"n": 2, "anchors": 14, "frames": 5}],
+    "tokens": [{"n": 1, "length": 1}, {"n": 4, "length": 20}],
+}
 PICTURES = [{"n": 1, "height": 33, "width": 90}, {"n": 3, "height": 64, "width": 40}]
 
 
-@pytest.mark.parametrize("name", ["r3 with classes", "skip", "translate with styles", "text"])
+@pytest.mark.parametrize("name", ["r3 with classes", "skip", "translate with styles", "text", "video with classes"])
 def test_a_program_gives_what_the_generator_gives_at_any_size(tmp_path: Path, name: str) -> None:
     model = model_of(EACH[name])
     player = player_of(model.generator, model.blueprint)

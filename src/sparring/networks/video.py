@@ -56,12 +56,13 @@ class Motion(nn.Module):
             x = layer(activate(x))
         learned = x.transpose(1, 2).float()
         place = times.float() / self.spacing
-        before = place.floor()
+        before = place.floor().clamp(max=learned.shape[1] - SPLINE)
         u = (place - before)[..., None]
-        first = before.long().clamp(max=learned.shape[1] - SPLINE)
         weights = ((1 - u) ** 3, 3 * u**3 - 6 * u**2 + 4, -3 * u**3 + 3 * u**2 + 3 * u + 1, u**3)
-        rows = torch.arange(len(learned), device=learned.device)[:, None]
-        motion: Tensor = sum(weight / 6 * learned[rows, first + i] for i, weight in enumerate(weights))
+        motion = torch.zeros_like(learned[:, :1])
+        for i, weight in enumerate(weights):
+            at = (before.long() + i)[..., None].expand(-1, -1, learned.shape[2])
+            motion = motion + weight / 6 * learned.gather(1, at)
         return motion
 
 
@@ -97,7 +98,7 @@ class Generator(nn.Module):
         code = code + self.meet[1](activate(self.meet[0](code)))
         condition = None if y is None else y.repeat_interleave(moments, 0)
         pictures: Tensor = self.picture(code, condition)
-        return pictures.unflatten(0, (len(z), moments))
+        return pictures.unflatten(0, (-1, moments))
 
 
 class Discriminator(nn.Module):

@@ -155,6 +155,8 @@ class Line:
 
     def paint(self, loaded: Loaded, jobs: list[Job]) -> None:
         """Makes the pictures of several requests, each that is asked for twice or was made before once."""
+        if loaded.model.makes == "clips":
+            raise RunError("this generator makes clips, and those are not served yet: sparring sample RUN --out clips/")
         if loaded.painter is None:
             raise RunError("this generator makes no pictures of noise, but changes pictures: POST /v1/apply")
         wanted: list[tuple[Job, list[Recipe]]] = []

@@ -19,7 +19,7 @@ from sparring.model import BLUEPRINTS, FILE, FORMAT, JUDGE, Blueprint, Model, un
 from sparring.serving.batching import Line, Loaded
 from sparring.serving.drawing import Painter
 from sparring.serving.errors import RequestError
-from sparring.tasks import generate, restore, sequences, translate
+from sparring.tasks import generate, restore, sequences, translate, video
 from sparring.training.account import Account
 from sparring.training.files import checksum, reading
 from sparring.training.run import Run
@@ -178,7 +178,7 @@ class Served:
 def abilities(blueprint: Blueprint | None, file: Path) -> dict[str, Any]:
     """The fields of a card that a generator decides."""
     match blueprint:
-        case generate.Blueprint():
+        case generate.Blueprint() | video.Blueprint():
             channels, height, width = blueprint.shape
             return {"channels": channels, "resolution": (height, width), "classes": list(blueprint.classes)}
         case restore.Blueprint():
