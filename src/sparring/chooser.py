@@ -196,6 +196,9 @@ def choose_players_and_game(settings: Choices, count: int, factor: float) -> int
     table = (CPU_PHOTOGRAPHS if on_cpu else GPU_PHOTOGRAPHS) if through else CPU_RECIPES if on_cpu else GPU_RECIPES
     recipe = next(r for r in table if side <= r.side)
     network = pick("network", recipe.network, f"learns most in a given time at {side} pixels on {where}")
+    if network not in OTHERWISE:
+        task = settings.values["task"]
+        raise SettingError(f"network={network}: task={task} takes {', '.join(OTHERWISE)}")
     width, depth = (recipe.width, recipe.depth) if network == recipe.network else OTHERWISE[network]
     pick(
         "width",

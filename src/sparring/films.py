@@ -112,5 +112,7 @@ def need_av() -> Any:
     try:
         import av
     except ImportError:
-        raise SettingError('.mp4 needs PyAV: pip install "sparring[video]"; .gif works without it') from None
+        raise SettingError(
+            '.mp4 needs PyAV: pip install "sparring[video]"; .gif (--format gif) works without it'
+        ) from None
     return av

@@ -145,7 +145,7 @@ def test_clips_that_begin_with_a_picture_go_on_differently(model: Model) -> None
     assert torch.allclose(10 * torch.log10(255**2 / mean_square), torch.tensor(found.psnr), atol=0.1)
     assert torch.equal(made[0, 0], made[1, 0])
     assert not torch.equal(made[0, 20], made[1, 20])
-    with pytest.raises(SettingError, match="pictures .* expected uint8 of 3x16x16"):
+    with pytest.raises(SettingError, match=r"pictures .* expected uint8 of 3x16x16"):
         model.beginning(target[:, :8])
 
 
@@ -171,7 +171,7 @@ def test_what_cannot_be_is_said(model: Model, options: dict[str, object], words:
 def test_other_generators_make_no_clips_and_this_one_no_pictures(model: Model) -> None:
     blueprint = generate.Blueprint("fast", (1, 8, 8), 8, 16, 1)
     pictures = Model(blueprint.generator(), blueprint)
-    with pytest.raises(SettingError, match="--frames, .* for clips, and this generator makes pictures"):
+    with pytest.raises(SettingError, match=r"--frames, .* for clips, and this generator makes pictures"):
         pictures.sample(1, frames=8)
     with pytest.raises(RunError, match="makes pictures and no clips"):
         pictures.take()

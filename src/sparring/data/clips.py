@@ -9,7 +9,7 @@ from torch import Tensor
 from sparring.data.order import indices
 from sparring.data.pictures import CPU, sent, shares_of, split
 from sparring.data.sources import Skipped
-from sparring.randomness import key
+from sparring.randomness import Random
 
 
 @dataclass(frozen=True)
@@ -98,25 +98,25 @@ class Clips:
         Of each clip `seen` frames: they begin at a random frame, each gap is random, and they lie within `window`.
         """
         part = batch // ranks
-        first = position + rank * part
+        start = rank * part
         count = len(self) if self.drawn is None else len(self.drawn)
-        numbers = indices(count, seed, first, part)
+        numbers = indices(count, seed, position + start, part)
         numbers = numbers if self.drawn is None else self.drawn[numbers]
-        offsets = self.offsets(numbers, torch.Generator().manual_seed(key(seed, "frames", first)))
+        offsets = self.offsets(numbers, Random(seed, position, part, start))
         places = (self.starts[numbers, None] + offsets).flatten()
         frames = self.frames.index_select(0, places).view(part, self.seen, *self.shape)
         times = (offsets - offsets[:, :1]) / self.rates[numbers, None]
         labels = None if self.labels is None else self.labels[numbers].to(self.device)
         return ClipBatch(sent(frames, self.device), times.to(self.device, torch.float32), labels)
 
-    def offsets(self, numbers: Tensor, random: torch.Generator) -> Tensor:
+    def offsets(self, numbers: Tensor, random: Random) -> Tensor:
         """Which frames are drawn of the clips `numbers` (n,): int64 (n, seen), ascending, counted from their first."""
         lengths, reach = self.lengths[numbers], self.reach(numbers)
-        between = torch.rand(len(numbers), self.seen - 1, generator=random).sort(1).values
-        spread = (torch.rand(len(numbers), 1, generator=random) * reach[:, None]).ceil()
-        last = torch.cat([torch.zeros(len(numbers), 1), between[:, :-1], torch.ones(len(numbers), 1)], 1)
-        offsets = (last * spread).round().long()
-        begin = torch.rand(len(numbers), generator=random) * (lengths - offsets[:, -1])
+        between = random.uniform("between", self.seen - 2).sort(1).values
+        spread = (random.uniform("spread", 1) * reach[:, None]).ceil()
+        ends = torch.zeros(len(numbers), 1), torch.ones(len(numbers), 1)
+        offsets = (torch.cat([ends[0], between, ends[1]], 1) * spread).round().long()
+        begin = random.uniform("begin") * (lengths - offsets[:, -1])
         return offsets + begin.long().clamp(max=lengths - 1 - offsets[:, -1])[:, None]
 
     def reach(self, numbers: Tensor) -> Tensor:

@@ -37,11 +37,7 @@ def where_from(folder: Path) -> dict[str, str]:
 
 
 def about(
-    blueprint: generate.Blueprint
-    | restore.Blueprint
-    | translate.Blueprint
-    | sequences.Blueprint
-    | video.Blueprint,
+    blueprint: generate.Blueprint | restore.Blueprint | translate.Blueprint | sequences.Blueprint | video.Blueprint,
 ) -> dict[str, str]:
     """What a user of the file needs to know beyond the shapes of inputs and outputs."""
     match blueprint:

@@ -103,7 +103,10 @@ class FromNoise(nn.Module):
 
 class Filming(nn.Module):
     """Contents (n, z_dim), motions (n, anchors, motion_dim), times (n, frames) and perhaps class numbers (n,) to clips
-    uint8 (n, frames, H, W, C)."""
+    uint8 (n, frames, H, W, C).
+
+    A frame is added behind, and taken away again: a program of `torch.export` would refuse a single one.
+    """
 
     def __init__(self, generator: nn.Module, classes: int) -> None:
         super().__init__()
@@ -113,7 +116,8 @@ class Filming(nn.Module):
     def forward(self, content: Tensor, motion: Tensor, times: Tensor, label: Tensor | None = None) -> Tensor:
         """See the class."""
         y = None if label is None else (label[:, None] == torch.arange(self.classes)).float()
-        return to_bytes(self.generator(content, motion, times, y)).permute(0, 1, 3, 4, 2)
+        one_more = torch.cat([times, times[:, :1]], dim=1)
+        return to_bytes(self.generator(content, motion, one_more, y))[:, :-1].permute(0, 1, 3, 4, 2)
 
 
 class Restoring(nn.Module):

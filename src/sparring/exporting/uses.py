@@ -161,7 +161,11 @@ def in_torch(player: Player, file: str) -> str:
     """Python that needs PyTorch alone."""
     sizes = {"z_dim": 0, "motion_dim": 0, "channels": player.axes[-1], "styles": 0}
     for entry in player.inputs:
-        sizes |= {{"z": "z_dim", "content": "z_dim", "motion": "motion_dim", "style": "styles"}.get(entry.name, "other"): entry.axes[-1]}
+        sizes |= {
+            {"z": "z_dim", "content": "z_dim", "motion": "motion_dim", "style": "styles"}.get(
+                entry.name, "other"
+            ): entry.axes[-1]
+        }
     given = "\n".join(IN_TORCH[entry.name].format(**sizes) for entry in player.inputs)
     names = ", ".join(entry.name for entry in player.inputs)
     return PROGRAM.format(file=file, given=given, output=player.output, names=names)
@@ -174,8 +178,8 @@ def besides(player: Player, facts: Mapping[str, str]) -> str:
             return "Truncation is `z` times a number: below 1 pictures vary less."
         case "content":
             return (
-                "The same motion with another content is another thing that moves alike. Times may lie as close together "
-                "as you like, and a clip may be as long as there are anchors of its motion."
+                "The same motion with another content is another thing that moves alike. Times may lie as close "
+                "together as you like, and a clip may be as long as there are anchors of its motion."
             )
         case "picture":
             return (

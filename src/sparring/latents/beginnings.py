@@ -27,7 +27,7 @@ class FirstFrame(nn.Module):
 
     def parted(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """z (N, z_dim) and noise (N, A, motion_dim) of latents (N, z_dim + A * motion_dim)."""
-        return latent[:, : self.z_dim], latent[:, self.z_dim :].unflatten(1, (self.anchors, self.motion_dim))
+        return latent[:, : self.z_dim], latent[:, self.z_dim :].reshape(-1, self.anchors, self.motion_dim)
 
     def forward(self, latent: Tensor, y: Tensor | None = None) -> Tensor:
         """Pictures (N, C, H, W)."""
