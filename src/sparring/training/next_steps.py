@@ -86,8 +86,23 @@ def synthesising(folder: str) -> list[Step]:
     ]
 
 
+def filming(folder: str) -> list[Step]:
+    """For a generator that makes clips."""
+    place = shlex.quote(folder)
+    return [
+        (f"sparring sample {place} --n 16 --out clips/", "16 new clips, a film each; --format gif or frames"),
+        (
+            f"sparring sample {place} --n 16 --frames 100 --loop --out loops.gif",
+            "16 of 100 frames side by side, whose end meets their beginning",
+        ),
+        (f"sparring evaluate {place} {place}", "Judge new clips against those that it was trained on"),
+        (f"sparring.load({folder!r}).sample(4)", "The same from Python: uint8 (4, T, C, H, W)"),
+    ]
+
+
 OTHER_TASKS: Mapping[str, Callable[[str], list[Step]]] = {
     "translate": translating,
     "text": writing,
     "molecules": synthesising,
+    "video": filming,
 }
