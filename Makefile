@@ -21,7 +21,7 @@ demo: .venv/ready
 	$(BIN)/sparring sample runs/demo --n 100 --seed 1 --out runs/demo/samples.png
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 check: lint types test docs
 

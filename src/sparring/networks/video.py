@@ -1,73 +1,55 @@
-"""Players for clips: any family of networks for pictures, and a motion that is continuous in time.
+"""Players for clips: what is seen in one and how it moves are apart, in the noise and in the generator.
 
-Content and motion are apart (Tulyakov et al. 2018, MoCoGAN): a clip has one content z, and at each moment t a motion
-m(t); the picture at t is G(z, m(t)). The motion is a function of continuous time (Skorokhodov et al. 2022, StyleGAN-V;
-Yu et al. 2022, DIGAN), so that frames can be made at any moment, at any rate and for any length.
+A clip has one content z, and at each moment t a motion m(t) (Tulyakov et al. 2018, MoCoGAN). The blocks are those of
+R3GAN. Content sets how strong their channels are, in all of them, and motion alone changes from frame to frame: so
+a thing keeps its colour and shape because nothing tells it otherwise.
 """
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparring.networks import FAMILIES
-from sparring.networks.layers import GAIN, Shape, activate, draw_weights
+from sparring.networks.layers import (
+    GAIN,
+    Latent,
+    Shape,
+    activate,
+    at_least_float32,
+    check,
+    draw_weights,
+    full_precision,
+    halvings,
+    widths,
+)
+from sparring.networks.motion import Motion
+from sparring.networks.r3 import EXPANSION, MOST_CHANNELS, Block, Change, linear
 
-REACH = 2
-"""Anchors before and after that a learned anchor is made of, on each side: two layers of kernels of 3."""
+COARSEST = 8
+"""Least side of the coarsest grid: on a coarser one, places are hard to tell apart."""
 
-SPLINE = 4
-"""Anchors that a cubic spline takes at each moment."""
+GROUPS = 8
+"""Parts of the first channels that move each by itself."""
 
+FASTEST = 1.5
+"""Waves from the middle of a picture to its edge, at most."""
 
-class Motion(nn.Module):
-    """Noise at anchors, evenly in time, to a smooth motion: what anchors mean is learned, a spline joins them.
+CHANGING = 4
+"""Every such channel at the beginning is as strong as content and motion say; the others as content alone says."""
 
-    The cubic B-spline has two continuous derivatives: motion without jerks. The noise is the same at all times in
-    distribution, and so is the motion: a clip has no end.
-    """
-
-    def __init__(self, dim: int, spacing: float) -> None:
-        super().__init__()
-        self.spacing = spacing
-        self.mix = nn.ModuleList([nn.Conv1d(dim, dim, 3), nn.Conv1d(dim, dim, 3)])
-        for layer in self.mix:
-            nn.init.normal_(layer.weight, std=GAIN / math.sqrt(3 * dim))
-            nn.init.zeros_(layer.bias)
-
-    def anchors(self, seconds: float) -> int:
-        """How many vectors of noise the times in [0, seconds] need."""
-        return int(seconds / self.spacing) + SPLINE + 2 * REACH
-
-    def period(self, seconds: float) -> float:
-        """The length of a loop of about so many seconds: a whole number of anchors."""
-        return max(SPLINE, round(seconds / self.spacing)) * self.spacing
-
-    def looped(self, noise: Tensor, seconds: float) -> Tensor:
-        """Noise (N, A, dim) of which the motion repeats after `period(seconds)`, for times up to that."""
-        count = round(self.period(seconds) / self.spacing)
-        return noise[:, torch.arange(self.anchors(self.period(seconds)), device=noise.device) % count]
-
-    def forward(self, noise: Tensor, times: Tensor) -> Tensor:
-        """Noise (N, A, dim) and times (N, K) in seconds, not negative, to the motion there (N, K, dim)."""
-        x = noise.transpose(1, 2)
-        for layer in self.mix:
-            x = layer(activate(x))
-        learned = x.transpose(1, 2).float()
-        place = times.float() / self.spacing
-        before = place.floor().clamp(max=learned.shape[1] - SPLINE)
-        u = (place - before)[..., None]
-        weights = ((1 - u) ** 3, 3 * u**3 - 6 * u**2 + 4, -3 * u**3 + 3 * u**2 + 3 * u + 1, u**3)
-        motion = torch.zeros_like(learned[:, :1])
-        for i, weight in enumerate(weights):
-            at = (before.long() + i)[..., None].expand(-1, -1, learned.shape[2])
-            motion = motion + weight / 6 * learned.gather(1, at)
-        return motion
+STYLED = 0.5
+"""Standard deviation, at first, of what a channel is multiplied by; the mean is 1."""
 
 
 class Generator(nn.Module):
-    """Content z (N, z_dim), motion noise (N, A, motion_dim) and times (N, K) to frames (N, K, C, H, W)."""
+    """Content z (N, z_dim), motion noise (N, A, motion_dim) and times (N, K) in seconds to frames (N, K, C, H, W).
+
+    `width` is the number of channels at the picture's own size, a multiple of 8; it doubles with each coarser grid.
+    `depth` is the number of blocks at each size. `spacing`: seconds between the anchors of the motion, see `Motion`.
+    """
 
     def __init__(
         self,
@@ -79,47 +61,148 @@ class Generator(nn.Module):
         classes: int = 0,
         width: int,
         depth: int,
-        network: str = "r3",
     ) -> None:
         super().__init__()
+        check(shape, width=width, depth=depth, z_dim=z_dim, motion_dim=motion_dim)
+        grids = coarse_enough(halvings(*shape[1:]))
+        channels = widths(width, len(grids), MOST_CHANNELS)
+        blocks = depth * len(grids)
         self.motion = Motion(motion_dim, spacing)
-        hidden = 2 * (z_dim + motion_dim)
-        self.meet = nn.Sequential(nn.Linear(z_dim + motion_dim, hidden), nn.Linear(hidden, z_dim + motion_dim))
-        draw_weights(self.meet[0], GAIN)
-        draw_weights(self.meet[1], 0)
-        self.picture = FAMILIES[network].generator(
-            shape, z_dim=z_dim + motion_dim, classes=classes, width=width, depth=depth
-        )
+        self.latent = Latent(z_dim, classes)
+        self.content = mapping(self.latent.size, 2 * z_dim, z_dim)
+        self.meeting = mapping(z_dim + motion_dim, 2 * (z_dim + motion_dim), 2 * (z_dim + motion_dim))
+        self.start = MovingWaves(channels[-1], grids[-1], z_dim, 2 * (z_dim + motion_dim))
+        layers: list[nn.Module] = [StyledBlock(channels[-1], blocks, z_dim) for _ in range(depth)]
+        for stage in reversed(range(len(grids) - 1)):
+            layers.append(Change(channels[stage + 1], channels[stage], grids[stage], grows=True))
+            layers.extend(StyledBlock(channels[stage], blocks, z_dim) for _ in range(depth))
+        self.layers = nn.ModuleList(layers)
+        self.colours = styling(z_dim, channels[0], spread=1.0)
+        self.picture = linear(channels[0], shape[0])
+        self.background = nn.Parameter(torch.zeros(shape[0], 1, 1))
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, z: Tensor, noise: Tensor, times: Tensor, y: Tensor | None = None) -> Tensor:
         """See the class. `y` is float (N, classes), one-hot or a mixture."""
         moments = times.shape[1]
-        code = torch.cat([z[:, None].expand(-1, moments, -1), self.motion(noise, times).to(z.dtype)], 2).flatten(0, 1)
-        code = code + self.meet[1](activate(self.meet[0](code)))
-        condition = None if y is None else y.repeat_interleave(moments, 0)
-        pictures: Tensor = self.picture(code, condition)
+        latent = self.latent(z, y)
+        content = self.content(latent * torch.rsqrt(latent.square().mean(1, keepdim=True) + 1e-8))
+        content = content[:, None].expand(-1, moments, -1).flatten(0, 1)
+        motion = self.motion(noise, times).flatten(0, 1).to(content.dtype)
+        x = self.start(content, activate(self.meeting(torch.cat([content, motion], 1))))
+        for layer in self.layers:
+            x = layer(x, content) if isinstance(layer, StyledBlock) else layer(x)
+        with full_precision(x):
+            strengths = 1 + self.colours(at_least_float32(content))[:, :, None, None]
+            pictures: Tensor = self.picture(at_least_float32(x) * strengths) + self.background
         return pictures.unflatten(0, (-1, moments))
 
 
-class Discriminator(nn.Module):
-    """K frames (N, C, H, W) and the seconds between them (N, K - 1) to logits (N,), all frames seen at once.
+class MovingWaves(nn.Module):
+    """Waves over the coarsest grid, in frames of reference that motion shifts, turns and stretches.
 
-    Frames come as the first, and as changes from one to the next; the time between them as pictures of one value.
+    Fourier features as the first layer, moved by an affine map, are those of StyleGAN3 (Karras et al. 2021, section 3);
+    here the map follows the motion, and there are several: parts of a picture move each in its own way.
+    """
+
+    frequencies: Tensor
+    phases: Tensor
+    coordinates: Tensor
+
+    def __init__(self, channels: int, grid: tuple[int, int], z_dim: int, meeting: int) -> None:
+        super().__init__()
+        angles, radii, phases = 2 * math.pi * torch.rand(channels), torch.rand(channels).sqrt(), torch.rand(channels)
+        waves = math.pi * FASTEST * radii[:, None] * torch.stack([angles.cos(), angles.sin()], 1)
+        self.register_buffer("frequencies", waves.view(GROUPS, channels // GROUPS, 2))
+        self.register_buffer("phases", 2 * math.pi * phases[:, None, None])
+        lines = [torch.linspace(-1, 1, side) for side in grid]
+        self.register_buffer("coordinates", torch.stack(torch.meshgrid(*lines, indexing="ij"), 2))
+        self.pose = nn.Linear(meeting, GROUPS * 6)
+        self.steady = nn.Linear(z_dim, channels, bias=False)
+        self.changing = nn.Linear(meeting, channels // CHANGING, bias=False)
+        draw_weights(self.pose, gain=0.5)
+        draw_weights(self.steady, gain=1)
+        draw_weights(self.changing, gain=1)
+
+    def forward(self, content: Tensor, meeting: Tensor) -> Tensor:
+        """Content (N, z_dim), and what became of content and motion together, to (N, channels, h, w)."""
+        with full_precision(content):
+            content, meeting = at_least_float32(content), at_least_float32(meeting)
+            pose = self.pose(meeting).view(-1, GROUPS, 6)
+            turned = torch.eye(2, device=pose.device) + 0.3 * pose[..., 2:].unflatten(2, (2, 2))
+            places = self.coordinates - pose[:, :, None, None, :2]
+            places = torch.einsum("nghwe,ngef->nghwf", places, turned)
+            waves = torch.einsum("nghwe,gce->ngchw", places, self.frequencies).flatten(1, 2)
+            changes = F.pad(self.changing(meeting)[:, :, None], (0, CHANGING - 1)).flatten(1)
+            strengths = math.sqrt(2) * (self.steady(content) + changes)
+            x = strengths[:, :, None, None] * torch.sin(waves + self.phases)
+        return x.contiguous(memory_format=torch.channels_last)
+
+
+class StyledBlock(Block):
+    """The block of R3GAN, in which content multiplies the channels inside."""
+
+    def __init__(self, channels: int, blocks: int, z_dim: int) -> None:
+        super().__init__(channels, blocks)
+        self.style = styling(z_dim, EXPANSION * channels, STYLED)
+
+    def forward(self, x: Tensor, content: Tensor) -> Tensor:  # type: ignore[override]
+        """Keeps the shape (N, channels, h, w)."""
+        wide = activate(self.expand(x)) * (1 + self.style(content))[:, :, None, None]
+        branch: Tensor = self.project(activate(self.mix(wide)))
+        return x + branch
+
+
+class Discriminator(nn.Module):
+    """K frames (N, C, H, W) and the seconds between them (N, K - 1) to logits (N,): all are seen at once.
+
+    To a discriminator of pictures all frames of a clip are the channels of one: it costs what a picture costs, and
+    sees from its first layer on what changes. Changes from frame to frame come along as such, and each time between
+    two as a channel of its own (times tell what is a likely change: Skorokhodov et al. 2022, section 3.3).
+    `network`: a name of `FAMILIES`.
     """
 
     def __init__(
-        self, shape: Shape, *, seen: int, classes: int = 0, width: int, depth: int, network: str = "r3", changes=True,
+        self,
+        shape: Shape,
+        *,
+        seen: int,
+        classes: int = 0,
+        width: int,
+        depth: int,
+        network: str,
+        spectral_norm: bool = False,
     ) -> None:
         super().__init__()
-        channels, height, width_ = shape
-        self.changes = changes
-        n = channels * (2 * seen - 1 if changes else seen) + seen - 1
-        self.judge = FAMILIES[network].discriminator((n, height, width_), classes=classes, width=width, depth=depth)
+        channels = shape[0] * (2 * seen - 1) + seen - 1
+        self.judge = FAMILIES[network].discriminator(
+            (channels, *shape[1:]), classes=classes, width=width, depth=depth, spectral_norm=spectral_norm
+        )
 
     def forward(self, *parts: Tensor, y: Tensor | None = None) -> Tensor:
-        """See the class."""
+        """See the class. `y` is float (N, classes), one-hot or a mixture."""
         *frames, gaps = parts
-        changes = [b - a for a, b in zip(frames, frames[1:], strict=False)] if self.changes else []
-        spans = gaps[:, :, None, None].expand(-1, -1, *frames[0].shape[2:])
-        logits: Tensor = self.judge(torch.cat([*frames, *changes, spans], 1), y)
+        changes = [later - earlier for earlier, later in pairwise(frames)]
+        times = gaps.to(frames[0].dtype)[:, :, None, None].expand(-1, -1, *frames[0].shape[2:])
+        logits: Tensor = self.judge(torch.cat([*frames, *changes, times], 1), y)
         return logits
+
+
+def coarse_enough(grids: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The grids, finest first, without those that have a side below `COARSEST`; the finest stays."""
+    return grids[:1] + [grid for grid in grids[1:] if min(grid) >= COARSEST]
+
+
+def mapping(before: int, inside: int, after: int) -> nn.Sequential:
+    """A dense network of two layers that keeps the variance."""
+    layers = nn.Linear(before, inside), nn.Linear(inside, after)
+    for layer in layers:
+        draw_weights(layer, GAIN)
+    return nn.Sequential(layers[0], nn.LeakyReLU(0.2), layers[1])
+
+
+def styling(z_dim: int, channels: int, spread: float) -> nn.Linear:
+    """What channels are multiplied by, less 1."""
+    layer = nn.Linear(z_dim, channels)
+    draw_weights(layer, gain=spread)
+    return layer

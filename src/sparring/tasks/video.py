@@ -56,7 +56,6 @@ class Blueprint(FromNoise):
             classes=len(self.classes),
             width=self.width,
             depth=self.depth,
-            network=self.network,
         )
 
     def describe(self) -> dict[str, Any]:
@@ -97,6 +96,7 @@ class Video:
             width=blueprint.width,
             depth=blueprint.depth,
             network=blueprint.network,
+            spectral_norm=self.settings.spectral_norm,
         )
         return blueprint.generator(), discriminator
 
