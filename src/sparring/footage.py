@@ -140,10 +140,15 @@ def spread(frames: int) -> list[int]:
     return [round(place * (frames - 1) / max(count - 1, 1)) for place in range(count)]
 
 
-def side_by_side(films: Iterable[Film]) -> Iterator[Tensor]:
-    """Clips that play at the same time: parts (t, C, h, w) of one film, enlarged as `mosaic.grid` does."""
+def side_by_side(films: Iterable[Film], side: int | None = None) -> Iterator[Tensor]:
+    """Clips that play at the same time: parts (t, C, h, w) of one film.
+
+    Each is enlarged to about `side` pixels, or all together as `mosaic.grid` does.
+    """
     for parts in zip(*films, strict=True):
-        yield torch.stack([as_tensor(grid(torch.stack(moment))) for moment in zip(*parts, strict=True)])
+        scale = None if side is None else max(1, side // max(parts[0].shape[2:]))
+        moments = (torch.stack(moment) for moment in zip(*parts, strict=True))
+        yield torch.stack([as_tensor(grid(moment, scale=scale)) for moment in moments])
 
 
 def as_tensor(picture: Image.Image) -> Tensor:

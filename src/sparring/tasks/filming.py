@@ -78,8 +78,6 @@ class Take:
             raise SettingError(f"speed={self.speed:g}: it should be from {SLOWEST:g} to {FASTEST:g}; 1 is as in life")
         if self.same not in (None, "content", "motion"):
             raise SettingError(f"same={self.same}: it should be content or motion")
-        if self.same == "motion" and self.motion_seed is not None and self.begins is not None:
-            raise SettingError("first and same=motion: clips that begin alike are to differ in how they go on")
         if self.begins is not None and (self.interpolate or self.same or self.loop or self.motion_seed is not None):
             raise SettingError(
                 "clips that begin with a picture have one content, and differ in how they go on: leave loop, "

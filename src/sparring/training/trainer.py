@@ -41,6 +41,8 @@ LOG_SECONDS = 2.0
 REPORT_SECONDS = 30.0
 LARGEST_SHARE = 0.02
 KEPT = 2
+PREVIEW_SIDE = 96
+"""Pixels of each clip of a preview, about: a film of all of them is kept for every evaluation."""
 
 JUDGE_KEPT = ("text", "molecules")
 """Tasks whose discriminator is of use later: it tells the better of several samples. So is what their generators had
@@ -381,7 +383,8 @@ class Trainer:
             path = self.run.samples / f"{name}.png"
             if isinstance(self.match.data, Clips):
                 self.run.save_picture(sheet(shown), path)
-                write_film(side_by_side(shown[:, None]), path.with_suffix(".gif"), self.match.data.rate, {})
+                playing = side_by_side(shown[:, None], PREVIEW_SIDE)
+                write_film(playing, path.with_suffix(".gif"), min(max(self.match.data.rate, 1.0), 50.0), {})
                 shown = shown[:, 0]
             else:
                 self.run.save_picture(grid(shown), path)
