@@ -1,6 +1,7 @@
 """The game over clips: several differentiable parts go through every part of the engine."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,7 +23,19 @@ from sparring.training.match import Match
 
 SIDE, LENGTH, RATE = 12, 10, 8.0
 
-SURVEY = ClipSurvey("clips", 40, 400, LENGTH / RATE, RATE, SIDE, SIDE, 3)
+SURVEY = ClipSurvey(
+    name="clips",
+    clips=40,
+    frames=40 * LENGTH,
+    seconds=LENGTH / RATE,
+    rate=RATE,
+    height=SIDE,
+    width=SIDE,
+    channels=3,
+    classes=(),
+    skipped=(),
+    others=0,
+)
 SMALL: dict[str, Any] = {
     "width": 16,
     "depth": 1,
@@ -78,7 +91,7 @@ def test_the_chooser_takes_window_and_spacing_from_the_clips() -> None:
     assert settings.spacing == video_recipe.WINDOW * video_recipe.SPACING
     assert {choice.setting for choice in told} >= {"task", "resolution", "network"}
     assert settings.held_out == 2
-    fast = ClipSurvey("fast", 40, 4000, 10.0, 100.0, 90, 160, 3)
+    fast = replace(SURVEY, frames=40_000, seconds=10.0, rate=100.0, height=90, width=160)
     settings, _ = chooser.choose("clips/", {"device": "cpu"}, fast, 1.0)
     assert settings.window == video_recipe.MOST_FRAMES / 100
     assert settings.resolution == (36, 64)
