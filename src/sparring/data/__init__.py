@@ -1,5 +1,15 @@
-"""Pictures, texts and molecules, from wherever they lie, to one tensor and batches of it."""
+"""Pictures, texts, molecules and clips, from wherever they lie, to one tensor and batches of it."""
 
+from sparring.data.clip_loading import (
+    ClipCheck,
+    ClipSurvey,
+    check_clips,
+    clips_fingerprint,
+    load_clips,
+    survey_clips,
+)
+from sparring.data.clip_places import EMBEDDED_CLIPS, surely_clips
+from sparring.data.clips import ClipBatch, Clips
 from sparring.data.corpora import CORPORA
 from sparring.data.embedded import EMBEDDED
 from sparring.data.loading import fingerprint, load
@@ -18,8 +28,13 @@ from sparring.data.two_sets import TwoSets, load_two_sets
 __all__ = [
     "CORPORA",
     "EMBEDDED",
+    "EMBEDDED_CLIPS",
     "EMBEDDED_MOLECULES",
     "Batch",
+    "ClipBatch",
+    "ClipCheck",
+    "ClipSurvey",
+    "Clips",
     "Data",
     "MoleculeSurvey",
     "Patches",
@@ -36,11 +51,14 @@ __all__ = [
     "TwoSets",
     "buffer_for",
     "check",
+    "check_clips",
     "check_molecules",
     "check_texts",
+    "clips_fingerprint",
     "fingerprint",
     "is_text",
     "load",
+    "load_clips",
     "load_patches",
     "load_selfies",
     "load_texts",
@@ -48,8 +66,10 @@ __all__ = [
     "pack",
     "read_texts",
     "stream",
+    "surely_clips",
     "surely_molecules",
     "survey",
+    "survey_clips",
     "survey_molecules",
     "survey_texts",
     "to_bytes",

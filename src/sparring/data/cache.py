@@ -1,4 +1,4 @@
-"""Decoded pictures kept on disk, named by what they are, so that the next start does not decode them again.
+"""Decoded pictures, or frames of clips, kept on disk by what they are: the next start does not decode them again.
 
 FINGERPRINT.npy holds the pictures, FINGERPRINT.json what belongs to them. Both are written aside and renamed, the JSON
 last: where it is, the rest is whole. Whatever does not fit together is taken for absent and made again.
@@ -8,11 +8,11 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import platformdirs
@@ -31,6 +31,8 @@ class Decoded:
     images: NDArray[np.uint8]
     skipped: dict[int, str]
     """Reasons by the item's place in its source."""
+    clips: Sequence[tuple[int, int, float]] = ()
+    """If the pictures are frames: of each clip the item it is of, how many frames it has, and how many a second."""
 
 
 def folder() -> Path:
@@ -54,7 +56,9 @@ def find(fingerprint: str) -> Decoded | None:
             images = np.load(path, mmap_mode="c", allow_pickle=False)
         if images.dtype != np.uint8 or images.ndim != 4:
             return None
-        return Decoded(images, {int(index): str(why) for index, why in about["skipped"].items()})
+        skipped = {int(index): str(why) for index, why in about["skipped"].items()}
+        clips = [(int(item), int(frames), float(rate)) for item, frames, rate in about.get("clips", ())]
+        return Decoded(images, skipped, clips)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
         return None
 
@@ -89,10 +93,15 @@ class Writer:
 
 
 @contextmanager
-def keeping(fingerprint: str, shape: tuple[int, int, int], skipped: dict[int, str]) -> Iterator[Writer]:
+def keeping(
+    fingerprint: str,
+    shape: tuple[int, int, int],
+    skipped: Mapping[int, str],
+    clips: Sequence[tuple[int, int, float]] | None = None,
+) -> Iterator[Writer]:
     """A writer whose pictures are kept under the fingerprint when the context ends well.
 
-    `skipped` may be filled until then.
+    `skipped` and `clips`, as in `Decoded`, may be filled until then.
 
     Raises: OSError if the folder cannot be written, or the disk is full; nothing half written is left then.
     """
@@ -103,7 +112,8 @@ def keeping(fingerprint: str, shape: tuple[int, int, int], skipped: dict[int, st
         yield writer
         about = writer.finish()
     with aside(place / f"{fingerprint}.json") as stream:
-        stream.write(json.dumps({**about, "skipped": skipped}).encode())
+        kept: dict[str, Any] = {**about, "skipped": skipped}
+        stream.write(json.dumps(kept if clips is None else {**kept, "clips": clips}).encode())
 
 
 UMASK = os.umask(0o022)

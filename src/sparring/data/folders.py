@@ -1,23 +1,25 @@
-"""Pictures in a folder and the folders in it."""
+"""Files in a folder and the folders in it."""
 
 import hashlib
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
-from PIL import Image
-
-from sparring.data.decode import UnusableError, identify
-from sparring.data.sources import SUFFIXES, Open, Progress, Skipped, Source, file_digest, hidden, natural, printable
+from sparring.data.decode import UnusableError
+from sparring.data.sources import Files, Opener, Progress, Skipped, file_digest, hidden, natural, printable
 
 MAX_FILE = 2**30
 """Largest file, in bytes, that is read as one picture."""
 
 
-def folder(path: Path) -> Source:
-    """All pictures in a folder and the folders in it. Links are never followed, so that nothing is read twice."""
+def folder(path: Path, suffixes: Collection[str], largest: int = MAX_FILE) -> Files:
+    """All files in a folder and the folders in it whose names end in one of the `suffixes`.
+
+    Links are never followed, so that nothing is read twice. Files of more than `largest` bytes are unusable.
+    """
     found: list[tuple[str, Path]] = []
     skipped: list[Skipped] = []
     others = 0
@@ -38,9 +40,9 @@ def folder(path: Path) -> Source:
                     others += not stat.S_ISDIR(kind)
                 elif stat.S_ISDIR(kind):
                     pending.append(entry)
-                elif stat.S_ISLNK(kind) and (entry.suffix.lower() in SUFFIXES or entry.is_dir()):
+                elif stat.S_ISLNK(kind) and (entry.suffix.lower() in suffixes or entry.is_dir()):
                     skipped.append(Skipped(name, _link(entry, root)))
-                elif entry.suffix.lower() not in SUFFIXES:
+                elif entry.suffix.lower() not in suffixes:
                     others += 1
                 elif not stat.S_ISREG(kind):
                     skipped.append(Skipped(name, "not a regular file"))
@@ -53,8 +55,8 @@ def folder(path: Path) -> Source:
     names = [name for name, _ in found]
 
     @contextmanager
-    def pictures() -> Iterator[Iterable[Open]]:
-        yield (partial(_open_file, entry) for _, entry in found)
+    def groups(numbers: Sequence[Sequence[int]]) -> Iterator[Iterable[Sequence[Opener[BinaryIO]]]]:
+        yield ([partial(open_file, found[number][1], largest) for number in group] for group in numbers)
 
     def digest(progress: Progress | None) -> str:
         whole = hashlib.blake2b(digest_size=20)
@@ -68,16 +70,17 @@ def folder(path: Path) -> Source:
                 progress("reading", done, len(found))
         return whole.hexdigest()
 
-    return Source(str(path), names, pictures, digest, skipped, others)
+    return Files(str(path), names, groups, digest, skipped, others)
 
 
 @contextmanager
-def _open_file(path: Path) -> Iterator[Image.Image]:
+def open_file(path: Path, largest: int) -> Iterator[BinaryIO]:
+    """A file of at most `largest` bytes. Raises: UnusableError if it has more."""
     with path.open("rb") as stream:
         size = path.stat().st_size
-        if size > MAX_FILE:
-            raise UnusableError(f"too large: {size:,} bytes, limit {MAX_FILE:,}")
-        yield identify(stream)
+        if size > largest:
+            raise UnusableError(f"too large: {size:,} bytes, limit {largest:,}")
+        yield stream
 
 
 def _name(entry: Path, root: Path) -> str:

@@ -1,9 +1,9 @@
 """From a place with pictures to `Pictures`: look, decode on all cores or take what was kept, and put together."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from sparring.data.decode import MODES, VERSION, Fit, Form, UnusableError, pixel
 from sparring.data.opening import open_source
 from sparring.data.parallel import each
 from sparring.data.pictures import Pictures
-from sparring.data.sources import Progress, Skipped, Source
+from sparring.data.sources import Place, Progress, Skipped, Source
 from sparring.data.surveys import class_names, survey_source
 from sparring.errors import DataError, SettingError
 
@@ -77,7 +77,7 @@ def decoded(source: Source, form: Form, *, labels: bool = False, progress: Progr
         classes=names,
         name=source.name,
         fingerprint=known,
-        skipped=_all_skipped(source, kept.skipped),
+        skipped=all_skipped(source, kept.skipped),
         names=tuple(source.items[index] for index in used),
         notices=tuple(notices),
     )
@@ -159,30 +159,32 @@ def _decode_each(
 
     each(source, lambda _, picture: pixels(picture, form), keep, "decoding", progress)
     if used == 0:
-        raise source.refuse(_all_skipped(source, skipped))
+        raise source.refuse(all_skipped(source, skipped))
     return used
 
 
-def _all_skipped(source: Source, while_decoding: dict[int, str]) -> tuple[Skipped, ...]:
+def all_skipped(source: Place[Any], while_decoding: Mapping[int, str]) -> tuple[Skipped, ...]:
+    """What was skipped before anything was decoded, and then."""
     return (*source.skipped, *(Skipped(source.items[index], why) for index, why in while_decoding.items()))
 
 
-def class_labels(source: Source, used: list[int]) -> tuple[tuple[str, ...], Tensor]:
+def class_labels(source: Place[Any], used: list[int]) -> tuple[tuple[str, ...], Tensor]:
     """Class names, and the label of each used item, int64 (N,).
 
     Raises: DataError if not every used item is in a class.
     """
     labels = source.classes(used)
     names = class_names(labels)
+    things = f"{source.thing.noun}s"
     if not names:
         raise DataError(
-            f"{source.name}: labels are wanted, but the pictures are not sorted into folders; make one folder for each "
+            f"{source.name}: labels are wanted, but the {things} are not sorted into folders; make one folder for each "
             "class (or give an .npz file with `labels`, or shards with .cls), or train without labels"
         )
     strays = [source.items[index] for index, label in zip(used, labels, strict=True) if label is None]
     if strays:
         raise DataError(
-            f"{source.name}: labels are wanted, but {len(strays)} of {len(used)} pictures are in no class folder, for "
+            f"{source.name}: labels are wanted, but {len(strays)} of {len(used)} {things} are in no class folder, for "
             f"instance {strays[0]}; move them into one, or train without labels"
         )
     place = {name: label for label, name in enumerate(names)}

@@ -1,22 +1,25 @@
 """From what a person writes, a path or a name, to the source it stands for."""
 
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from sparring.data.archives import tar_archive, zip_archive
 from sparring.data.arrays import npy, npz
 from sparring.data.embedded import EMBEDDED, embedded
 from sparring.data.folders import folder
+from sparring.data.pictures_in_files import pictures_in
 from sparring.data.shards import find
-from sparring.data.sources import SUFFIXES, Source, missing, printable
+from sparring.data.sources import SUFFIXES, Files, Source, missing, printable
 from sparring.errors import DataError
 
-KINDS = (
+ARCHIVES: tuple[tuple[tuple[str, ...], Callable[[Path, Collection[str]], Files]], ...] = (
     ((".zip",), zip_archive),
     ((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz"), tar_archive),
-    ((".npy",), npy),
-    ((".npz",), npz),
 )
-"""How the name of a file ends, and what reads it."""
+"""How the name of an archive ends, and what reads it."""
+
+ARRAYS = (((".npy",), npy), ((".npz",), npz))
+"""How the name of an array file ends, and what reads it."""
 
 
 def open_source(data: str | Path) -> Source:
@@ -36,7 +39,7 @@ def open_source(data: str | Path) -> Source:
     try:
         path = path.expanduser()
         if path.is_dir():
-            return folder(path)
+            return pictures_in(folder(path, SUFFIXES))
         if path.is_file():
             return _file(path)
         if path.exists():
@@ -48,7 +51,10 @@ def open_source(data: str | Path) -> Source:
 
 
 def _file(path: Path) -> Source:
-    for suffixes, read in KINDS:
+    for suffixes, unpack in ARCHIVES:
+        if path.name.lower().endswith(suffixes):
+            return pictures_in(unpack(path, SUFFIXES))
+    for suffixes, read in ARRAYS:
         if path.name.lower().endswith(suffixes):
             return read(path)
     if path.suffix.lower() in SUFFIXES:

@@ -1,4 +1,4 @@
-"""One piece of work on every picture of a source, on all cores."""
+"""One piece of work on everything in a place, on all cores."""
 
 import os
 import warnings
@@ -7,34 +7,33 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from PIL import Image
-
 from sparring.data.decode import UnusableError, reason
-from sparring.data.sources import Open, Progress, Source
+from sparring.data.sources import Opener, Place, Progress
 
 AHEAD = 4
-"""Pictures waiting per thread: enough that no thread idles, few enough that they do not fill the memory."""
+"""Things waiting per thread: enough that no thread idles, few enough that they do not fill the memory."""
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
 def each(
-    source: Source,
-    work: Callable[[int, Image.Image], T],
+    place: Place[S],
+    work: Callable[[int, S], T],
     keep: Callable[[int, T | UnusableError], None],
     stage: str,
     progress: Progress | None = None,
 ) -> None:
-    """Calls work(index, picture) in threads, then keep(index, result) here, in the order of the items.
+    """Calls work(index, thing) in threads, then keep(index, result) here, in the order of the items.
 
     Pillow gives up the interpreter's lock while it decodes and resizes, so threads are enough.
-    Whatever goes wrong with a picture is kept as an `UnusableError`.
+    Whatever goes wrong with one of them is kept as an `UnusableError`.
     """
 
-    def attempt(index: int, open_picture: Open) -> T | UnusableError:
+    def attempt(index: int, opener: Opener[S]) -> T | UnusableError:
         try:
-            with open_picture() as picture:
-                return work(index, picture)
+            with opener() as thing:
+                return work(index, thing)
         except Exception as error:  # hostile bytes can raise anything, and must not end the run
             return UnusableError(reason(error))
 
@@ -46,13 +45,13 @@ def each(
         keep(done, waiting.popleft().result())
         done += 1
         if progress is not None:
-            progress(stage, done, len(source.items))
+            progress(stage, done, len(place.items))
 
     threads = cores()
-    with warnings.catch_warnings(), source.pictures() as pictures, ThreadPoolExecutor(threads) as pool:
+    with warnings.catch_warnings(), place.openings() as openings, ThreadPoolExecutor(threads) as pool:
         warnings.simplefilter("ignore")  # Pillow's, about broken metadata and large pictures
-        for index, open_picture in enumerate(pictures):
-            waiting.append(pool.submit(attempt, index, open_picture))
+        for index, opener in enumerate(openings):
+            waiting.append(pool.submit(attempt, index, opener))
             if len(waiting) >= AHEAD * threads:
                 finish_one()
         while waiting:

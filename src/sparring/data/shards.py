@@ -29,6 +29,7 @@ from sparring.data import cache
 from sparring.data.archives import DAMAGE, MAX_MEMBER, open_bytes
 from sparring.data.decode import UnusableError, identify, reason
 from sparring.data.embedded import EMBEDDED
+from sparring.data.pictures_in_files import picture_in
 from sparring.data.sources import SUFFIXES, Open, Progress, Skipped, Source, hidden, natural, printable
 from sparring.errors import DataError
 from sparring.randomness import key
@@ -160,7 +161,7 @@ class Shards:
         @contextmanager
         def pictures() -> Iterator[Iterable[Open]]:
             with closing(each()) as samples:
-                yield (partial(open_bytes, sample.content) for sample in samples)
+                yield (partial(picture_in, partial(open_bytes, sample.content)) for sample in samples)
 
         def labels() -> list[str | None]:
             if not known:  # else they were seen with the pictures

@@ -1,4 +1,4 @@
-"""What every place that pictures lie in has in common: a `Source`."""
+"""What every place that pictures, or clips, lie in has in common: a `Place`, which of pictures is a `Source`."""
 
 import difflib
 import hashlib
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, Generic, TypeVar
 
 from PIL import Image
 
@@ -15,11 +16,16 @@ from sparring.errors import DataError
 Progress = Callable[[str, int, int], None]
 """Told of a stage ("reading", "decoding"), how many of its items are done, and how many there are."""
 
-Open = Callable[[], AbstractContextManager[Image.Image]]
-"""Opens one picture, of which only the header is read yet; may be called in any thread. Raises UnusableError."""
+T = TypeVar("T")
 
-Openings = Callable[[], AbstractContextManager[Iterable[Open]]]
-"""Gives the pictures of a source one after the other, in their order. They can be opened until the context ends."""
+Opener = Callable[[], AbstractContextManager[T]]
+"""Opens one thing, of which only the beginning is read yet; may be called in any thread. Raises UnusableError."""
+
+Open = Opener[Image.Image]
+"""Opens one picture."""
+
+Openings = Callable[[], AbstractContextManager[Iterable[Opener[T]]]]
+"""Gives the things of a place one after the other, in their order. They can be opened until the context ends."""
 
 SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff"])
 """A file that ends so claims to be a picture: it is used, or listed with the reason why not."""
@@ -27,30 +33,43 @@ SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp",
 
 @dataclass(frozen=True)
 class Skipped:
-    """Something that looked like a picture and is not used."""
+    """Something that looked like a picture, or a clip, and is not used."""
 
     path: str
     reason: str
 
 
 @dataclass(frozen=True)
-class Source:
-    """What was found in one place, before any picture is decoded."""
+class Thing:
+    """What is looked for in a place."""
+
+    noun: str
+    are: str
+    """Which files are such things, for people."""
+
+
+PICTURE = Thing("picture", "pictures are PNG, JPEG, WebP, BMP, GIF and TIFF files")
+
+
+@dataclass(frozen=True)
+class Place(Generic[T]):
+    """What was found in one place, before any of it is decoded."""
 
     name: str
     items: Sequence[str]
-    """Names of the pictures: paths with "/" inside a folder or archive, numbers inside an array."""
-    pictures: Openings
+    """Names of the things: paths with "/" inside a folder or archive, numbers inside an array."""
+    openings: Openings[T]
     digest: Callable[[Progress | None], str]
     """Hexadecimal hash of the content and names of the items."""
     skipped: Sequence[Skipped] = ()
     others: int = 0
-    """How many files have nothing to do with pictures."""
+    """How many files have nothing to do with the matter."""
     labels: Sequence[str] | Callable[[], Sequence[str | None]] | None = None
     """The class of each item, where the source itself says, or what reads them; otherwise classes are folders, see
     `classes_by_folder`."""
     cached: bool = True
-    """Whether keeping the decoded pictures for the next time is worth it."""
+    """Whether keeping what was decoded for the next time is worth it."""
+    thing: Thing = PICTURE
 
     def classes(self, used: Sequence[int]) -> list[str | None]:
         """The class of each of the items `used`, None for an item that has none."""
@@ -60,15 +79,33 @@ class Source:
         return classes_by_folder([self.items[index] for index in used])
 
     def refuse(self, skipped: Sequence[Skipped]) -> DataError:
-        """The error that says what was found when no picture can be used; `skipped` tells of all that was skipped."""
+        """The error that says what was found when nothing can be used; `skipped` tells of all that was skipped."""
         files = len(skipped) + self.others
         found = f"{files} file{'s' * (files != 1)}" if files else "nothing in it"
         if skipped:
             found += f", {len(skipped)} skipped: " + "; ".join(f"{each.path}: {each.reason}" for each in skipped[:3])
             found += "; ..." * (len(skipped) > 3)
-        return DataError(
-            f"{self.name}: no picture that can be used ({found}); pictures are PNG, JPEG, WebP, BMP, GIF and TIFF files"
-        )
+        return DataError(f"{self.name}: no {self.thing.noun} that can be used ({found}); {self.thing.are}")
+
+
+Source = Place[Image.Image]
+"""A place of pictures."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of one place whose names end as wanted, before any is opened."""
+
+    name: str
+    names: Sequence[str]
+    """Paths with "/" inside the place, in the order in which they are best read."""
+    groups: Callable[[Sequence[Sequence[int]]], AbstractContextManager[Iterable[Sequence[Opener[BinaryIO]]]]]
+    """Given numbers of files that belong together, group by group, what opens them, in the order that was given."""
+    digest: Callable[[Progress | None], str]
+    """Hexadecimal hash of their content and names."""
+    skipped: Sequence[Skipped]
+    others: int
+    """How many files are of no wanted kind."""
 
 
 def classes_by_folder(names: Sequence[str]) -> list[str | None]:

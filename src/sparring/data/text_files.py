@@ -19,14 +19,14 @@ from sparring.data.archives import DAMAGE, MAX_MEMBER
 from sparring.data.corpora import CORPORA
 from sparring.data.decode import UnusableError
 from sparring.data.folders import MAX_FILE
-from sparring.data.opening import KINDS
+from sparring.data.opening import ARCHIVES
 from sparring.data.sources import SUFFIXES, Progress, Skipped, hidden, missing, natural, printable
 from sparring.errors import DataError
 
 LINES = (".txt", ".jsonl", ".txt.gz", ".jsonl.gz")
 """How files end that hold one text a line."""
 
-(ZIP, _), (TAR, _) = KINDS[:2]
+(ZIP, _), (TAR, _) = ARCHIVES
 """How archives end."""
 
 SETS = (

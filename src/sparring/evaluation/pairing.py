@@ -167,7 +167,7 @@ def decoded(
     with warnings.catch_warnings(), ExitStack() as stack:
         warnings.simplefilter("ignore")  # Pillow's, about broken metadata and large pictures
         # Of folders and zips only places are held here; of a tar, which has one order, the files as they are packed.
-        files: list[list[Open]] = [list(stack.enter_context(source.pictures())) for source in sources]
+        files: list[list[Open]] = [list(stack.enter_context(source.openings())) for source in sources]
         for places in numbers:
             name = sources[0].items[places[0]]
             wholes: list[Image.Image] = []

@@ -114,7 +114,7 @@ def restored_pairs(
     """The pairs one by one; what cannot be used goes to `left_out` with the reason."""
     damage: Damage = damage_of(Settings.model_construct(damage=blueprint.damage, **blueprint.protocol))
     apparatus = model.apparatus()
-    with source.pictures() as openings:
+    with source.openings() as openings:
         for number, (name, opening) in enumerate(zip(source.items, openings, strict=True)):
             if number == most:
                 return
