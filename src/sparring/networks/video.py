@@ -95,7 +95,8 @@ class Generator(nn.Module):
         with full_precision(x):
             strengths = 1 + self.colours(at_least_float32(content))[:, :, None, None]
             pictures: Tensor = self.picture(at_least_float32(x) * strengths) + self.background
-        return pictures.unflatten(0, (-1, moments))
+        frames: Tensor = pictures.unflatten(0, (-1, moments))  # type: ignore[no-untyped-call]
+        return frames
 
 
 class MovingWaves(nn.Module):
@@ -135,7 +136,7 @@ class MovingWaves(nn.Module):
             waves = torch.einsum("nghwe,gce->ngchw", places, self.frequencies).flatten(1, 2)
             changes = F.pad(self.changing(meeting)[:, :, None], (0, CHANGING - 1)).flatten(1)
             strengths = math.sqrt(2) * (self.steady(content) + changes)
-            x = strengths[:, :, None, None] * torch.sin(waves + self.phases)
+            x: Tensor = strengths[:, :, None, None] * torch.sin(waves + self.phases)
         return x.contiguous(memory_format=torch.channels_last)
 
 

@@ -22,6 +22,9 @@ from sparring.tasks.filming import Take, sample
 from sparring.tasks.generate import FromNoise
 from sparring.tasks.sample import Sample, View
 
+WIDER = {"r3": 1, "fast": 2, "dcgan": 1, "skip": 2}
+"""Times the generator's width: the finest grid of `fast` has half the sides of the picture, so twice the channels."""
+
 PREVIEWED, PREVIEW_FRAMES = 12, 32
 """Clips of a preview, and frames of each at most."""
 
@@ -93,7 +96,7 @@ class Video:
             blueprint.shape,
             seen=given(self.settings.seen),
             classes=len(blueprint.classes),
-            width=blueprint.width,
+            width=blueprint.width * WIDER[blueprint.network],
             depth=blueprint.depth,
             network=blueprint.network,
             spectral_norm=self.settings.spectral_norm,

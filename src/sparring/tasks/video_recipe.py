@@ -23,8 +23,18 @@ WINDOW, MOST_FRAMES = 1.0, 32
 SPACING = 0.4
 """Seconds from anchor to anchor, of the window: a movement is seen from its beginning to its end."""
 
+Z_DIM = 64
 MOTION_DIM = 32
 """Random numbers at an anchor; there is less to a movement than to what moves."""
+
+CPU_WIDTH, GPU_WIDTH = 16, 32
+"""Channels of the generator at a frame's own size: it makes several frames a clip, so it is a slim one."""
+
+GAMMA = 5.0
+"""Of the penalty: with the 1 that pictures of this size have, the discriminator wins within a minute of a core."""
+
+MANY = 1000
+"""Clips that a discriminator does not learn by heart in the time people give it."""
 
 HELD_OUT, MOST_HELD_OUT = 0.05, 256
 """Share of the clips that the discriminator is never shown, and how many suffice."""
@@ -49,10 +59,23 @@ def choose(settings: Choices, survey: ClipSurvey, factor: float) -> None:
     pick("spacing", round(SPACING * window, 3))
     pick("motion_dim", MOTION_DIM)
 
+    pick("network", "fast" if on_cpu else "r3", "family of the discriminator: all frames are the channels of a picture")
+    size = "size M" if factor == 1 else f"{factor:g} times that of size M"
+    pick("width", max(16, round((CPU_WIDTH if on_cpu else GPU_WIDTH) * factor / 16) * 16), size)
+    pick("z_dim", Z_DIM)
+    pick("penalty_strength", GAMMA, "gamma of the penalty for clips; it falls tenfold")
+    pick("augment", *augmentation(survey))
     pick("batch", BATCH)
     pick("quality_features", default_space(*settings.values["resolution"]))
     pick("quality_metric", "fid")
     pick("quality_samples", JUDGED)
+
+
+def augmentation(survey: ClipSurvey) -> tuple[str, str]:
+    """The augmentation, and why."""
+    if survey.clips >= MANY:
+        return "none", "so many clips are not learned by heart"
+    return "ada", "it comes on by itself if the discriminator learns the clips by heart"
 
 
 def resolution(settings: Choices, survey: ClipSurvey, on_cpu: bool) -> tuple[tuple[int, int], str]:
