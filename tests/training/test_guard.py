@@ -163,6 +163,12 @@ def test_nobody_waits_for_what_is_obvious_to_come_again() -> None:
     assert finding.signal.name == "out of range"
 
 
+def test_samples_of_a_new_generator_may_differ_more_than_pictures_of_little_on_a_plain_ground() -> None:
+    guard = Guard()
+    assert [look(guard, diversity=diversity) for diversity in (9.0, 9.5, 8.0, 6.0, 6.5, 6.0)] == [None] * 6
+    assert [look(guard, diversity=20.0) is not None for _ in range(3)] == [False, False, True]
+
+
 def test_a_signal_warns_once_until_it_is_gone() -> None:
     guard = after_calm()
     warned = []

@@ -96,8 +96,14 @@ def victory(past: Sequence[Vitals]) -> float:
 
 
 def out_of_range(past: Sequence[Vitals]) -> float | None:
-    """How far generated samples lie from each other, compared with real ones; None if these are all the same."""
-    return past[-1].get("diversity")
+    """How far generated samples lie from each other, compared with real ones; None if these are all the same.
+
+    Where they were never as near as real ones it is compared with the least that was seen: samples of a new generator
+    differ many times as much as pictures of little on a plain ground.
+    """
+    if "diversity" not in past[-1]:
+        return None
+    return past[-1]["diversity"] / max(1.0, min(vitals["diversity"] for vitals in past if "diversity" in vitals))
 
 
 def sameness(past: Sequence[Vitals]) -> float | None:
