@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from sparring.data import memory
 from sparring.data.order import indices
 from sparring.data.pictures import CPU, sent, shares_of, split
 from sparring.data.sources import Skipped
@@ -34,14 +36,14 @@ class ClipBatch:
 
 @dataclass(frozen=True)
 class Clips:
-    """A decoded set of clips of any lengths and frame rates."""
+    """A decoded set of clips of any lengths and frame rates; `to` a GPU they move there if they fit."""
 
     frames: Tensor
-    """uint8 (F, C, H, W): the frames of all clips one after the other, in main memory or memory-mapped."""
+    """uint8 (F, C, H, W): frames of all clips one after the other, in main memory, memory-mapped, or on `device`."""
     starts: Tensor
     """int64 (N,): the first frame of each clip."""
     lengths: Tensor
-    """int64 (N,): how many frames each clip has, at least 2."""
+    """int64 (N,): how many frames each clip has, at least `seen`."""
     rates: Tensor
     """float32 (N,): frames a second of each clip."""
     labels: Tensor | None
@@ -53,7 +55,7 @@ class Clips:
     seen: int = 3
     """Frames of a clip that `draw` takes."""
     window: float = 1.0
-    """Seconds within which they lie."""
+    """Seconds within which they lie, or, of a clip with few frames a second, as many frames as that takes."""
     skipped: Sequence[Skipped] = ()
     names: Sequence[str] = ()
     """Where clip i came from: its path within the folder or archive."""
@@ -84,18 +86,24 @@ class Clips:
         return float(self.rates.median())
 
     def to(self, device: torch.device | str) -> "Clips":
-        """The same set with batches on `device`."""
-        return replace(self, device=torch.empty(0, device=device).device)
+        """The same set with batches on `device`; the frames move there too when they fit into a third of its memory."""
+        device = torch.empty(0, device=device).device  # "cuda" becomes "cuda:0", as tensors there call it
+        frames = self.frames
+        if device != self.device and device.type != "cpu" and memory.fits_device(frames.nbytes, device):
+            frames = frames.to(device)
+        elif frames.device != device:
+            frames = frames.cpu()
+        return replace(self, frames=frames, device=device)
 
     def clip(self, number: int) -> Tensor:
         """All frames of a clip, uint8 (T, C, H, W), on the CPU."""
         start = int(self.starts[number])
-        return self.frames[start : start + int(self.lengths[number])]
+        return self.frames[start : start + int(self.lengths[number])].cpu()
 
     def draw(self, seed: int, position: int, batch: int, rank: int = 0, ranks: int = 1) -> ClipBatch:
         """Part `rank` of `ranks` of the batch that begins at sample `position` of the stream of `order.indices`.
 
-        Of each clip `seen` frames: they begin at a random frame, each gap is random, and they lie within `window`.
+        Of each clip `seen` frames, no two the same: see `offsets`. The parts of all ranks together are the whole batch.
         """
         part = batch // ranks
         start = rank * part
@@ -104,25 +112,40 @@ class Clips:
         numbers = numbers if self.drawn is None else self.drawn[numbers]
         offsets = self.offsets(numbers, Random(seed, position, part, start))
         places = (self.starts[numbers, None] + offsets).flatten()
-        frames = self.frames.index_select(0, places).view(part, self.seen, *self.shape)
+        frames = self.frames.index_select(0, places.to(self.frames.device)).view(part, self.seen, *self.shape)
         times = (offsets - offsets[:, :1]) / self.rates[numbers, None]
         labels = None if self.labels is None else self.labels[numbers].to(self.device)
         return ClipBatch(sent(frames, self.device), times.to(self.device, torch.float32), labels)
 
     def offsets(self, numbers: Tensor, random: Random) -> Tensor:
-        """Which frames are drawn of the clips `numbers` (n,): int64 (n, seen), ascending, counted from their first."""
+        """Which frames are drawn of the clips `numbers` (n,): int64 (n, seen), ascending, counted from their first.
+
+        How far the last is from the first is uniform, from `seen` - 1 to what `reach` says; so is where they begin, and
+        which frames between them are taken. All gaps come, short ones the most (Skorokhodov et al. 2022, section 3.2,
+        found that a few frames at random distances suffice to judge motion).
+        """
         lengths, reach = self.lengths[numbers], self.reach(numbers)
-        between = random.uniform("between", self.seen - 2).sort(1).values
-        spread = (random.uniform("spread", 1) * reach[:, None]).ceil()
-        ends = torch.zeros(len(numbers), 1), torch.ones(len(numbers), 1)
-        offsets = (torch.cat([ends[0], between, ends[1]], 1) * spread).round().long()
-        begin = random.uniform("begin") * (lengths - offsets[:, -1])
-        return offsets + begin.long().clamp(max=lengths - 1 - offsets[:, -1])[:, None]
+        least = self.seen - 1
+        spread = least + (random.uniform("spread") * (reach - least + 1)).long().clamp(max=reach - least)
+        begin = (random.uniform("begin") * (lengths - spread)).long().clamp(max=lengths - 1 - spread)
+        ends = torch.stack([torch.zeros_like(spread), spread], 1)
+        if self.seen == 2:
+            return begin[:, None] + ends
+        # Those with the largest of numbers drawn for all frames between the ends are a set drawn uniformly.
+        inside = torch.arange(1, self.farthest)  # for all clips the same, so that no part of a batch changes another
+        drawn = random.uniform("between", len(inside)).masked_fill(inside >= spread[:, None], -1)
+        between = inside[drawn.topk(self.seen - 2, 1).indices]
+        return begin[:, None] + torch.cat([ends[:, :1], between.sort(1).values, ends[:, 1:]], 1)
 
     def reach(self, numbers: Tensor) -> Tensor:
-        """How many frames apart those drawn of the clips `numbers` (n,) lie at most, int64 (n,), at least 1."""
-        window = (self.window * self.rates[numbers]).round().long()
-        return torch.minimum(self.lengths[numbers] - 1, window).clamp(min=1)
+        """How many frames apart those drawn of the clips `numbers` (n,) lie at most, int64 (n,), at least `seen` - 1."""
+        window = (self.window * self.rates[numbers]).round().long().clamp(min=self.seen - 1)
+        return torch.minimum(self.lengths[numbers] - 1, window)
+
+    @cached_property
+    def farthest(self) -> int:
+        """The largest `reach` of all clips."""
+        return int(self.reach(torch.arange(len(self))).max())
 
     def sample(self) -> "Clips":
         """All of it."""

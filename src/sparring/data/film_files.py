@@ -219,14 +219,15 @@ def picture_of(
     form: a frame much larger is reduced while its colours are converted, to twice what the form keeps of it.
     """
     width, height = shown(frame.width, frame.height)
+    smoothly = "BILINEAR"
     if form is not None:
         scale = 2 * max(form.width, form.height) / min(width, height)
         if scale < 0.75:
-            width, height = math.ceil(scale * width), math.ceil(scale * height)
+            width, height, smoothly = math.ceil(scale * width), math.ceil(scale * height), "AREA"
     components = frame.format.components
     transparent = any(component.is_alpha for component in components)
     format = "rgba" if transparent else "gray" if len(components) == 1 and not frame.format.has_palette else "rgb24"
-    converted = reformatter.reformat(frame, width, height, format=format, interpolation="AREA", threads=1)
+    converted = reformatter.reformat(frame, width, height, format=format, interpolation=smoothly, threads=1)
     picture = Image.fromarray(converted.to_ndarray())
     turn = QUARTERS.get(rotation(frame))
     return picture if turn is None else picture.transpose(turn)
