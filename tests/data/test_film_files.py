@@ -183,5 +183,3 @@ def test_much_waits_on_disk(film: Write, shades: Shades, tmp_path: Path, monkeyp
 def test_numbers_go_up_evenly() -> None:
     assert steps([1, 2, 3]) is steps([0, 5, 10]) is None
     assert steps([1, 2, 4]) == "frames are missing: 2 is followed by 4"
-
-

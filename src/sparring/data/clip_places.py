@@ -180,9 +180,10 @@ def films_in(files: Files, rate: float) -> Place[Film]:
     """
     films = [number for number, name in enumerate(files.names) if PurePosixPath(name).suffix.lower() in FILMS]
     clips, broken = _numbered(files)
-    if clips and len(clips) + len(broken) >= len(films) - sum(map(len, clips.values())):
-        webp = {number for group in clips.values() for number in group}
-        films = [number for number in films if number not in webp]
+    framed = {number for group in clips.values() for number in group}.union(*(group for _, group in broken))
+    alone = [number for number in films if number not in framed]
+    if len(clips) + len(broken) > len(alone):
+        films = alone
     else:
         clips, broken = {}, []
     encoded = [files.names[number] for number in films if PurePosixPath(files.names[number]).suffix.lower() in ENCODED]
@@ -205,7 +206,7 @@ def films_in(files: Files, rate: float) -> Place[Film]:
                 for (_, numbers), group in zip(items, groups, strict=True)
             )
 
-    used = sum(len(numbers) for _, numbers in items) + sum(count for _, count in broken)
+    used = sum(len(numbers) for _, numbers in items) + sum(len(group) for _, group in broken)
     return Place(
         name=files.name,
         items=[name for name, _ in items],
@@ -225,11 +226,11 @@ def _claims(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in FILMS
 
 
-def _numbered(files: Files) -> tuple[dict[str, list[int]], list[tuple[Skipped, int]]]:
+def _numbered(files: Files) -> tuple[dict[str, list[int]], list[tuple[Skipped, list[int]]]]:
     """Clips of numbered frames: a name, and the numbers of its files in their order.
 
     Pictures of one folder whose names differ by the number at their end are one clip, called as the folder, or, where
-    there are several in it, as folder/name. And those of which frames are missing, with the count of their files.
+    there are several in it, as folder/name. And those of which frames are missing, with theirs.
     """
     found: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     for number, name in enumerate(files.names):
@@ -245,10 +246,11 @@ def _numbered(files: Files) -> tuple[dict[str, list[int]], list[tuple[Skipped, i
     broken = []
     for (parent, prefix), frames in sorted(found.items(), key=lambda item: natural("/".join(item[0]))):
         name = parent if sharing[parent] == 1 else f"{parent}/{prefix.rstrip('-_. ') or '0'}"
+        group = [number for _, number in frames]
         if why := steps([frame for frame, _ in frames]):
-            broken.append((Skipped(name, why), len(frames)))
+            broken.append((Skipped(name, why), group))
         else:
-            clips[name] = [number for _, number in frames]
+            clips[name] = group
     return clips, broken
 
 

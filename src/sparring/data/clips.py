@@ -138,7 +138,7 @@ class Clips:
         return begin[:, None] + torch.cat([ends[:, :1], between.sort(1).values, ends[:, 1:]], 1)
 
     def reach(self, numbers: Tensor) -> Tensor:
-        """How many frames apart those drawn of the clips `numbers` (n,) lie at most, int64 (n,), at least `seen` - 1."""
+        """How far those drawn of the clips `numbers` (n,) lie apart at most: int64 (n,) frames, at least `seen` - 1."""
         window = (self.window * self.rates[numbers]).round().long().clamp(min=self.seen - 1)
         return torch.minimum(self.lengths[numbers] - 1, window)
 

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, BinaryIO, Protocol
 
@@ -124,54 +125,60 @@ def timed(times: NDArray[np.float64], rate: float) -> Timeline:
     return Timeline(1 / length, np.searchsorted(times[1:-1], at, side="right"))
 
 
-@dataclass(frozen=True)
 class Encoded:
     """A film in a container that PyAV reads, while it is open: what belongs to one that is closed crashes."""
 
-    container: Any
-    stream: Any
-    times: dict[int, int]
-    """Filled by `timeline`: the number of a frame by its presentation time."""
+    def __init__(self, container: Any, stream: Any) -> None:
+        self.container = container
+        self.stream = stream
+        self.ticks: list[int] = []
+        """When each frame is shown, ascending; empty where the packets do not say, or were not read yet."""
 
     def header(self) -> Header:
         """As the container says, or from its length."""
         rate = self._rate()
         return Header(max(1, self.stream.frames or round(rate * self._seconds())), rate)
 
-    def timeline(self) -> Timeline:
-        """From the times of all packets, which are read and not decoded."""
+    @cached_property
+    def _timeline(self) -> Timeline:
         ticks, ends = [], []
         packets = 0
+        self._rewind()
         for packet in self.container.demux(self.stream):
             if packet.size and not getattr(packet, "is_discard", False):
                 packets += 1
                 if packet.pts is not None:
                     ticks.append(packet.pts)
                     ends.append(packet.pts + (packet.duration or 0))
-        self._rewind()
         if packets < self.stream.frames:
             raise UnusableError(f"cut short: {packets:,} of {self.stream.frames:,} frames")
         if len(set(ticks)) < packets:
             return even(packets, self._rate())
         ticks.sort()
-        self.times.update({tick: number for number, tick in enumerate(ticks)})
+        self.ticks = ticks
         base = float(self.stream.time_base or 1)
         seconds = np.array([*ticks, max(ends)], np.float64) * base
         seconds[-1] = max(seconds[-1], seconds[-2] + 1 / self._rate())
         return timed(seconds, self._rate())
 
+    def timeline(self) -> Timeline:
+        """From the times of all packets, which are read and not decoded."""
+        return self._timeline
+
     def frames(self, first: int, form: Form | None) -> Iterator[tuple[int, Make]]:
-        """From the key frame before `first` on."""
+        """From the key frame before `first` on, or from the beginning where `timeline` found no times."""
         from av.video.reformatter import VideoReformatter
 
         reformatter = VideoReformatter()  # one for all frames: to make one takes as long as to decode a small frame
-        if first and self.times:
-            ticks = sorted(self.times)
-            self.container.seek(ticks[first], stream=self.stream)
+        if first and self.ticks:
+            self.container.seek(self.ticks[first], stream=self.stream)
+        else:
+            self._rewind()
+        numbers = {tick: number for number, tick in enumerate(self.ticks)}
         number = -1
         for tick, frame in self._decoded():
-            known = self.times.get(tick) if tick is not None else None
-            if known is None and self.times:
+            known = numbers.get(tick) if tick is not None else None
+            if known is None and numbers:
                 continue  # comes with no packet: what was before the beginning
             number = number + 1 if known is None else known
             yield number, lambda frame=frame: picture_of(frame, reformatter, self._shown, form)  # type: ignore[misc]
@@ -353,6 +360,22 @@ def film_in(file: Opener[BinaryIO], threads: int = 1) -> Iterator[Film]:
             raise UnusableError("not a film: not the content of an MP4, MOV, WebM, MKV, AVI, GIF or other known film")
 
 
+class Quiet:
+    """A stream for PyAV, which prints what `seek` raises when a broken file sends it astray, and goes by -1 as well."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.read = stream.read
+        self.tell = stream.tell
+        self._seek = stream.seek
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """The new place, or -1."""
+        try:
+            return self._seek(offset, whence)
+        except (OSError, ValueError):
+            return -1
+
+
 @contextmanager
 def encoded(stream: BinaryIO, format: str, threads: int) -> Iterator[Encoded]:
     """A film that PyAV reads from a seekable stream."""
@@ -361,7 +384,7 @@ def encoded(stream: BinaryIO, format: str, threads: int) -> Iterator[Encoded]:
     except ImportError:
         raise UnusableError('needs PyAV: pip install "sparring[video]"') from None
     try:
-        with av.open(stream, format=format, metadata_errors="replace") as container:
+        with av.open(Quiet(stream), format=format, metadata_errors="replace") as container:
             pictures = [
                 each
                 for each in container.streams.video
@@ -378,7 +401,7 @@ def encoded(stream: BinaryIO, format: str, threads: int) -> Iterator[Encoded]:
             codec.thread_count = threads
             with suppress(AttributeError, ValueError):
                 codec.options = {"max_pixels": str(MAX_FRAME)}
-            yield Encoded(container, shown, {})
+            yield Encoded(container, shown)
     except av.error.FFmpegError as error:
         raise UnusableError(f"damaged: {error.strerror or error}") from error
 
