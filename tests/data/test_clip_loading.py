@@ -166,6 +166,7 @@ def test_colour_is_seen(film: Write, shades: Shades, tmp_path: Path) -> None:
 def test_long_films_are_cut_into_clips(
     film: Write, shades: Shades, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("sparring.data.clip_cuts.LEAST_FRAMES", 8)
     film(tmp_path / "set/0.mp4", shades(23), 1)  # 23 seconds: two clips
     film(tmp_path / "set/1.mp4", shades(19), 1)
     found = load_clips(tmp_path / "set", FORM)
@@ -190,6 +191,7 @@ def test_what_is_kept_is_spread_evenly() -> None:
     assert hour[0] == (0, 250)
     assert hour[-1] == (89_750, 90_000)
     assert cuts_of(499, 25) == [(0, 499)]
+    assert [end - begin for begin, end in cuts_of(100, 0.5)] == [33, 33, 34]
     headers = {0: Header(90_000, 25), 1: Header(100, 25), 3: Header(90_000, 25)}
     size = (16 << 30) // 180_100 * 4
     share = share_of(headers, size)

@@ -95,7 +95,7 @@ def test_times_by_hand() -> None:
     quick = timed(np.array([0, 0.001, 0.002, 0.1, 0.101, 0.2]), 25)
     assert quick.rate == 60
     assert len(quick.shown) == 12
-    for nonsense in ([0, 0.2, 0.1, 0.3], [0, 0.04, 1e9, 1e9 + 1], [0, float("nan"), 1, 2]):
+    for nonsense in ([0, 0.2, 0.1, 0.3], [0, 0.04, 1e9, 1e9 + 1], [0, float("nan"), 1, 2], [0, 1e-6, 2e-6, 3e-6]):
         found = timed(np.array(nonsense), 25)
         assert (found.rate, found.shown.tolist()) == (25, [0, 1, 2])
 

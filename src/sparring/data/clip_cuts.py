@@ -18,6 +18,9 @@ PIECE = 10.0
 """Seconds of a clip: a film of at least twice that is cut into clips of about that. So a long film is seen more often
 than a short one, some of it can be held out, and what is kept of hours can be spread evenly over them."""
 
+LEAST_FRAMES = 32
+"""Of such a clip: what is cut of a film in slow steps may be longer."""
+
 MOST_BYTES = 16 << 30
 """Of the kept frames of a set. 16 GiB are 15 hours of 64x64 in colour at 25 a second, or one hour of 256x256."""
 
@@ -62,8 +65,12 @@ def share_of(headers: dict[int, Header], size: int) -> Share:
 
 
 def cuts_of(moments: int, rate: float) -> list[Cut]:
-    """The clips that a film of so many moments, `rate` a second, is cut into: equal ones of about `PIECE`, or one."""
-    count = max(1, int(moments / (PIECE * rate)))
+    """The clips that a film of so many moments, `rate` a second, is cut into: equal ones of about `PIECE`, or one.
+
+    >>> cuts_of(700, 25.0)
+    [(0, 350), (350, 700)]
+    """
+    count = max(1, int(moments / max(PIECE * rate, LEAST_FRAMES)))
     edges = [place * moments // count for place in range(count + 1)]
     return list(pairwise(edges))
 

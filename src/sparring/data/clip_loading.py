@@ -204,7 +204,7 @@ def load_clips(
     data: a folder or archive of films or of folders of frames, a film, an array file, or the name of an embedded set.
     labels: take the folder that a film is in (or the `labels` of an .npz file) as its class.
     seen, window: as in `Clips`. Clips of fewer frames than `seen` are skipped.
-    progress: told of "reading" (the content, to see whether it is known), "looking" and "decoding".
+    progress: told of "reading" (the content, to see whether it is known), "looking" (how long films are), "decoding".
     frame_rate: of folders of frames and of arrays, which do not say.
 
     Films of at least 20 seconds are cut into clips of about 10; of sets that would take more than `MOST_BYTES` on disk
@@ -297,10 +297,14 @@ def _decode(place: Place[Film], form: Form, known: str, notices: list[str], prog
         if not isinstance(result, UnusableError):
             headers[number] = result
 
-    each(place, lambda _, film: film.header(), look, "looking", progress)
     shape = (form.channels, form.height, form.width)
     size = int(np.prod(shape))
+    each(place, lambda _, film: film.header(), look, "looking", progress)
     share = share_of(headers, size)
+    if share.part < 1:  # which is not left to what headers claim
+        headers.clear()
+        each(place, lambda _, film: film.timeline().header, look, "looking closer", progress)
+        share = share_of(headers, size)
     skipped: dict[int, str] = {}
     clips: list[tuple[int, int, float]] = []
     try:

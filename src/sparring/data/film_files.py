@@ -48,6 +48,9 @@ RATE = 25.0
 FASTEST = 60.0
 """Frames a second at most of films of which each frame has a length of its own; others keep what they have."""
 
+MOST_RATE = 1000.0
+"""Frames a second beyond which times are nonsense."""
+
 MOST_HELD = 100
 """How many times as many moments as frames a film may have: beyond that its times are nonsense."""
 
@@ -75,6 +78,11 @@ class Timeline:
 
     rate: float
     shown: NDArray[np.int64]
+
+    @property
+    def header(self) -> Header:
+        """What a true one says."""
+        return Header(len(self.shown), self.rate)
 
 
 class Film(Protocol):
@@ -106,7 +114,7 @@ def timed(times: NDArray[np.float64], rate: float) -> Timeline:
     Even times, but for rounding, are kept frame by frame at their mean rate. Others are shown as a player does, at even
     moments as long as the median frame, but no more than `FASTEST`: a frame may come several times, or not at all.
 
-    rate: where the times are nonsense, that is not ascending, or one frame is there for most of the time.
+    rate: where the times are nonsense: not ascending, too dense, or with one frame for nearly all of the time.
     """
     count = len(times) - 1
     lengths = np.diff(times)
@@ -114,6 +122,8 @@ def timed(times: NDArray[np.float64], rate: float) -> Timeline:
         return even(count, rate)
     if count > 1:
         mean = float((times[-2] - times[0]) / (count - 1))
+        if mean * MOST_RATE < 1:
+            return even(count, rate)
         if np.abs(times[:-1] - times[0] - mean * np.arange(count)).max() <= UNEVEN * mean:
             return even(count, 1 / mean)
     length = max(float(np.median(lengths)), 1 / FASTEST)
@@ -196,7 +206,7 @@ class Encoded:
 
     def _rate(self) -> float:
         rate = self.stream.average_rate or self.stream.guessed_rate or RATE
-        return float(rate) if 0.001 <= rate <= 10_000 else RATE
+        return float(rate) if 0.001 <= rate <= MOST_RATE else RATE
 
     def _seconds(self) -> float:
         if self.stream.duration and self.stream.time_base:
@@ -399,6 +409,7 @@ def encoded(stream: BinaryIO, format: str, threads: int) -> Iterator[Encoded]:
             if codec.codec_tag in ("encv", "drmi"):
                 raise UnusableError("encrypted")
             codec.thread_count = threads
+            codec.thread_type = "AUTO" if threads > 1 else "SLICE"  # of frames, too: one alone has few slices
             with suppress(AttributeError, ValueError):
                 codec.options = {"max_pixels": str(MAX_FRAME)}
             yield Encoded(container, shown)
