@@ -8,9 +8,9 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,8 +31,8 @@ class Decoded:
     images: NDArray[np.uint8]
     skipped: dict[int, str]
     """Reasons by the item's place in its source."""
-    clips: Sequence[tuple[int, int, float]] = ()
-    """If the pictures are frames: of each clip the item it is of, how many frames it has, and how many a second."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """What else belongs to them, as JSON can say it."""
 
 
 def folder() -> Path:
@@ -57,8 +57,7 @@ def find(fingerprint: str) -> Decoded | None:
         if images.dtype != np.uint8 or images.ndim != 4:
             return None
         skipped = {int(index): str(why) for index, why in about["skipped"].items()}
-        clips = [(int(item), int(frames), float(rate)) for item, frames, rate in about.get("clips", ())]
-        return Decoded(images, skipped, clips)
+        return Decoded(images, skipped, about.get("more", {}))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
         return None
 
@@ -97,11 +96,11 @@ def keeping(
     fingerprint: str,
     shape: tuple[int, int, int],
     skipped: Mapping[int, str],
-    clips: Sequence[tuple[int, int, float]] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Iterator[Writer]:
     """A writer whose pictures are kept under the fingerprint when the context ends well.
 
-    `skipped` and `clips`, as in `Decoded`, may be filled until then.
+    `skipped` and `more`, as in `Decoded`, may be filled until then.
 
     Raises: OSError if the folder cannot be written, or the disk is full; nothing half written is left then.
     """
@@ -112,8 +111,7 @@ def keeping(
         yield writer
         about = writer.finish()
     with aside(place / f"{fingerprint}.json") as stream:
-        kept: dict[str, Any] = {**about, "skipped": skipped}
-        stream.write(json.dumps(kept if clips is None else {**kept, "clips": clips}).encode())
+        stream.write(json.dumps({**about, "skipped": skipped, "more": more or {}}).encode())
 
 
 UMASK = os.umask(0o022)

@@ -18,6 +18,9 @@ PIECE = 10.0
 """Seconds of a clip: a film of at least twice that is cut into clips of about that. So a long film is seen more often
 than a short one, some of it can be held out, and what is kept of hours can be spread evenly over them."""
 
+ROUNDING = 1e-6
+"""Of a rate that comes from rounded times."""
+
 LEAST_FRAMES = 32
 """Of such a clip: what is cut of a film in slow steps may be longer."""
 
@@ -70,7 +73,7 @@ def cuts_of(moments: int, rate: float) -> list[Cut]:
     >>> cuts_of(700, 25.0)
     [(0, 350), (350, 700)]
     """
-    count = max(1, int(moments / max(PIECE * rate, LEAST_FRAMES)))
+    count = max(1, int(moments / max(PIECE * rate, LEAST_FRAMES) + ROUNDING))
     edges = [place * moments // count for place in range(count + 1)]
     return list(pairwise(edges))
 

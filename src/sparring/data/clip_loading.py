@@ -29,6 +29,9 @@ from sparring.errors import DataError
 CLIPS_VERSION = 1
 """Goes up whenever the same film would give other frames, so that what an older version kept is made anew."""
 
+Clip = tuple[int, int, float]
+"""The number of the film that a clip is of, how many frames it has, and how many a second."""
+
 LOOKED_AT = 64
 """How many films at most, spread evenly over the set, a survey decodes a frame of."""
 
@@ -246,9 +249,10 @@ def _put_together(
     seen: int,
     window: float,
 ) -> Clips:
-    starts = list(accumulate((length for _, length, _ in kept.clips), initial=0))
-    clips = [(*clip, start) for clip, start in zip(kept.clips, starts, strict=False) if clip[1] >= seen]
-    short = {film: f"{length} frames; {seen} are seen at once" for film, length, _ in kept.clips if length < seen}
+    cut: list[Clip] = [(int(film), int(length), float(rate)) for film, length, rate in kept.more["clips"]]
+    starts = list(accumulate((length for _, length, _ in cut), initial=0))
+    clips = [(*clip, start) for clip, start in zip(cut, starts, strict=False) if clip[1] >= seen]
+    short = {film: f"{length} frames; {seen} are seen at once" for film, length, _ in cut if length < seen}
     skipped = all_skipped(place, {**kept.skipped, **short})
     if not clips:
         raise place.refuse(skipped)
@@ -267,24 +271,22 @@ def _put_together(
         window=window,
         skipped=skipped,
         names=tuple(place.items[number] for number in used),
-        notices=(*notices, *_notices(place, kept)),
+        notices=(*notices, *_notices(cut, float(kept.more["part"]))),
     )
 
 
-def _notices(place: Place[Film], kept: cache.Decoded) -> list[str]:
-    cut = Counter(film for film, *_ in kept.clips)
-    several = [count for count in cut.values() if count > 1]
-    left_out = len(place.items) - len(kept.skipped) - len(cut)
+def _notices(clips: Sequence[Clip], part: float) -> list[str]:
+    several = [count for count in Counter(film for film, *_ in clips).values() if count > 1]
     notices = []
     if several:
         notices.append(
             f"{len(several):,} film{'s' * (len(several) > 1)} of {2 * PIECE:g} seconds or more "
             f"{'are' if len(several) > 1 else 'is'} cut into {sum(several):,} clips of about {PIECE:g} seconds"
         )
-    if kept.images.nbytes > 0.95 * MOST_BYTES or left_out:
+    if part < 1:
         notices.append(
-            f"the clips would take more than {MOST_BYTES >> 30} GiB; a part of them is kept, evenly over all films; a "
-            "lower resolution keeps more"
+            f"all clips would take more than {MOST_BYTES >> 30} GiB: {part:.1%} of them are kept, evenly over all "
+            "films; a lower resolution keeps more"
         )
     return notices
 
@@ -306,9 +308,10 @@ def _decode(place: Place[Film], form: Form, known: str, notices: list[str], prog
         each(place, lambda _, film: film.timeline().header, look, "looking closer", progress)
         share = share_of(headers, size)
     skipped: dict[int, str] = {}
-    clips: list[tuple[int, int, float]] = []
+    clips: list[Clip] = []
+    more = {"clips": clips, "part": share.part}
     try:
-        with cache.keeping(known, shape, skipped, clips) as writer:
+        with cache.keeping(known, shape, skipped, more) as writer:
             _decode_each(place, form, share, writer.add, skipped, clips, progress)
     except OSError as error:
         why = f"cannot be kept in {cache.folder()}: {error.strerror or error}"
@@ -325,7 +328,7 @@ def _decode(place: Place[Film], form: Form, known: str, notices: list[str], prog
         skipped.clear()
         clips.clear()
         _decode_each(place, form, share, parts.append, skipped, clips, progress)
-        return cache.Decoded(np.concatenate(parts).reshape(-1, *shape), skipped, clips)
+        return cache.Decoded(np.concatenate(parts).reshape(-1, *shape), skipped, more)
     kept = cache.find(known)
     if kept is None:
         raise DataError(f"{cache.folder()}: what was just written there cannot be read again; is the disk sound?")
@@ -338,7 +341,7 @@ def _decode_each(
     share: Share,
     put: Callable[[NDArray[np.uint8]], None],
     skipped: dict[int, str],
-    clips: list[tuple[int, int, float]],
+    clips: list[Clip],
     progress: Progress | None,
 ) -> None:
     """Puts the bytes of all kept frames one after the other; fills `skipped` and `clips`."""
