@@ -37,6 +37,9 @@ Needs = Literal[
     "likelihood",
     "molecules",
     "reward",
+    "clips",
+    "i3d",
+    "long clips",
 ]
 """What a metric is computed from."""
 
@@ -59,6 +62,9 @@ NEEDS: dict[Needs, str] = {
     "likelihood": "a generator that says how likely a text is: runs of --task text or molecules measure it",
     "molecules": "molecules on both sides",
     "reward": "something that was asked for besides likeness: runs with --set optimise= measure it",
+    "clips": "clips on both sides",
+    "i3d": "clips on both sides, and the network of FVD: --features i3d=FILE",
+    "long clips": "clips on both sides, of which the generated ones are of a run of --task video, so that they go on",
 }
 """The same in words."""
 
@@ -67,6 +73,9 @@ PAIRED: frozenset[Needs] = frozenset(["pairs", "holes"])
 
 OF_TEXTS: frozenset[Needs] = frozenset(["texts", "forms", "code"])
 """What metrics need that read texts."""
+
+OF_CLIPS: frozenset[Needs] = frozenset(["clips", "i3d", "long clips"])
+"""What metrics need that watch clips."""
 
 Better = Literal["lower", "higher", "near 1", "near expected"]
 
@@ -729,6 +738,91 @@ METRICS: dict[str, Metric] = {
         "this program's own; rewards as in De Cao & Kipf 2018 (MolGAN), arXiv 1805.11973, section 3.2",
         "reward",
         decimals=3,
+    ),
+    "clip_distance": Metric(
+        "Frechet distance of clips",
+        "how far generated clips are from real ones in what is seen and in how it changes, by mean and covariance of "
+        "features that a network for pictures takes of the frames: `fvd`'s distance in a space that needs no download.",
+        "0 (alike) and up, in squared units of the features: it does not compare with published FVD",
+        "lower",
+        "Few clips make it larger, so only equal numbers of clips and of frames compare. How things change is seen "
+        "over 1 and 4 frames: what takes longer, such as a path that never turns, is not. Faults finer than the size "
+        "that frames are brought to are not seen either, nor copies.",
+        "Heusel et al. 2017, arXiv 1706.08500, eq. 6; for clips Unterthiner et al. 2018, arXiv 1812.01717; the "
+        "features are this program's own",
+        "clips",
+    ),
+    "fvd": Metric(
+        "Frechet video distance",
+        "the same in the features of I3D, a network that tells human actions apart: the FVD of the papers, if clips "
+        "are of 16 frames, and as many as theirs (2,048).",
+        "0 (alike) and up",
+        "lower",
+        "As `clip_distance`, with 400 features. It hardly notices artefacts that come and go, and looks at frames more "
+        "than at motion (Ge et al. 2024). What kind of file clips were read from, and how they were resized, moves it.",
+        "Unterthiner et al. 2018, arXiv 1812.01717; as Skorokhodov et al. 2022 (StyleGAN-V) compute it; on its limits "
+        "Ge et al. 2024, arXiv 2404.12391",
+        "i3d",
+    ),
+    "frame_fid": Metric(
+        "Frechet distance of frames",
+        "how far single frames of generated clips are from those of real ones: four of each clip, evenly in time. "
+        "The interval is that of other clips, since frames of one clip are alike.",
+        "0 (alike) and up, in squared units of the features",
+        "lower",
+        "It says nothing of motion. It looks at coarse features (of stride 16, at 64 pixels a side), so that it does "
+        "not compare with FID.",
+        "Heusel et al. 2017, eq. 6; of frames as in Skorokhodov et al. 2022 (StyleGAN-V), arXiv 2112.14683",
+        "clips",
+    ),
+    "drift": Metric(
+        "Change over a clip",
+        "how far the frames of a clip get from its first one, in features, over how far those of real clips do: the "
+        "mean over all frames; the protocol holds both sides frame by frame.",
+        "0 (all stand still) and up; 1 is as real clips",
+        "near 1",
+        "Noise from frame to frame makes up for motion that is missing. Look at `motion` beside it.",
+        "this program's own; content consistency as in Tulyakov et al. 2018 (MoCoGAN), arXiv 1707.04993, section 4.1",
+        "clips",
+        decimals=2,
+    ),
+    "colour_drift": Metric(
+        "Change of colours over a clip",
+        "the same by the mean and the deviation of each colour channel, which do not depend on where things are: a "
+        "thing that changes its colour or size on its way counts, and its motion does not.",
+        "0 (colours stay) and up; 1 is as real clips",
+        "near 1",
+        "Things that come into the picture change its colours, too. Two faults may make up for each other.",
+        "this program's own, as `drift`",
+        "clips",
+        decimals=2,
+    ),
+    "motion": Metric(
+        "Distance of speeds",
+        "how far the distribution of speeds is from that of real clips: the 1-Wasserstein distance between their "
+        "histograms of optical flow (Lucas-Kanade), in which places count by how well motion can be seen there. The "
+        "mean speeds of both sides stand beside it.",
+        "0 (as fast) and up, in pixels a frame",
+        "lower",
+        "Directions and paths play no part. Flow of what flickers or comes out of nothing is a guess. Both sides must "
+        "have the same number of frames a second.",
+        "this program's own; flow: Lucas & Kanade 1981, Bouguet 2001; histograms of flow as a measure of motion: Liu "
+        "et al. 2024 (FVMD), arXiv 2407.16124",
+        "clips",
+        unit="px/frame",
+        decimals=2,
+    ),
+    "decline": Metric(
+        "Decline over a long clip",
+        "how much farther from real clips frames 112 to 128 of a generated clip are than its first 16: the difference "
+        "of `clip_distance` (or `fvd`), which stand beside it as `late` and `early`.",
+        "about 0 (as good for as long); below 0 where clips get better",
+        "lower",
+        "Clips that are bad from the beginning do not decline. Real clips are judged by 16 frames, so that it does not "
+        "see whether what happens in 128 is plausible, nor that a clip repeats itself.",
+        "as Skorokhodov et al. 2022 (StyleGAN-V), arXiv 2112.14683, compare FVD of 16 and of 128 frames; the difference "
+        "of windows is this program's own",
+        "long clips",
     ),
 }
 

@@ -108,6 +108,7 @@ def comparable(protocol: Mapping[str, Any]) -> str:
         "pairs": [pairs.get(name) for name in ("count", "shave")],
         **({"transfer": transfer} if transfer else {}),
         **({"texts": texts} if texts else {}),
+        **({"clips": protocol["clips"]} if protocol.get("clips") else {}),
         **({"molecules": protocol["molecules"]} if protocol.get("molecules") else {}),
     }
     return json.dumps(parts, sort_keys=True)
@@ -123,6 +124,9 @@ def summary(protocol: Mapping[str, Any]) -> str:
         return pairs_in_words(pairs)
     if (texts := protocol.get("texts")) is not None:
         return f"{texts_in_words(texts)}; {features['title']}; {_count(protocol['generated'])} generated"
+    if (clips := protocol.get("clips")) is not None:
+        generated, real = (_count(protocol[side]) for side in ("generated", "real"))
+        return f"{features['title']}; {generated} generated clips against {real} real ones; {clips_in_words(clips)}"
     if protocol.get("molecules") is not None:
         generated, real = (_count(protocol[side]) for side in ("generated", "real"))
         return f"{features['title']}; {generated} generated molecules against {real} real ones"
@@ -138,6 +142,11 @@ def pairs_in_words(pairs: Mapping[str, Any]) -> str:
     border = f", {pairs['shave']} pixels of border left out" if pairs["shave"] else ""
     through = f"; {pairs['features']['title']}" if pairs["features"] else ""
     return f"{pairs['count']:,} pair{'s' * (pairs['count'] != 1)} of pictures at their own size{border}{through}"
+
+
+def clips_in_words(clips: Mapping[str, Any]) -> str:
+    """What clips look like when they are compared."""
+    return f"{clips['frames']} frames of {clips['height']}x{clips['width']}"
 
 
 def texts_in_words(texts: Mapping[str, Any]) -> str:

@@ -102,6 +102,8 @@ class Comparison:
                 return False  # see `texts`
             case "molecules" | "reward":
                 return False  # see `molecules`
+            case "clips" | "i3d" | "long clips":
+                return False  # see `clips`
 
     def suits(self, name: str) -> bool:
         """Whether a metric is tried without being named: it takes little time, and means what its name says."""

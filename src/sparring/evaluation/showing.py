@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sparring.evaluation.catalogue import METRICS, NEEDS
-from sparring.evaluation.judgement import Evaluation, interval, pairs_in_words, shown, texts_in_words
+from sparring.evaluation.judgement import Evaluation, clips_in_words, interval, pairs_in_words, shown, texts_in_words
 from sparring.wording import printable, share
 
 
@@ -67,6 +67,10 @@ def protocol_lines(protocol: Mapping[str, Any]) -> list[tuple[str, str]]:
     elif texts := protocol.get("texts"):
         lines.append(("texts", texts_in_words(texts)))
         lines.append(("features", f"{features['title']}, sha256 {features['digest'][:12]}"))
+    elif clips := protocol.get("clips"):
+        lines.append(("clips", f"{clips_in_words(clips)}, {clips['rate']:g} frames a second"))
+        side = f", frames resized to {features['size'][0]}x{features['size'][1]}" if features["size"] else ""
+        lines.append(("features", f"{features['title']}{side}, sha256 {features['digest'][:12]}"))
     elif protocol.get("molecules") is not None:
         lines.append(("features", features["title"]))
     elif not alone:

@@ -126,7 +126,7 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     return _distance(first, second, _root(first.cov), _root(second.cov))
 
 
-def frechet_estimate(a: Features, b: Features) -> Estimate:
+def frechet_estimate(a: Features, b: Features, *, together: int = 1) -> Estimate:
     """Frechet distance between rows of features (N, D) and (M, D), with the interval of that of endless samples.
 
     value: `frechet_distance` of their moments, which is biased upwards. For the interval the bias, whose leading part
@@ -135,21 +135,27 @@ def frechet_estimate(a: Features, b: Features) -> Estimate:
     further down by the bias times the mean of D / N and D / M: with fewer samples than features the interval is wide,
     as it should be. It holds the value and keeps to 0 or more. None for fewer than 4 samples on a side.
 
+    together: how many rows that follow each other make one independent sample, such as the frames of a clip: the value
+    is that of all rows, the interval that of other clips.
+
     Raises: MetricError as `checks.pair`, for fewer than 2 samples on a side.
     Source: Jaeckel 1972 (infinitesimal jackknife); Quenouille 1956 (bias from halves).
     """
     first, second = pair(a, b, "real", "generated", least=2)
-    a_halves, b_halves = _halves(first), _halves(second)
+    if len(first) % together or len(second) % together:
+        raise MetricError(f"{len(first)} and {len(second)} rows; both should be multiples of {together}")
+    a_count, b_count = len(first) // together, len(second) // together
+    a_halves, b_halves = _halves(first, together), _halves(second, together)
     a_moments, b_moments = _merged(a_halves), _merged(b_halves)
     value = frechet_distance(a_moments, b_moments)
-    if min(len(first), len(second)) < 4:
+    if min(a_count, b_count) < 4:
         return Estimate(value)
     halved = [frechet_distance(x.moments(), y.moments()) for x, y in zip(a_halves, b_halves, strict=True)]
     bias = sum(halved) / len(halved) - value
-    a_deviation, b_deviation = _deviations(a_moments, b_moments, first, second)
-    error = math.hypot(a_deviation / math.sqrt(len(first)), b_deviation / math.sqrt(len(second)))
-    margin = t95(min(len(first), len(second)) - 1) * error
-    doubt = abs(bias) * first.shape[1] * (1 / len(first) + 1 / len(second)) / 2
+    a_deviation, b_deviation = _deviations(a_moments, b_moments, first, second, together)
+    error = math.hypot(a_deviation / math.sqrt(a_count), b_deviation / math.sqrt(b_count))
+    margin = t95(min(a_count, b_count) - 1) * error
+    doubt = abs(bias) * first.shape[1] * (1 / a_count + 1 / b_count) / 2
     return distance_interval(value, value - bias, margin, below=doubt)
 
 
@@ -262,13 +268,14 @@ def _nuclear_norm(product: Tensor) -> float:
     return float(torch.linalg.svdvals(product).sum())
 
 
-def _halves(features: Tensor) -> list[MomentSum]:
-    """Of the rows in a shuffled order that is always the same."""
-    order = torch.randperm(len(features), generator=torch.Generator().manual_seed(SEED)).to(features.device)
+def _halves(features: Tensor, together: int) -> list[MomentSum]:
+    """Of the rows in a shuffled order that is always the same; so many that follow each other stay together."""
+    samples = features.unflatten(0, (-1, together))
+    order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(SEED)).to(features.device)
     halves = []
     for index in order.tensor_split(2):
         halves.append(MomentSum())
-        halves[-1].add(features[index])
+        halves[-1].add(samples[index].flatten(0, 1))
     return halves
 
 
@@ -286,8 +293,11 @@ def _intercept_weights(places: list[float]) -> list[float]:
     return [1 / len(places) - mean * (place - mean) / square for place in places]
 
 
-def _deviations(a: Moments, b: Moments, a_rows: Tensor | None, b_rows: Tensor | None) -> tuple[float, float]:
+def _deviations(
+    a: Moments, b: Moments, a_rows: Tensor | None, b_rows: Tensor | None, together: int = 1
+) -> tuple[float, float]:
     """Standard deviation of what each row (n, D) does to the distance, for both sides; 0 for a side without rows.
+    Of so many rows that belong together the mean counts.
 
     A sample x of `a` moves the distance by 2 (m_a - m_b).(x - m_a) + (x - m_a)^T (I - T) (x - m_a), less the mean of
     that, where T transports N(m_a, C_a) to N(m_b, C_b) (Gelbrich 1990). With C_a = A^T A, C_b = B^T B, A B^T = U S V^T:
@@ -301,16 +311,16 @@ def _deviations(a: Moments, b: Moments, a_rows: Tensor | None, b_rows: Tensor | 
     half = values[kept].sqrt()
     to_b, to_a = left[:, kept] * half, product.T @ left[:, kept] / half
     return (
-        0.0 if a_rows is None else _deviation(a_rows - a.mean, a.mean - b.mean, a_root, to_b),
-        0.0 if b_rows is None else _deviation(b_rows - b.mean, b.mean - a.mean, b_root, to_a),
+        0.0 if a_rows is None else _deviation(a_rows - a.mean, a.mean - b.mean, a_root, to_b, together),
+        0.0 if b_rows is None else _deviation(b_rows - b.mean, b.mean - a.mean, b_root, to_a, together),
     )
 
 
-def _deviation(centred: Tensor, apart: Tensor, root: Tensor, transport: Tensor) -> float:
+def _deviation(centred: Tensor, apart: Tensor, root: Tensor, transport: Tensor, together: int) -> float:
     """Of the influence of centred rows (n, D), where T = R^+ transport transport^T R^+T for the root R."""
     carried = centred @ _undone(root, transport)
     influence = 2 * centred @ apart + centred.square().sum(1) - carried.square().sum(1)
-    return float(influence.std())
+    return float(influence.unflatten(0, (-1, together)).mean(1).std())
 
 
 def _undone(root: Tensor, matrix: Tensor) -> Tensor:

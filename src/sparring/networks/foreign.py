@@ -116,6 +116,15 @@ def torchscript(path: Path) -> Foreign:
 
     Raises: MetricError if the file is missing, damaged, no TorchScript, or gives something else.
     """
+    module, digest = opened_script(path)
+    return frozen(Foreign(path, "TorchScript", Script(module), None, digest))
+
+
+def opened_script(path: Path) -> tuple[nn.Module, str]:
+    """The program in a TorchScript file, on the CPU, and the file's SHA-256; see `torchscript` on what that means.
+
+    Raises: MetricError if the file is missing, damaged, or no TorchScript.
+    """
     digest = _digest(path)
     try:
         if not zipfile.is_zipfile(path):
@@ -126,7 +135,7 @@ def torchscript(path: Path) -> Foreign:
             f"{path}: not a TorchScript file, or damaged; make one by torch.jit.trace(network, example).save(FILE), "
             "or, for weights of a named network, write NAME=PATH"
         ) from error
-    return frozen(Foreign(path, "TorchScript", Script(module), None, digest))
+    return module, digest
 
 
 def onnx(path: Path) -> Foreign:
