@@ -273,6 +273,9 @@ class Settings(BaseModel):
         "frag",
         "scaf",
         "reward",
+        "clip_distance",
+        "fvd",
+        "frame_fid",
     ] = setting("quality", "what decides which generator is the best, and whether quality still improves")
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = setting("machine", "fixes everything random")
@@ -316,10 +319,12 @@ OF_PAIRS = ("psnr", "ssim", "perceptual")
 OF_TRANSFER = ("transfer",)
 OF_TEXTS = ("fid", "kid", "prc", "forward", "reverse", "perplexity")
 OF_MOLECULES = ("fcd", "fdd", "frag", "scaf", "reward", "perplexity")
-OF_CLIPS = ("fid",)
+OF_CLIPS = ("clip_distance", "fvd", "frame_fid", "kid", "precision", "recall", "density", "coverage", "prc")
 """Metrics that can decide which generator is the best: of pictures of noise, of pairs, of style and scene, ..."""
 
 SPACES_OF_MOLECULES = ("chemnet", "descriptors")
+
+SPACES_OF_CLIPS = ("lite0-clips", "lite0-clips-bf16", "lite0-clips-128", "i3d")
 
 OPTIONAL = tuple(
     name for name, field in Settings.model_fields.items() if {None, type(None)} & {*get_args(field.annotation)}
@@ -455,6 +460,17 @@ def refuse_incomplete_video(settings: Settings) -> None:
     for name, only in {"discriminator_features": "none", "shuffle_buffer": None}.items():
         if getattr(settings, name) != only:
             raise SettingError(f"{name}={getattr(settings, name)}: task=video takes {name}={only}".lower())
+    space = settings.quality_features.partition("=")[0]
+    if space not in SPACES_OF_CLIPS:
+        spaces = ", ".join(SPACES_OF_CLIPS)
+        raise SettingError(f"quality_features={settings.quality_features}: task=video takes {spaces}=FILE")
+    if {"fvd": "i3d", "clip_distance": space}.get(settings.quality_metric, space) != space or (
+        settings.quality_metric == "clip_distance" and space == "i3d"
+    ):
+        raise SettingError(
+            f"quality_metric={settings.quality_metric} and quality_features={space}: the distance of clips is called "
+            "fvd with i3d=FILE, and clip_distance with all others"
+        )
     if settings.network in ("unet", "transformer"):
         raise SettingError(f"network={settings.network}: task=video takes a family of networks for pictures of noise")
 

@@ -820,8 +820,8 @@ METRICS: dict[str, Metric] = {
         "lower",
         "Clips that are bad from the beginning do not decline. Real clips are judged by 16 frames, so that it does not "
         "see whether what happens in 128 is plausible, nor that a clip repeats itself.",
-        "as Skorokhodov et al. 2022 (StyleGAN-V), arXiv 2112.14683, compare FVD of 16 and of 128 frames; the difference "
-        "of windows is this program's own",
+        "as Skorokhodov et al. 2022 (StyleGAN-V), arXiv 2112.14683, compare FVD of 16 and of 128 frames; the "
+        "difference of windows is this program's own",
         "long clips",
     ),
 }

@@ -98,8 +98,8 @@ def profile_of(
 def seen(clips: Tensor, space: ClipFeatures) -> Profile:
     """Of clips uint8 (n, T, C, H, W) on a device."""
     count, frames = clips.shape[:2]
-    pictures = as_rgb(to_floats(clips.flatten(0, 1))).unflatten(0, (count, frames))
-    watched = space.watched(pictures)
+    pictures = as_rgb(to_floats(clips.flatten(0, 1)))
+    watched = space.watched(pictures.view(count, frames, *pictures.shape[1:]))
     found = Profile(
         watched.clips,
         watched.frames[:, spread(frames, LOOKED_AT)],

@@ -5,13 +5,10 @@ over time have numbers of their own. Intervals are those of other clips: frames 
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from sparring.data.sources import Progress
 from sparring.errors import MetricError
@@ -81,13 +78,7 @@ class ClipComparison:
 
     def lacks(self, name: str) -> str:
         """What a metric needs and does not find here; empty if it can be computed."""
-        needs = METRICS[name].needs
-        if name not in METHODS:
-            return f"it is not for clips, which are judged by {', '.join(METHODS)}"
-        if name == "clip_distance" and self.i3d:
-            return "with I3D it is called fvd"
-        missing = (needs == "i3d" and not self.i3d) or (needs == "long clips" and self.late is None)
-        return f"it needs {NEEDS[needs]}" if missing else ""
+        return lacks(name, i3d=self.i3d, long=self.late is not None)
 
     @cached_property
     def clouds(self) -> Comparison:
@@ -136,6 +127,18 @@ METHODS: dict[str, Callable[[ClipComparison], Result]] = {
 }
 
 
+def lacks(name: str, *, i3d: bool, long: bool) -> str:
+    """What a metric needs and does not find; empty if it can be computed. i3d: whether clips are seen through FVD's
+    network. long: whether there are late parts of the generated ones."""
+    needs = METRICS[name].needs
+    if name not in METHODS:
+        return f"it is not for clips, which are judged by {', '.join(METHODS)}"
+    if name == "clip_distance" and i3d:
+        return "with I3D it is called fvd"
+    missing = (needs == "i3d" and not i3d) or (needs == "long clips" and not long)
+    return f"it needs {NEEDS[needs]}" if missing else ""
+
+
 class ClipJudge:
     """Judges any number of reels by always the same real one, and keeps what is known of that.
 
@@ -167,12 +170,11 @@ class ClipJudge:
 
         Raises: MetricError as `profile_of`.
         """
-        given = self.real, self.space, self.device, self.progress, "real: features"
+        stage = "real: features"
         if not self.fingerprint:
-            return profile_of(*given, ranks=self.ranks)
-        reel, *others = given
+            return profile_of(self.real, self.space, self.device, self.progress, stage, self.ranks)
         with self.ranks.one_a_host_first():
-            return remembered_profile(reel, self.fingerprint, *others)
+            return remembered_profile(self.real, self.fingerprint, self.space, self.device, self.progress, stage)
 
     def __call__(
         self,
@@ -191,32 +193,55 @@ class ClipJudge:
 
         Raises: MetricError for a metric that cannot be computed, clips of another shape, or fewer than two.
         """
+        wanted = None if names is None else list(names)
+        return self.measured(self.compared(made, wanted, late=late, about=about, generator=generator), wanted)
+
+    def compared(
+        self,
+        made: Reel,
+        wanted: Sequence[str] | None = None,
+        *,
+        late: Reel | None = None,
+        about: Mapping[str, Any] | None = None,
+        generator: bool = True,
+    ) -> ClipComparison:
+        """Looks at generated clips, as `__call__` takes them.
+
+        Raises: as `__call__`, before the work.
+        """
         for reel in (made, late):
             if reel is not None and reel.shape != self.real.shape:
                 raise MetricError(f"real clips are {in_words(self.real)} and generated ones {in_words(reel)}")
         if min(len(made), len(self.real)) < 2:
             raise MetricError(f"{len(self.real)} real clips and {len(made)} generated ones; at least 2 are needed")
-        wanted = None if names is None else list(names)
-        asked = late is not None and (wanted is None or "decline" in wanted)
-        blank = Profile(*torch.empty(5, 2, 1).unbind())
-        about = {"kind": "clips", "name": "as given", **(about or {}), "count": len(made)}
+        late = late if wanted is None or "decline" in wanted else None
         i3d = self.space.card.name == "i3d"
-        # Said before the work.
-        expected = ClipComparison(blank, blank, blank if asked else None, i3d)
         for name in wanted or ():
-            if lack := expected.lacks(name):
+            if lack := lacks(name, i3d=i3d, long=late is not None):
                 raise MetricError(f"{name}: {lack}")
-        sides = ClipComparison(
+        return ClipComparison(
             self.known,
             self.looked_at(made, "generated: features"),
-            self.looked_at(late, "generated: later features") if asked and late is not None else None,
-            i3d,
-            about,
-            self.k,
-            self.seed,
-            self.device,
-            generator,
+            None if late is None else self.looked_at(late, "generated: later features"),
+            i3d=i3d,
+            about={
+                "kind": "clips",
+                "name": "as given",
+                **(about or {}),
+                "count": len(made),
+                "rate": round(made.rate, 3),
+            },
+            k=self.k,
+            seed=self.seed,
+            device=self.device,
+            made=generator,
         )
+
+    def measured(self, sides: ClipComparison, wanted: Sequence[str] | None = None) -> Evaluation:
+        """The metrics by these names of two sides that were looked at, as `__call__` gives them.
+
+        Raises: MetricError for a metric that cannot be computed.
+        """
         results: dict[str, Result] = {}
         reasons: dict[str, list[str]] = {}
         for name in wanted or [name for name in METHODS if not METRICS[name].asked and not sides.lacks(name)]:
@@ -229,14 +254,13 @@ class ClipJudge:
         if reasons and not results:
             raise MetricError(next(iter(reasons)))
         gaps = (f"{', '.join(named)} left out: {reason}" for reason, named in reasons.items())
-        notices = (*self.notices(sides, results, made), *gaps)
-        return Evaluation(results, self.protocol(sides, made), notices)
+        return Evaluation(results, self.protocol(sides), (*self.notices(sides, results), *gaps))
 
     def looked_at(self, reel: Reel, stage: str) -> Profile:
         """Generated clips."""
         return profile_of(reel, self.space, self.device, self.progress, stage, self.ranks)
 
-    def protocol(self, sides: ClipComparison, made: Reel) -> dict[str, Any]:
+    def protocol(self, sides: ClipComparison) -> dict[str, Any]:
         """Everything that the numbers depend on, as JSON values; `over_time` holds both sides frame by frame."""
         frames, channels, height, width = self.real.shape
         real = {"kind": "clips", "name": "as given", **self.about, "count": len(self.real)}
@@ -263,25 +287,26 @@ class ClipJudge:
             },
             "neighbours": dict(zip(("real", "generated"), sides.clouds.among, strict=True)),
             "real": real,
-            "generated": {**sides.about, "rate": round(made.rate, 3)},
+            "generated": dict(sides.about),
             "device": self.device,
             "versions": versions(),
         }
 
-    def notices(self, sides: ClipComparison, results: Mapping[str, Result], made: Reel) -> Iterator[str]:
+    def notices(self, sides: ClipComparison, results: Mapping[str, Result]) -> Iterator[str]:
         """What people should know before they quote the numbers."""
         yield from warnings(sides.clouds, results)
         if {"clip_distance", "fvd"} & results.keys():
             fewest = min(sides.real.clips.shape, sides.fake.clips.shape)
             if warning := small_sample_warning(*fewest):
                 yield warning
-        if abs(made.rate / self.real.rate - 1) > OTHER_RATE:
+        rate = sides.about["rate"]
+        if abs(rate / self.real.rate - 1) > OTHER_RATE:
             yield (
-                f"real clips have {self.real.rate:g} frames a second and generated ones {made.rate:g}: everything that "
-                "moves is compared frame by frame, and does not compare"
+                f"real clips have {self.real.rate:g} frames a second and generated ones {rate:g}: motion is compared "
+                "frame by frame, so numbers of what moves do not compare"
             )
         if (found := results.get("decline")) and found.estimate.low is not None and found.estimate.low > 0:
-            yield "long clips get worse: their late frames are farther from real ones than their first by more than chance"
+            yield "long clips get worse: their late frames are farther from real ones than their first, beyond chance"
 
 
 def result_in(sides: ClipComparison, name: str) -> Result:

@@ -1,10 +1,10 @@
 """`sparring.evaluate`: two places in; numbers with intervals, and the protocol that they hold under, out.
 
 Most metrics compare one set with another; those of restoration compare pictures with their originals, pair by pair;
-texts and molecules have judges of their own.
+texts, molecules and clips have judges of their own.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,7 @@ from sparring.data.decode import Form
 from sparring.data.sources import Progress
 from sparring.errors import MetricError
 from sparring.evaluation.catalogue import COUNT, METRICS, NEIGHBOURS, chosen
+from sparring.evaluation.clip_sides import evaluate_clips, is_clips
 from sparring.evaluation.evidence import Evidence
 from sparring.evaluation.extraction import default_space, features_of, remembered_features
 from sparring.evaluation.galleries import held, take
@@ -56,7 +57,7 @@ def evaluate(
     masks: Place | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Compares generated pictures, texts or molecules with real ones, or restored pictures with their clean originals.
+    """Compares generated pictures, texts, molecules or clips with real ones, or restored pictures with clean ones.
 
     real, generated: each a run, a generator (`.safetensors`, `.onnx`), a folder, archive or array of pictures, the name
     of an embedded set, or an .npz file of features (`features`, (N, D), perhaps `labels`) or of moments (`mu`,
@@ -75,8 +76,8 @@ def evaluate(
     Of a run that restores pictures as `generated`, the first n pictures of `real` are damaged as in its training,
     restored, and compared with themselves, by metrics of pairs.
 
-    Texts are compared with texts, and molecules with molecules, by metrics and features of their own: see
-    `sparring.evaluation.texts` and `sparring.evaluation.molecules`.
+    Texts are compared with texts, molecules with molecules, and clips with clips, by metrics and features of their own:
+    see `sparring.evaluation.texts`, `sparring.evaluation.molecules` and `sparring.evaluation.clip_sides`.
 
     Raises: MetricError, DataError, RunError or SettingError with what is wrong and what to do.
     """
@@ -88,11 +89,26 @@ def evaluate(
     seed = config.check("seed", seed)
     options: dict[str, object] = {"nearest": nearest, "masks": masks, "resolution": resolution}
     kind = kind_of_both(real, generated)
+    if kind == "clips":
+        _refuse(kind, {"masks": masks, "shave": shave or None})
+        if nearest is not None:
+            _check_png(Path(nearest))
+        return evaluate_clips(
+            real,
+            generated,
+            wanted,
+            features,
+            n=n,
+            k=k,
+            seed=seed,
+            resolution=None if resolution is None else config.check("resolution", resolution),
+            device=on,
+            nearest=None if nearest is None else Path(nearest),
+            progress=progress,
+        )
     if kind != "pictures":
         of_molecules = {"features": features} if kind == "molecules" else {}
-        for option, asked in {**options, "shave": shave or None, **of_molecules}.items():
-            if asked is not None:
-                raise MetricError(f"{option} has no meaning for {kind}")
+        _refuse(kind, {**options, "shave": shave or None, **of_molecules})
     if kind == "molecules":
         return evaluate_molecules(real, generated, wanted, n=n, seed=seed, device=on, progress=progress)
     if kind == "texts":
@@ -140,12 +156,15 @@ def evaluate(
     return evaluation if of_pairs is None else joined(evaluation, of_pairs)
 
 
-def kind_of_both(real: Place, generated: Place) -> Literal["pictures", "texts", "molecules"]:
-    """What is compared. A list or table may hold molecules where the other side surely does.
+def kind_of_both(real: Place, generated: Place) -> Literal["pictures", "texts", "molecules", "clips"]:
+    """What is compared. A list or table may hold molecules, and a folder of frames clips, where the other side surely
+    does.
 
     Raises: MetricError if the sides are of different kinds.
     """
     sides = (real, generated)
+    if is_clips(real) or is_clips(generated):
+        return "clips"
     surely = [is_molecules(side) for side in sides]
     if any(surely):
         for side, sure in zip(sides, surely, strict=True):
@@ -160,6 +179,13 @@ def kind_of_both(real: Place, generated: Place) -> Literal["pictures", "texts", 
         texts, other = (real, generated) if real_is else (generated, real)
         raise MetricError(f"{texts} is texts and {other} is not: both sides must be of one kind to be compared")
     return "texts" if real_is else "pictures"
+
+
+def _refuse(kind: str, options: Mapping[str, object]) -> None:
+    """Raises: MetricError for the first of the options that was given."""
+    for option, asked in options.items():
+        if asked is not None:
+            raise MetricError(f"{option} has no meaning for {kind}")
 
 
 def _check_pairs(
@@ -188,6 +214,11 @@ def _check_place(path: Path, natural: Sequence[Form | None]) -> None:
     """Raises: MetricError if the pictures side by side cannot be made, or not be written there."""
     if None in natural:
         raise MetricError("--nearest shows pictures, and one of the sides has none")
+    _check_png(path)
+
+
+def _check_png(path: Path) -> None:
+    """Raises: MetricError if no picture can be written there."""
     if path.suffix.lower() != ".png" or path.is_dir() or not path.absolute().parent.is_dir():
         raise MetricError(f"{path}: --nearest is the path of a .png in a folder that is there")
 

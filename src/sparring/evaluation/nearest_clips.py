@@ -30,7 +30,12 @@ def nearest_clips(samples: Tensor, training: Clips, n: int = SHOWN) -> Image.Ima
     Raises: MetricError if no training clip is as long as the samples.
     """
     samples = samples[:n].cpu()
-    pairs = [sheet(torch.stack(pair)) for pair in zip(samples, nearest_parts(samples, training), strict=True)]
+    return above(samples, nearest_parts(samples, training))
+
+
+def above(samples: Tensor, others: Tensor) -> Image.Image:
+    """Clips uint8 (n, T, C, H, W), each as a row of frames, and below it that of the other one of the same number."""
+    pairs = [sheet(torch.stack(pair)) for pair in zip(samples, others, strict=True)]
     gap = max(4, pairs[0].height // 12)
     # The corner of a grid has the colour of its padding.
     height = len(pairs) * (pairs[0].height + gap) - gap
@@ -48,7 +53,7 @@ def nearest_parts(samples: Tensor, training: Clips) -> Tensor:
         raise MetricError(f"{training.name}: none of its clips has {frames} frames, as the generated ones do")
     usual = int(training.lengths[long].double().mean())
     moments = spread_over(frames)
-    ours = pixels(samples[:, moments].flatten(0, 1)).unflatten(0, (count, -1))
+    ours = pixels(samples[:, moments].flatten(0, 1)).view(count, len(moments), -1)
     least = torch.full((count,), torch.inf)
     nearest = samples.clone()
     for number in long[spread(len(long), max(1, MOST_FRAMES // usual))].tolist():

@@ -1,5 +1,6 @@
 """Clips by number, wherever they come from: a set, a generator, or memory."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,8 +10,9 @@ import torch
 from torch import Tensor
 
 from sparring.data.clips import Clips
+from sparring.data.decode import Form
 from sparring.errors import MetricError
-from sparring.evaluation.galleries import spread
+from sparring.evaluation.galleries import Held, reformed, spread
 from sparring.randomness import key
 
 FRAMES = 16
@@ -75,6 +77,12 @@ class Taken:
             raise MetricError(f"{self.whole.name}: none of its clips has the {self.frames} frames that are compared")
         return long[spread(len(long), self.most)]
 
+    @property
+    def fingerprint(self) -> str:
+        """Of what these clips are."""
+        which = f"{self.whole.fingerprint} {self.frames} {self.seed} {self.numbers.tolist()}"
+        return hashlib.blake2b(which.encode(), digest_size=16).hexdigest()
+
     def clips(self, start: int, stop: int) -> Tensor:
         """Clips `start` to `stop - 1`."""
         return torch.stack([self.clip(int(number)) for number in self.numbers[start:stop]])
@@ -101,6 +109,33 @@ class Shot:
     def clips(self, start: int, stop: int) -> Tensor:
         """Clips `start` to `stop - 1`."""
         return self.draw(start, stop)
+
+
+@dataclass(frozen=True)
+class Reframed:
+    """A reel whose frames are resized, or given other channels, as they come, as pictures from files are."""
+
+    reel: Reel
+    form: Form
+
+    def __len__(self) -> int:
+        return len(self.reel)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Frames, channels, height and width."""
+        return self.reel.shape[0], self.form.channels, self.form.height, self.form.width
+
+    @property
+    def rate(self) -> float:
+        """Frames a second."""
+        return self.reel.rate
+
+    def clips(self, start: int, stop: int) -> Tensor:
+        """Clips `start` to `stop - 1`."""
+        clips = self.reel.clips(start, stop)
+        frames = reformed(Held(clips.flatten(0, 1)), self.form)
+        return frames.part(0, len(frames)).view(len(clips), *self.shape)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ GROUPS = 20
 
 def drift(frames: Tensor) -> Tensor:
     """The distance (N, T - 1) of each frame of a clip to its first one, of features (N, T, F): 0 if nothing changes."""
-    return (frames[:, 1:] - frames[:, :1]).norm(dim=2)
+    return (frames[:, 1:] - frames[:, :1]).square().sum(2).sqrt()
 
 
 def colours(clips: Tensor) -> Tensor:

@@ -270,7 +270,7 @@ def _nuclear_norm(product: Tensor) -> float:
 
 def _halves(features: Tensor, together: int) -> list[MomentSum]:
     """Of the rows in a shuffled order that is always the same; so many that follow each other stay together."""
-    samples = features.unflatten(0, (-1, together))
+    samples = features.reshape(-1, together, features.shape[1])
     order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(SEED)).to(features.device)
     halves = []
     for index in order.tensor_split(2):
@@ -320,7 +320,7 @@ def _deviation(centred: Tensor, apart: Tensor, root: Tensor, transport: Tensor, 
     """Of the influence of centred rows (n, D), where T = R^+ transport transport^T R^+T for the root R."""
     carried = centred @ _undone(root, transport)
     influence = 2 * centred @ apart + centred.square().sum(1) - carried.square().sum(1)
-    return float(influence.unflatten(0, (-1, together)).mean(1).std())
+    return float(influence.view(-1, together).mean(1).std())
 
 
 def _undone(root: Tensor, matrix: Tensor) -> Tensor:

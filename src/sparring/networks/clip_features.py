@@ -1,4 +1,4 @@
-"""Feature spaces of clips: what turns a clip into one row of numbers, in which what is seen and how it moves both count.
+"""Feature spaces of clips: a clip becomes one row of numbers, of what is seen and of how it moves.
 
 `CLIP_SPACES` lists those that have a name; `open_clip_features` gives one by name, or I3D with the weights that people
 have. The default needs no download. Of every space comes a row for each frame as well, for what is asked of frames.
@@ -90,8 +90,8 @@ class FramesAndChanges(nn.Module):
         """See `ClipFeatures`."""
         count, frames = clips.shape[:2]
         maps = self.maps(fit(clips.flatten(0, 1), self.card))
-        seen = maps[SEEN].mean((2, 3)).unflatten(0, (count, frames))
-        moving = maps[MOVING].unflatten(0, (count, frames))
+        seen = maps[SEEN].mean((2, 3)).view(count, frames, -1)
+        moving = maps[MOVING].reshape(count, frames, *maps[MOVING].shape[1:])
         changes = [(moving[:, lag:] - moving[:, :-lag]).square().mean((1, 3, 4)).sqrt() for lag in LAGS]
         return Watched(torch.cat([seen.mean(1), *changes], 1), seen)
 

@@ -156,20 +156,21 @@ class Camera:
         return self.drawn(number // BLOCK, at // DRAWN)[number % BLOCK, at % DRAWN]
 
     @torch.no_grad()
-    def film(self, number: int) -> Iterator[Tensor]:
-        """The frames of a clip in parts, uint8 (at most FORWARD, C, H, W) on the CPU.
+    def film(self, number: int, begin: int = 0) -> Iterator[Tensor]:
+        """The frames of a clip from number `begin` on, a multiple of `FORWARD`, in parts, uint8 (at most FORWARD, C, H,
+        W) on the CPU.
 
         The last part is filled up with its last frame, so that as many always go through the generator.
         """
         take, spacing, device = self.take, self.blueprint.spacing, self.device
-        for first in range(0, take.frames, FORWARD):
+        for first in range(begin, take.frames, FORWARD):
             last = min(first + FORWARD, take.frames)
             moments = self.moments(first, last)
-            begin = [math.floor(moment / spacing) for moment in moments]
+            before = [math.floor(moment / spacing) for moment in moments]
             noise = torch.stack(
-                [torch.stack([self.anchor(number, at + i) for i in range(self.window)]) for at in begin]
+                [torch.stack([self.anchor(number, at + i) for i in range(self.window)]) for at in before]
             )
-            times = torch.tensor([[moment - at * spacing] for moment, at in zip(moments, begin, strict=True)])
+            times = torch.tensor([[moment - at * spacing] for moment, at in zip(moments, before, strict=True)])
             z, y = self.contents(number, first, last)
             rows = torch.arange(FORWARD).clamp(max=last - first - 1)
             condition = None if y is None else y[rows].to(device)
@@ -179,11 +180,15 @@ class Camera:
             yield to_bytes(made[: last - first, 0]).cpu()
 
 
-def sample(generator: nn.Module, blueprint: "Blueprint", n: int, seed: int, take: Take, start: int = 0) -> Tensor:
+def sample(
+    generator: nn.Module, blueprint: "Blueprint", n: int, seed: int, take: Take, start: int = 0, begin: int = 0
+) -> Tensor:
     """Clips number `start` to `start + n - 1` of a seed, uint8 (n, T, C, H, W) on the CPU.
+
+    begin: the first frame that is made of them, a multiple of `FORWARD`.
 
     Frame k of clip i always goes through the generator in row k % FORWARD, beside frames of its own clip, so its bytes
     depend on (seed, i), its number and its moment alone.
     """
     camera = Camera(generator, blueprint, seed, take, start)
-    return torch.stack([torch.cat(list(camera.film(number))) for number in range(start, start + n)])
+    return torch.stack([torch.cat(list(camera.film(number, begin))) for number in range(start, start + n)])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,13 +14,15 @@ from sparring.adversarial.augment import Transformation, mirror
 from sparring.adversarial.objectives import Objective
 from sparring.config import Settings, given
 from sparring.data import ClipBatch, Clips, to_floats
-from sparring.errors import MetricError
+from sparring.evaluation.clips import JUDGED, ClipJudge, Shot, Taken, apt, length_of
 from sparring.evaluation.judgement import Evaluation
+from sparring.evaluation.nearest_clips import SHOWN, nearest_clips
 from sparring.networks import video
+from sparring.networks.clip_features import open_clip_features
 from sparring.randomness import Random
 from sparring.ranks import ALONE, Ranks
 from sparring.tasks.filming import Take, sample
-from sparring.tasks.generate import FromNoise
+from sparring.tasks.generate import JUDGED_SEED, FromNoise
 from sparring.tasks.sample import Sample, View
 
 WIDER = {"r3": 1, "fast": 2, "dcgan": 1, "skip": 2}
@@ -153,12 +156,42 @@ class Video:
         return sample(generator, self.blueprint, PREVIEWED, 0, take)
 
     def illustrations(self, generator: nn.Module) -> Mapping[str, Image]:
-        """None: clips are watched."""
-        return {}
+        """`nearest`: some clips, and below each the part of a training clip that it is nearest to."""
+        frames = length_of(self.data)
+        made = sample(generator, self.blueprint, SHOWN, 0, Take(frames, self.blueprint.rate))
+        return {"nearest": nearest_clips(made, self.data)}
 
     def judge(self, generator: nn.Module) -> Evaluation:
         """Against the same part of the training set each time, and from the same latents."""
-        raise MetricError("clips cannot be judged yet")
+        frames, count = self.judged_by.real.shape[0], self.settings.quality_samples
+        take = Take(frames, self.blueprint.rate)
+
+        def draw(start: int, stop: int) -> Tensor:
+            return sample(generator, self.blueprint, stop - start, JUDGED_SEED, take, start)
+
+        made = Shot(draw, count, (frames, *self.data.shape), self.blueprint.rate)
+        about = {"kind": "generator", "name": "in training", "seed": JUDGED_SEED}
+        names = apt([self.settings.quality_metric, *JUDGED], self.judged_by.space)
+        return self.judged_by(made, names, about=about)
+
+    @cached_property
+    def judged_by(self) -> ClipJudge:
+        """What is known of the training clips that samples are compared with."""
+        real = Taken(self.data, length_of(self.data), self.settings.quality_samples)
+        about = {
+            "kind": "training data of a run",
+            "name": self.data.name,
+            "of": len(self.data),
+            "split": "training",
+        }
+        return ClipJudge(
+            real,
+            open_clip_features(self.settings.quality_features, self.settings.device),
+            fingerprint=real.fingerprint,
+            about=about,
+            device=self.settings.device,
+            ranks=self.ranks,
+        )
 
     def describe(self) -> dict[str, Any]:
         """The blueprint, as JSON values."""

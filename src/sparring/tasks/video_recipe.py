@@ -2,7 +2,6 @@
 
 from sparring.choices import Choices
 from sparring.data import ClipSurvey
-from sparring.evaluation.extraction import default_space
 
 CPU_SIDE, LITTLE_SIDE, GPU_SIDE = 64, 32, 128
 """Pixels that the longer side has at most on a CPU, there in little time, and on a GPU."""
@@ -42,6 +41,9 @@ HELD_OUT, MOST_HELD_OUT = 0.05, 256
 JUDGED = 256
 """Clips that an evaluation makes: each is many frames."""
 
+SPACE = "lite0-clips"
+"""Feature space that needs no download; spelled out, for `networks.clip_features` brings torch along."""
+
 
 def choose(settings: Choices, survey: ClipSurvey, factor: float) -> None:
     """Fills in what suits clips."""
@@ -66,8 +68,8 @@ def choose(settings: Choices, survey: ClipSurvey, factor: float) -> None:
     pick("penalty_strength", GAMMA, "gamma of the penalty for clips; it falls tenfold")
     pick("augment", *augmentation(survey))
     pick("batch", BATCH)
-    pick("quality_features", default_space(*settings.values["resolution"]))
-    pick("quality_metric", "fid")
+    space = pick("quality_features", SPACE)
+    pick("quality_metric", "fvd" if space.startswith("i3d=") else "clip_distance")
     pick("quality_samples", JUDGED)
 
 
