@@ -9,7 +9,7 @@ from sparring.adversarial.objectives import OBJECTIVES
 from sparring.api import TASKS
 from sparring.config import Settings
 from sparring.errors import SettingError
-from sparring.networks import FAMILIES
+from sparring.networks import FAMILIES, graphs
 from sparring.networks.restorer import Restorer
 from sparring.networks.sequences import Generator
 
@@ -193,7 +193,7 @@ def test_wgan_gp_has_no_finite_difference() -> None:
     ("name", "known"),
     [
         ("objective", OBJECTIVES),
-        ("network", {**FAMILIES, "unet": Restorer, "transformer": Generator}),
+        ("network", {**FAMILIES, "unet": Restorer, "transformer": Generator, "graph": graphs.Generator}),
         ("augment", AUGMENTATIONS),
         ("task", TASKS),
     ],

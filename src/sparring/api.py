@@ -22,7 +22,9 @@ from sparring.model import Model
 from sparring.networks.features import anchored
 from sparring.ranks import Ranks, joined, launch
 from sparring.tasks import Task, molecules_recipe
+from sparring.tasks.chemical import Chemical
 from sparring.tasks.generate import Generate
+from sparring.tasks.molecule_graphs import MoleculeGraphs
 from sparring.tasks.molecules import Molecules
 from sparring.tasks.restore import Restore
 from sparring.tasks.text import Text
@@ -62,13 +64,23 @@ ARCHITECTURE = (
     "seen",
     "motion_dim",
     "spacing",
+    "representation",
+    "atoms",
 )
+
+
+def task_of_molecules(settings: Settings, molecules: Any, ranks: Ranks) -> Task:
+    """As sequences or as graphs."""
+    kind = MoleculeGraphs if settings.representation == "graph" else Molecules
+    return kind(settings, molecules, ranks)
+
+
 TASKS: dict[str, Callable[[Settings, Any, Ranks], Task]] = {
     "generate": Generate,
     "restore": Restore,
     "translate": Translate,
     "text": Text,
-    "molecules": Molecules,
+    "molecules": task_of_molecules,
     "video": Video,
 }
 
@@ -422,7 +434,7 @@ def trusted_reward(run: Run, settings: Settings, optimise: str | None) -> str | 
 def keep_reward(run: Run, task: Task, monitor: Monitor) -> None:
     """Copies the program that rewards molecules into the run, if there is one, with its hash; tells of another one than
     was there."""
-    if not isinstance(task, Molecules) or task.asked is None:
+    if not isinstance(task, Chemical) or task.asked is None:
         return
     from sparring.chemistry.rewards import OwnReward
 
@@ -480,9 +492,10 @@ def refuse_other_symbols(origin: Run, task: Task) -> None:
     """Raises: SettingError if numbers mean other symbols than to the weights of a run. RunError if its generator, which
     tells of them, is gone or damaged."""
     mine = task.describe()
-    if "vocabulary" not in mine:
+    symbols = next((name for name in ("vocabulary", "kinds") if name in mine), None)
+    if symbols is None:
         return
-    if Model.load(origin.generator).blueprint.describe().get("vocabulary") != mine["vocabulary"]:
+    if Model.load(origin.generator).blueprint.describe().get(symbols) != mine[symbols]:
         many = things(str(mine["task"]))[0]
         raise SettingError(
             f"the {many} are made of other symbols than those of {origin}, so its weights mean something else: start "
@@ -505,6 +518,9 @@ def load_data(settings: Settings, monitor: Monitor) -> data.Samples:
     match settings.task:
         case "text":
             pictures = load_texts(settings, monitor)
+        case "molecules" if settings.representation == "graph":
+            most = config.given(settings.atoms)
+            pictures = data.load_graph_set(settings.data, most_atoms=most, progress=monitor.progress)
         case "molecules":
             longest = config.given(settings.length)
             pictures = data.load_selfies(settings.data, longest=longest, progress=monitor.progress)

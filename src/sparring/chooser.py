@@ -19,7 +19,7 @@ from sparring.data import ClipSurvey, MoleculeSurvey, Survey, TextSurvey, buffer
 from sparring.data.decode import Form
 from sparring.errors import SettingError
 from sparring.evaluation.extraction import default_space
-from sparring.tasks import molecules_recipe, restore_recipe, text_recipe, translate_recipe, video_recipe
+from sparring.tasks import graphs_recipe, molecules_recipe, restore_recipe, text_recipe, translate_recipe, video_recipe
 from sparring.wording import things
 
 
@@ -136,7 +136,8 @@ def choose(
     elif isinstance(survey, MoleculeSurvey):
         if task != "molecules":
             raise SettingError(f"task={task} is not for molecules, and {survey.name} holds some: --task molecules")
-        usual = molecules_recipe.choose(settings, survey, factor)
+        recipe = graphs_recipe if pick("representation", "selfies") == "graph" else molecules_recipe
+        usual = recipe.choose(settings, survey, factor)
     elif isinstance(survey, ClipSurvey):
         if task != "video":
             raise SettingError(f"task={task} is not for clips, and {survey.name} holds some: --task video")

@@ -113,10 +113,10 @@ class Settings(BaseModel):
     task: Literal["generate", "restore", "translate", "text", "molecules", "video"] = setting(
         "players", "the application"
     )
-    network: Literal["r3", "dcgan", "fast", "skip", "unet", "transformer"] = setting(
+    network: Literal["r3", "dcgan", "fast", "skip", "unet", "transformer", "graph"] = setting(
         "players",
         "family of the generator, and of a discriminator that learns to see; unet makes pictures of pictures, "
-        "transformer sequences",
+        "transformer sequences, graph molecules as graphs",
     )
     z_dim: MaybeCount = setting("players", "random numbers that a picture is made from; none where it is not")
     width: Count = setting("players", "channels, or units of a layer, at the network's narrowest stage")
@@ -201,6 +201,13 @@ class Settings(BaseModel):
     judge_width: MaybeCount = about("sequences", "width of the discriminator")
     judge_depth: MaybeCount = about("sequences", "layers of the discriminator")
 
+    representation: Literal["selfies", "graph", None] = about(
+        "molecules",
+        "what a molecule is: a sequence of SELFIES symbols, or a graph that is drawn at once, if it is small",
+    )
+    atoms: Annotated[int | None, Field(ge=2, le=40), BeforeValidator(parse_none)] = about(
+        "molecules", "graph: atoms of a molecule at most, without hydrogen; larger ones are not used"
+    )
     optimise: Annotated[str | None, BeforeValidator(parse_none)] = about(
         "molecules", "what is asked for besides likeness: qed, logp, sa, or FILE.py:function, from 0 to 1"
     )
@@ -322,6 +329,12 @@ OF_MOLECULES = ("fcd", "fdd", "frag", "scaf", "reward", "perplexity")
 OF_CLIPS = ("clip_distance", "fvd", "frame_fid", "kid", "precision", "recall", "density", "coverage", "prc")
 """Metrics that can decide which generator is the best: of pictures of noise, of pairs, of style and scene, ..."""
 
+OF_GRAPHS = (
+    *("likelihood_weight", "supervised_learning_rate", "head_start"),
+    *("judge_learning_rate", "judge_width", "judge_depth"),
+)
+"""Settings of sequences that molecules as graphs have too."""
+
 SPACES_OF_MOLECULES = ("chemnet", "descriptors")
 
 SPACES_OF_CLIPS = ("lite0-clips", "lite0-clips-bf16", "lite0-clips-128", "i3d")
@@ -394,7 +407,9 @@ def complete(values: Mapping[str, Any]) -> Settings:
         settings.resolution and settings.channels and settings.fit and settings.discriminator_size
     ):
         raise SettingError(f"task={settings.task} needs resolution, channels, fit and discriminator_size")
-    if settings.task in TASKS_OF["sequences"]:
+    if settings.representation == "graph":
+        refuse_incomplete_graphs(settings)
+    elif settings.task in TASKS_OF["sequences"]:
         refuse_incomplete_sequences(settings)
     if settings.task == "video":
         refuse_incomplete_video(settings)
@@ -425,24 +440,46 @@ def complete(values: Mapping[str, Any]) -> Settings:
 
 def refuse_incomplete_sequences(settings: Settings) -> None:
     """Raises: SettingError for settings that a task of sequences lacks, or that do not go with it."""
-    of_text = ("tokens", "vocabulary_size") if settings.task == "text" else ()
+    of_text = ("tokens", "vocabulary_size") if settings.task == "text" else ("representation",)
     optional = {"supervised_metric"}
     of_all = (name for name in Settings.model_fields if group_of(name) == "sequences" and name not in optional)
     if lacking := [name for name in (*of_text, *of_all) if getattr(settings, name) is None]:
         raise SettingError(f"task={settings.task} needs {', '.join(lacking)}")
-    for name, only in {
-        "network": "transformer",
-        "labels": False,
-        "mirror": False,
-        "augment": "none",
-        "discriminator_features": "none",
-        "shuffle_buffer": None,
-        "z_dim": None,
-    }.items():
-        if getattr(settings, name) != only:
-            raise SettingError(f"{name}={getattr(settings, name)}: task={settings.task} takes {name}={only}".lower())
+    refuse_others(settings, f"task={settings.task}", {"network": "transformer", "z_dim": None, "atoms": None})
     if settings.task == "molecules":
         refuse_other_rewards(settings)
+        if settings.optimise is not None and settings.gradient != "policy":
+            raise SettingError(
+                f"optimise={settings.optimise} needs gradient=policy: a property of a molecule has no derivative that "
+                "could go straight through its symbols"
+            )
+
+
+def refuse_incomplete_graphs(settings: Settings) -> None:
+    """Raises: SettingError for settings that molecules as graphs lack, or that do not go with them."""
+    if lacking := [name for name in ("atoms", "z_dim", *OF_GRAPHS) if getattr(settings, name) is None]:
+        raise SettingError(f"representation=graph needs {', '.join(lacking)}")
+    of_sequences = dict.fromkeys(
+        name for name in Settings.model_fields if group_of(name) == "sequences" and name not in OF_GRAPHS
+    )
+    refuse_others(settings, "representation=graph", {"network": "graph", "spectral_norm": False, **of_sequences})
+    if settings.width % 4:
+        raise SettingError(f"width={settings.width}: representation=graph takes multiples of 4, for as many heads")
+    if settings.quality_metric == "perplexity":
+        raise SettingError("quality_metric=perplexity is for sequences: representation=graph is judged by fcd or fdd")
+    refuse_other_rewards(settings)
+
+
+def refuse_others(settings: Settings, whose: str, only: Mapping[str, Any]) -> None:
+    """What sequences and graphs do not take.
+
+    Raises: SettingError for a setting that is another than the `only` one, of `whose` or of what is no picture, or if
+    nothing of the budget is left for the game.
+    """
+    no_pictures = {"labels": False, "mirror": False, "augment": "none", "discriminator_features": "none"}
+    for name, value in {**only, **no_pictures, "shuffle_buffer": None}.items():
+        if getattr(settings, name) != value:
+            raise SettingError(f"{name}={getattr(settings, name)}: {whose} takes {name}={value}".lower())
     if settings.supervised + given(settings.head_start) >= 1 and settings.adversarial:
         raise SettingError(
             f"supervised={settings.supervised:g} and head_start={settings.head_start:g} leave nothing of the budget "
@@ -493,11 +530,6 @@ def refuse_other_rewards(settings: Settings) -> None:
         return
     if settings.reward_weight is None:
         raise SettingError(f"optimise={settings.optimise} needs reward_weight")
-    if settings.gradient != "policy":
-        raise SettingError(
-            f"optimise={settings.optimise} needs gradient=policy: a property of a molecule has no derivative that "
-            "could go straight through its symbols"
-        )
     if not settings.adversarial:
         raise SettingError(f"optimise={settings.optimise} needs adversarial=true: rewards are given in the game")
 

@@ -229,9 +229,9 @@ def ending(run: Run, summary: Mapping[str, Any]) -> RenderableType:
         lines.append(f"report   {run.report}")
     lines.extend(f"samples  {latest}" for latest in sorted(run.samples.glob("latest.*")))
     if summary["state"] == "finished":
-        steps = next_steps(
-            str(run), str(summary.get("task")), "finished", summary["images"], run.settings().damage or ""
-        )
+        settings = run.settings()
+        kind = "graph" if settings.representation == "graph" else settings.task
+        steps = next_steps(str(run), kind, "finished", summary["images"], settings.damage or "")
         lines.extend(f"{head:8} {steps[place][0]}" for head, place in (("more", 0), ("", 2)))
     else:
         lines.append(f"go on    sparring resume {quote(str(run))}")

@@ -16,7 +16,7 @@ from torch.nn.functional import one_hot
 
 from sparring.applying import Apparatus, apply_to_picture
 from sparring.errors import RunError, SettingError
-from sparring.tasks import filming, generate, growing, restore, sequences, translate, video
+from sparring.tasks import filming, generate, graphs, growing, restore, sequences, translate, video
 from sparring.tasks.filming import Beginning, Take
 from sparring.wording import things
 
@@ -28,7 +28,14 @@ JUDGE = "judge.safetensors"
 FORMAT = "sparring generator 1"
 """The entry of the file's metadata that holds the blueprint as JSON."""
 
-Blueprint = generate.Blueprint | restore.Blueprint | translate.Blueprint | sequences.Blueprint | video.Blueprint
+Blueprint = (
+    generate.Blueprint
+    | restore.Blueprint
+    | translate.Blueprint
+    | sequences.Blueprint
+    | graphs.Blueprint
+    | video.Blueprint
+)
 
 BLUEPRINTS: dict[str, type[Blueprint]] = {
     "generate": generate.Blueprint,
@@ -37,7 +44,15 @@ BLUEPRINTS: dict[str, type[Blueprint]] = {
     "text": sequences.Blueprint,
     "molecules": sequences.Blueprint,
     "video": video.Blueprint,
+    "graph": graphs.Blueprint,
 }
+"""By the representation that a generator has, or else its task."""
+
+
+def blueprint_of(values: Mapping[str, Any]) -> Blueprint:
+    """The blueprint that JSON made of its `describe()`. Raises: KeyError or TypeError if it is of another version."""
+    return BLUEPRINTS[values.get("representation", values["task"])].from_json(values)
+
 
 USUAL_SECONDS = 2.0
 """Of a clip that nobody gave a length, unless those that were learned from are shorter."""
@@ -71,13 +86,17 @@ class Model:
             raise RunError(f"{place}: {known} (looked for {FILE})")
         with understanding(path):
             values, weights = read_generator(path, device)
-            blueprint = BLUEPRINTS[values["task"]].from_json(values)
+            blueprint = blueprint_of(values)
             generator = blueprint.generator().to(device)
             generator.load_state_dict(weights)
         model = cls(generator, blueprint)
         model.origin = path
         beside = path.with_name(JUDGE)
-        if not isinstance(blueprint, sequences.Blueprint) or path.name != FILE or not beside.is_file():
+        if (
+            path.name != FILE
+            or not beside.is_file()
+            or not isinstance(blueprint, sequences.Blueprint | graphs.Blueprint)
+        ):
             return model
         with understanding(beside):
             judge = blueprint.judge().to(device)
@@ -114,8 +133,9 @@ class Model:
         truncation: 0 to 2; below 1 they are closer to the mean picture.
         Texts and molecules. temperature: 0 (the likeliest symbol each time) to 5; below 1 is safer and duller. best_of:
         each is the one of so many that the discriminator takes to be the most real. prompt: what all texts begin with.
-        scaffold: a SMILES that all molecules hold as a part. A molecule is a canonical SMILES; a sample that is none,
-        which is rare, is empty.
+        scaffold: a SMILES that all molecules hold as a part; not for those that are drawn as graphs, where
+        temperature is a factor of their random numbers. A molecule is a canonical SMILES; a sample that is none, which
+        is rare, is empty.
         Clips. label and truncation as for pictures; the others as `take` has them.
 
         Raises: SettingError for a number out of range, a class that is not known, a prompt or scaffold with unknown
@@ -129,7 +149,7 @@ class Model:
                 "--frames, --fps, --speed, --loop, --interpolate, --same, --motion-seed and --first are for clips, and "
                 f"this generator makes {self.makes}"
             )
-        if isinstance(self.blueprint, sequences.Blueprint):
+        if isinstance(self.blueprint, sequences.Blueprint | graphs.Blueprint):
             what = things(self.blueprint.task)[0]
             if label is not None or truncation != 1:
                 raise SettingError(
@@ -139,6 +159,9 @@ class Model:
                 raise SettingError("--scaffold is for molecules, and this generator writes texts: it takes --prompt")
             if prompt and what == "molecules":
                 raise SettingError("--prompt is for texts, and this generator writes molecules: it takes --scaffold")
+            self.check_choice(temperature, best_of)
+            if isinstance(self.blueprint, graphs.Blueprint):
+                return self.drawn(self.blueprint, n, seed, start, temperature, best_of, scaffold)
             return self.written(self.blueprint, n, seed, start, temperature, prompt, best_of, scaffold)
         self.refuse_options_of_texts(temperature, prompt, best_of, scaffold)
         if isinstance(self.blueprint, video.Blueprint):
@@ -303,15 +326,6 @@ class Model:
         scaffold: str,
     ) -> list[str]:
         """The texts or SMILES that `sample` gives."""
-        if not 0 <= temperature <= 5:
-            raise SettingError(f"temperature={temperature}: it should be from 0 to 5; 1 changes nothing")
-        if best_of < 1:
-            raise SettingError(f"best_of={best_of}: it should be at least 1")
-        if best_of > 1 and self.judge is None:
-            raise RunError(
-                f"best_of={best_of} needs a discriminator, and there is none: a run that has played its game keeps "
-                f"it as {JUDGE} beside {FILE}"
-            )
         count, first = n * best_of, start * best_of
         if scaffold:
             drawn = growing.grown(self.generator, blueprint, count, seed, scaffold, temperature, first)
@@ -322,6 +336,42 @@ class Model:
             scores = sequences.scores(self.judge, blueprint, drawn).view(n, best_of)
             drawn = drawn.view(n, best_of, -1)[torch.arange(n), scores.argmax(1)]
         return [blueprint.symbols.decode(tokens) for tokens in drawn.tolist()]
+
+    def drawn(
+        self,
+        blueprint: graphs.Blueprint,
+        n: int,
+        seed: int,
+        start: int,
+        temperature: float,
+        best_of: int,
+        scaffold: str,
+    ) -> list[str]:
+        """The SMILES that `sample` gives of a generator of graphs."""
+        if scaffold:
+            raise SettingError(
+                "--scaffold is for molecules that are written as SELFIES, which can be begun with it, and this "
+                "generator draws whole graphs: train one with --set representation=selfies"
+            )
+        nodes, bonds = graphs.sample(self.generator, blueprint, n * best_of, seed, temperature, start * best_of)
+        if best_of > 1:
+            assert self.judge is not None, "refused before"
+            best = graphs.scores(self.judge, blueprint, nodes, bonds).view(n, best_of).argmax(1)
+            chosen = torch.arange(n) * best_of + best
+            nodes, bonds = nodes[chosen], bonds[chosen]
+        return blueprint.smiles(nodes, bonds)
+
+    def check_choice(self, temperature: float, best_of: int) -> None:
+        """Raises: SettingError for a number out of range, RunError if there is no discriminator to choose by."""
+        if not 0 <= temperature <= 5:
+            raise SettingError(f"temperature={temperature}: it should be from 0 to 5; 1 changes nothing")
+        if best_of < 1:
+            raise SettingError(f"best_of={best_of}: it should be at least 1")
+        if best_of > 1 and self.judge is None:
+            raise RunError(
+                f"best_of={best_of} needs a discriminator, and there is none: a run that has played its game keeps "
+                f"it as {JUDGE} beside {FILE}"
+            )
 
     @property
     def from_noise(self) -> generate.Blueprint:
@@ -335,7 +385,8 @@ class Model:
                 "says how contents and motions are mixed"
             )
         if not isinstance(self.blueprint, generate.Blueprint):
-            kind = "writes" if isinstance(self.blueprint, sequences.Blueprint) else "changes pictures, and"
+            written = isinstance(self.blueprint, sequences.Blueprint | graphs.Blueprint)
+            kind = "writes" if written else "changes pictures, and"
             raise RunError(
                 f"this generator {kind} no pictures of noise; a picture is changed by sparring apply RUN IN OUT"
             )
@@ -347,7 +398,7 @@ class Model:
         style: one of `styles`, or a mixture as in A+B or A:0.7+B:0.3. strength: 0 (the picture as it was) to 1.
         Raises: RunError if the generator makes pictures of noise, SettingError for a style that it does not know.
         """
-        if isinstance(self.blueprint, sequences.Blueprint):
+        if isinstance(self.blueprint, sequences.Blueprint | graphs.Blueprint):
             what = things(self.blueprint.task)[0]
             raise RunError(f"this generator writes {what}, and changes no pictures: sparring sample RUN --out PATH")
         if isinstance(self.blueprint, video.Blueprint):
@@ -404,7 +455,7 @@ class Model:
         """What samples are."""
         if isinstance(self.blueprint, video.Blueprint):
             return "clips"
-        if isinstance(self.blueprint, sequences.Blueprint):
+        if isinstance(self.blueprint, sequences.Blueprint | graphs.Blueprint):
             return "texts" if self.blueprint.task == "text" else "molecules"
         return "pictures"
 

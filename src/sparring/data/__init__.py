@@ -14,6 +14,7 @@ from sparring.data.corpora import CORPORA
 from sparring.data.embedded import EMBEDDED
 from sparring.data.loading import fingerprint, load
 from sparring.data.molecule_files import EMBEDDED_MOLECULES, surely_molecules
+from sparring.data.molecule_graphs import GraphSet, load_graph_set
 from sparring.data.molecules import MoleculeSurvey, check_molecules, load_selfies, survey_molecules
 from sparring.data.packing import pack
 from sparring.data.patches import Patches, load_patches
@@ -36,6 +37,7 @@ __all__ = [
     "ClipSurvey",
     "Clips",
     "Data",
+    "GraphSet",
     "MoleculeSurvey",
     "Patches",
     "Pictures",
@@ -59,6 +61,7 @@ __all__ = [
     "is_text",
     "load",
     "load_clips",
+    "load_graph_set",
     "load_patches",
     "load_selfies",
     "load_texts",

@@ -40,6 +40,7 @@ Needs = Literal[
     "clips",
     "i3d",
     "long clips",
+    "graphs",
 ]
 """What a metric is computed from."""
 
@@ -65,6 +66,7 @@ NEEDS: dict[Needs, str] = {
     "clips": "clips on both sides",
     "i3d": "clips on both sides, and the network of FVD: --features i3d=FILE",
     "long clips": "clips on both sides, of which the generated ones are of a run of --task video, so that they go on",
+    "graphs": "a generator that draws graphs: runs with --set representation=graph measure it",
 }
 """The same in words."""
 
@@ -823,6 +825,18 @@ METRICS: dict[str, Metric] = {
         "as Skorokhodov et al. 2022 (StyleGAN-V), arXiv 2112.14683, compare FVD of 16 and of 128 frames; the "
         "difference of windows is this program's own",
         "long clips",
+    ),
+    "raw_validity": Metric(
+        "Valid graphs",
+        "which share of a generator's graphs is a molecule as it is, each atom and each bond the likeliest one; before "
+        "they are built so that no atom has too many bonds and all hang together, as samples are.",
+        "0 to 1",
+        "higher",
+        "Chains of carbon are easy to get right. It is the number that compares with published ones of generators "
+        "whose graphs are taken as they are.",
+        "De Cao & Kipf 2018 (MolGAN), arXiv 1805.11973, section 5",
+        "graphs",
+        decimals=4,
     ),
 }
 

@@ -100,7 +100,7 @@ class Comparison:
                 return False  # see `pairs` and `transfer`: sets have no order
             case "texts" | "forms" | "code" | "likelihood":
                 return False  # see `texts`
-            case "molecules" | "reward":
+            case "molecules" | "reward" | "graphs":
                 return False  # see `molecules`
             case "clips" | "i3d" | "long clips":
                 return False  # see `clips`

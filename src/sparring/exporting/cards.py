@@ -16,7 +16,7 @@ from sparring.exporting.facts import AI_GENERATED
 from sparring.exporting.players import Player
 from sparring.exporting.uses import use
 from sparring.networks import parameters
-from sparring.tasks import generate, restore, sequences, translate, video
+from sparring.tasks import generate, graphs, restore, sequences, translate, video
 from sparring.training.files import read_json
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ def what_it_is(model: "Model") -> str:
         case translate.Blueprint(styles=styles):
             into = f" in {len(styles)} styles" if styles else ""
             return f"A generator that translates pictures into those of another kind{into}, of any size (a GAN)"
+        case graphs.Blueprint(atoms=atoms):
+            return f"A generator of molecules as graphs, of up to {atoms} atoms (a GAN)"
         case sequences.Blueprint(task=task, longest=longest):
             return f"A generator of {'texts' if task == 'text' else task}, of up to {longest - 1} symbols (a GAN)"
 
@@ -126,7 +128,7 @@ def quality(folder: Path) -> str:
 def limits(model: "Model") -> list[str]:
     """What people who use it should know."""
     found = ["It knows nothing but its training data, and has what is one-sided or unlawful in them."]
-    if isinstance(model.blueprint, generate.Blueprint | sequences.Blueprint | video.Blueprint):
+    if isinstance(model.blueprint, generate.Blueprint | sequences.Blueprint | graphs.Blueprint | video.Blueprint):
         found.append("Samples can resemble training data; `sparring evaluate --nearest` shows the nearest ones.")
     else:
         found.append("What it adds to a picture is invented, and is no evidence of what was there.")

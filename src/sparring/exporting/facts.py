@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparring.exporting.players import symbols_of
-from sparring.tasks import generate, restore, sequences, translate, video
+from sparring.tasks import generate, graphs, restore, sequences, translate, video
 from sparring.training.files import checksum, read_json
 
 if TYPE_CHECKING:
@@ -37,7 +37,12 @@ def where_from(folder: Path) -> dict[str, str]:
 
 
 def about(
-    blueprint: generate.Blueprint | restore.Blueprint | translate.Blueprint | sequences.Blueprint | video.Blueprint,
+    blueprint: generate.Blueprint
+    | restore.Blueprint
+    | translate.Blueprint
+    | sequences.Blueprint
+    | graphs.Blueprint
+    | video.Blueprint,
 ) -> dict[str, str]:
     """What a user of the file needs to know beyond the shapes of inputs and outputs."""
     match blueprint:
@@ -61,6 +66,8 @@ def about(
             }
         case translate.Blueprint():
             return {"styles": listed(blueprint.styles)} if blueprint.styles else {}
+        case graphs.Blueprint():
+            return {"kinds": listed(blueprint.kinds), "atoms": str(blueprint.atoms)}
         case sequences.Blueprint():
             return {
                 "longest": str(blueprint.longest),

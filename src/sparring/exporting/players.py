@@ -12,13 +12,21 @@ from torch import Tensor, nn
 
 from sparring.data import to_bytes, to_floats
 from sparring.data.vocabularies import SPECIAL, START
+from sparring.errors import SettingError
 from sparring.networks import video as video_networks
 from sparring.networks.sequences import Generator
-from sparring.tasks import generate, restore, sequences, translate, video
+from sparring.tasks import generate, graphs, restore, sequences, translate, video
 
 Axes = tuple[str | int, ...]
 Draw = Callable[[tuple[int, ...], torch.Generator], Tensor]
-Blueprint = generate.Blueprint | restore.Blueprint | translate.Blueprint | sequences.Blueprint | video.Blueprint
+Blueprint = (
+    generate.Blueprint
+    | restore.Blueprint
+    | translate.Blueprint
+    | sequences.Blueprint
+    | graphs.Blueprint
+    | video.Blueprint
+)
 
 HOLE = 127
 """Above which a pixel of a mask says that there is a hole, as for `sparring apply`."""
@@ -170,7 +178,10 @@ class Writing(nn.Module):
 
 
 def player_of(generator: nn.Module, blueprint: Blueprint) -> Player:
-    """The generator ready to leave: a copy of it in float32 on the CPU, with what it takes and gives."""
+    """The generator ready to leave: a copy of it in float32 on the CPU, with what it takes and gives.
+
+    Raises: SettingError for one that draws graphs.
+    """
     generator = deepcopy(generator).cpu().float().eval().requires_grad_(False)
     match blueprint:
         case generate.Blueprint():
@@ -183,6 +194,11 @@ def player_of(generator: nn.Module, blueprint: Blueprint) -> Player:
             return translating(generator, blueprint)
         case sequences.Blueprint():
             return writing(generator, blueprint)
+        case graphs.Blueprint():
+            raise SettingError(
+                "a generator that draws graphs is not exported: what it draws is built into molecules by this program, "
+                "and its generator.safetensors is what sparring.load takes; those of representation=selfies can be"
+            )
 
 
 def from_noise(generator: nn.Module, blueprint: generate.Blueprint) -> Player:

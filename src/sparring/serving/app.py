@@ -25,7 +25,7 @@ from sparring.serving.limits import Guard
 from sparring.serving.models import Card, Served, Shelf
 from sparring.serving.page import Pages
 from sparring.serving.requests import SampleRequest
-from sparring.tasks import sequences
+from sparring.tasks import graphs, sequences
 
 ABOUT = """Samples of trained generators, and pictures changed by them. The same seed gives the same bytes, alone or in
 company. Errors are `{"error": {"kind", "message"}}`."""
@@ -195,7 +195,7 @@ def add_work(app: FastAPI, shelf: Shelf) -> None:
         """New pictures (PNG, one as it is or a grid of several; a zip; JSON) or texts (JSON; one a line)."""
         served = shelf[asked.run]
         line = served.jobs()
-        if not isinstance(served.blueprint(), sequences.Blueprint):
+        if not isinstance(served.blueprint(), sequences.Blueprint | graphs.Blueprint):
             form = form_of(accept, PICTURES)
             refuse_wishes_of_texts(asked)
             made = await waited(line.draw(asked))

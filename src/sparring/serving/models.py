@@ -15,11 +15,11 @@ from sparring.evaluation.catalogue import METRICS
 from sparring.evaluation.judgement import comparable, interval, shown
 from sparring.evaluation.judgement import summary as protocol_in_words
 from sparring.listing import find_runs
-from sparring.model import BLUEPRINTS, FILE, FORMAT, JUDGE, Blueprint, Model, understanding
+from sparring.model import FILE, FORMAT, JUDGE, Blueprint, Model, blueprint_of, understanding
 from sparring.serving.batching import Line, Loaded
 from sparring.serving.drawing import Painter
 from sparring.serving.errors import RequestError
-from sparring.tasks import generate, restore, sequences, translate, video
+from sparring.tasks import generate, graphs, restore, sequences, translate, video
 from sparring.training.account import Account
 from sparring.training.files import checksum, reading
 from sparring.training.run import Run
@@ -143,7 +143,7 @@ class Served:
             try:
                 with reading(self.file), understanding(self.file), safe_open(self.file, framework="pt") as file:
                     values = json.loads((file.metadata() or {})[FORMAT])
-                    self.described = stamp, BLUEPRINTS[values["task"]].from_json(values)
+                    self.described = stamp, blueprint_of(values)
             except RunError:
                 self.described = stamp, None
         return self.described[1]
@@ -188,6 +188,8 @@ def abilities(blueprint: Blueprint | None, file: Path) -> dict[str, Any]:
             return {"channels": blueprint.channels, "styles": list(blueprint.styles)}
         case sequences.Blueprint():
             return {"longest": blueprint.longest - 1, "chooses": file.with_name(JUDGE).is_file()}
+        case graphs.Blueprint():
+            return {"chooses": file.with_name(JUDGE).is_file()}
         case None:
             return {}
 

@@ -43,8 +43,6 @@ def choose(settings: Choices, survey: MoleculeSurvey, factor: float) -> int:
 
     Raises: SettingError if the given settings do not go together, or RDKit is not installed.
     """
-    from sparring.chemistry import chemnet
-
     pick = settings.choose
     most = max(USUAL, TIMES * survey.selfies_median)
     rare = survey.selfies_longest > most
@@ -55,8 +53,7 @@ def choose(settings: Choices, survey: MoleculeSurvey, factor: float) -> int:
     few = survey.molecules < FEW
     pick("symbol_dropout", 0.2 if few else 0.0, f"{survey.molecules:,} could be learnt by heart" if few else "")
 
-    asked = pick("optimise", None)
-    pick("reward_weight", None if asked is None else 1.0)
+    choose_reward(settings)
     playing = choose_game(settings, SUPERVISED, HEAD_START)
 
     batch = pick("batch", CPU_BATCH if settings.values["device"] == "cpu" else BATCH)
@@ -68,12 +65,26 @@ def choose(settings: Choices, survey: MoleculeSurvey, factor: float) -> int:
         why = f"each molecule about {usual / survey.molecules:.0f} times"
         pick("images", usual, f"the budget, {why}; --images or --minutes set another")
     pick("patience", None)
+    choose_quality(settings, "perplexity" if not playing else None)
+    pick("supervised_metric", "perplexity")
+    pick("threads", torch.get_num_threads())
+    return usual
+
+
+def choose_reward(settings: Choices) -> None:
+    """Fills in what is asked for besides likeness, and how much it weighs."""
+    asked = settings.choose("optimise", None)
+    settings.choose("reward_weight", None if asked is None else 1.0)
+
+
+def choose_quality(settings: Choices, metric: str | None = None) -> None:
+    """Fills in what judges molecules: this metric, or without one what is asked for, or else a Frechet distance."""
+    from sparring.chemistry import chemnet
+
+    pick = settings.choose
     known = chemnet.available()
     through = "chemnet" if known and settings.values.get("quality_metric") != "fdd" else "descriptors"
     space = pick("quality_features", through, "" if known else "fcd_torch is missing")
     distance = "fcd" if space == "chemnet" else "fdd"
-    pick("quality_metric", "perplexity" if not playing else distance if asked is None else "reward")
-    pick("supervised_metric", "perplexity")
+    pick("quality_metric", metric or (distance if settings.values["optimise"] is None else "reward"))
     pick("quality_samples", 1000)
-    pick("threads", torch.get_num_threads())
-    return usual

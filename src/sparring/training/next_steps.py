@@ -100,9 +100,22 @@ def filming(folder: str) -> list[Step]:
     ]
 
 
+def drawing(folder: str) -> list[Step]:
+    """For a generator that draws molecules as graphs."""
+    place = shlex.quote(folder)
+    best = (
+        f"sparring sample {place} --n 100 --best-of 8 --out new.html",
+        "Each the best of 8 to the discriminator, with drawings, properties and the nearest training molecules",
+    )
+    every, _, *others = synthesising(folder)
+    return [every, best, *others]
+
+
 OTHER_TASKS: Mapping[str, Callable[[str], list[Step]]] = {
     "translate": translating,
     "text": writing,
     "molecules": synthesising,
     "video": filming,
+    "graph": drawing,
 }
+"""By the task, or by what a molecule is."""

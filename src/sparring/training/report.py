@@ -36,12 +36,13 @@ HISTORY = 6
 
 EXPLANATIONS = {
     "generate": "Each was made out of random numbers.",
+    "graph": "Each was drawn as a graph, all atoms and bonds at once; grey is what is no molecule.",
     "molecules": "Each was written symbol after symbol, and drawn; grey is what is no molecule.",
     "restore": "Each in three: damaged, restored, and as it was.",
     "text": "Each was written symbol after symbol.",
     "translate": "Each beside what it became, in every style; with pairs the right answer stands last.",
 }
-"""What a picture of the grid is, by the task."""
+"""What a picture of the grid is, by the task, or by what a molecule is."""
 
 SIDES = {"restore": ("Damaged pictures", "restored"), "translate": ("Photographs", "translated")}
 """What lies before and after, by the task."""
@@ -89,7 +90,7 @@ def write(run_folder: Path) -> Path:
         progress=progress(account),
         circumstances=circumstances(account),
         commands=commands(account),
-        explanation=EXPLANATIONS.get(account.setting("task"), EXPLANATIONS["generate"]),
+        explanation=EXPLANATIONS.get(kind_of(account), EXPLANATIONS["generate"]),
         sides=SIDES.get(account.setting("task"), ("Before", "after")),
         skipped_limit=SKIPPED,
     )
@@ -245,6 +246,11 @@ def verdict(account: Account) -> str:
     return f"{', '.join(said)}." if said else ""
 
 
+def kind_of(account: Account) -> str:
+    """The task; of molecules that are graphs `graph`."""
+    return "graph" if account.setting("representation") == "graph" else account.setting("task")
+
+
 def of_molecules(metrics: Record, valid: float) -> str:
     """How good molecules are, in plain words, of which this share is valid."""
     shares = {"unique_1k": "of these are different", "novelty": "of the different ones are new"}
@@ -276,6 +282,7 @@ def tiles(account: Account) -> list[Tile]:
         "reward": "mean reward of the samples, repeated ones worth nothing; higher is better",
         "fcd": "from held-out molecules as ChemNet sees them; lower is better",
         "fdd": "from held-out molecules in eight descriptors; lower is better",
+        "raw_validity": "of its graphs are molecules as they are, before atoms with too many bonds are put right",
         "validity": "of the samples are molecules",
         "unique_1k": "of the first 1,000 molecules are different",
         "novelty": "of the different molecules are not in the data",
@@ -521,7 +528,7 @@ def circumstances(account: Account) -> list[tuple[str, str]]:
 
 def commands(account: Account) -> Sequence[Step]:
     """What to do next: a command and what it does."""
-    task, damage = account.setting("task") or "generate", account.setting("damage")
+    task, damage = kind_of(account) or "generate", account.setting("damage")
     return next_steps(str(account.folder), task, account.state, account.images, damage)
 
 
