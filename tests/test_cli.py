@@ -177,6 +177,21 @@ def test_data_check_lists_what_would_be_skipped(tmp_path: Path) -> None:
     assert "bad.png" in sparring("data", "check", tmp_path).stderr
 
 
+def test_data_check_tells_of_clips(tmp_path: Path) -> None:
+    for number in range(3):
+        frames = [Image.new("RGB", (9, 6), (40 * number, 80 * at, 0)) for at in range(3)]
+        frames[0].save(tmp_path / f"{number}.gif", save_all=True, append_images=frames[1:], duration=50)
+    frames[0].save(tmp_path / "still.gif")
+    answer = json.loads(sparring("data", "check", tmp_path, "--json", "-").stdout)
+    assert (answer["used"], answer["frames"], answer["rates"], answer["sizes"]) == (3, 9, {"20": 3}, {"6x9": 3})
+    assert [entry["path"] for entry in answer["skipped"]] == ["still.gif"]
+    told = sparring("data", "check", tmp_path).stderr
+    assert "3 clips can be used, 1 would be skipped" in told
+    assert "frames a second: 20 (3)" in told
+    assert "4 pictures can be used" in sparring("data", "check", tmp_path, "--task", "generate").stderr
+    assert "task=film" in sparring("data", "check", tmp_path, "--task", "film", status=2).stderr
+
+
 def test_presets_are_listed() -> None:
     assert "wgan-gp" in json.loads(sparring("presets", "--json", "-").stdout)["presets"]
 

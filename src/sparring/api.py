@@ -540,7 +540,7 @@ def load_data(settings: Settings, monitor: Monitor) -> data.Samples:
     if pictures.skipped:
         monitor.note(
             f"{len(pictures):,} {things(settings.task)[0]}, {len(pictures.skipped):,} skipped; the report says why, "
-            f"and so does `sparring data check {settings.data}`"
+            f"and so does `sparring data check {settings.data}{' --task video' * (settings.task == 'video')}`"
         )
     return pictures.to(settings.device)
 

@@ -709,29 +709,50 @@ def presets(output: Json = None) -> None:
         show(listed)
 
 
-@data_app.command(epilog=examples("sparring data check photos.zip", "sparring data check photos/ --json -"))
+@data_app.command(
+    epilog=examples(
+        "sparring data check photos.zip",
+        "sparring data check photos/ --json -",
+        "sparring data check frames/ --task video",
+    )
+)
 def check(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="DATA", help="Folder, archive, array, texts, molecules or an embedded set.", show_default=False
+            metavar="DATA",
+            help="Folder, archive, array, texts, molecules, clips or an embedded set.",
+            show_default=False,
         ),
     ],
+    task: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TASK",
+            help="What it is for, if it does not tell: video for folders of frames, text, molecules, generate.",
+            show_default=False,
+        ),
+    ] = None,
     output: Json = None,
 ) -> None:
-    """Decode every picture of DATA, or read every text or molecule; say what is there, and what would be skipped."""
+    """Decode every picture or clip of DATA, or read every text or molecule; say what there is, and would be skipped."""
     with reporting(output):
-        from sparring import data
-        from sparring.listing import describe_data, describe_molecules, describe_texts
+        from sparring import config, data
+        from sparring.listing import describe_clips, describe_data, describe_molecules, describe_texts
         from sparring.training.monitor import open_monitor
+
+        task = None if task is None else config.check("task", task)
 
         outcome: Any
         shown: Any
         with open_monitor(f"sparring data check {source}") as monitor:
-            if data.surely_molecules(source):
+            if task == "video" or (task is None and data.surely_clips(source)):
+                clips = data.check_clips(source, progress=monitor.progress)
+                outcome, shown = clips, describe_clips(clips)
+            elif task == "molecules" or (task is None and data.surely_molecules(source)):
                 molecules = data.check_molecules(source, progress=monitor.progress)
                 outcome, shown = molecules, describe_molecules(molecules)
-            elif data.is_text(source):
+            elif task == "text" or (task is None and data.is_text(source)):
                 texts = data.check_texts(source, progress=monitor.progress)
                 outcome, shown = texts, describe_texts(texts)
             else:

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sparring.data import TextCheck
+from sparring.data import ClipCheck, TextCheck
 from sparring.errors import RunError, SparringError
 from sparring.evaluation.judgement import comparable, interval, shown
 from sparring.evaluation.judgement import summary as protocol_summary
@@ -103,11 +103,29 @@ def describe_data(found: Mapping[str, Any]) -> RenderableType:
         Text(f"{found['used']:,} pictures can be used, {len(found['skipped']):,} would be skipped", style="bold")
     ]
     for title, key in (("sizes", "sizes"), ("kinds", "modes"), ("classes", "classes")):
-        counts = list(found[key].items())
-        if counts:
-            listed = ", ".join(f"{printable(name)} ({count:,})" for name, count in counts[:8])
-            lines.append(Text(f"{title}: {listed}{f' and {len(counts) - 8:,} more' if len(counts) > 8 else ''}"))
+        lines += counted(title, found[key])
     return Group(*lines, *list_skipped(found["skipped"]))
+
+
+def describe_clips(found: ClipCheck) -> RenderableType:
+    """What `data check` found in clips, for people."""
+    seconds = ", ".join(f"{name} {length:g}" for name, length in found["seconds"].items())
+    lines: list[RenderableType] = [
+        Text(f"{found['used']:,} clips can be used, {len(found['skipped']):,} would be skipped", style="bold"),
+        Text(f"frames: {found['frames']:,}; seconds of a clip: {seconds}"),
+        *counted("frames a second", found["rates"]),
+        *counted("sizes", found["sizes"]),
+        *counted("classes", found["classes"]),
+    ]
+    return Group(*lines, *list_skipped(found["skipped"]))
+
+
+def counted(title: str, counts: Mapping[str, int]) -> list[RenderableType]:
+    """A line that tells how often each comes, of the first few; none if there are none."""
+    if not counts:
+        return []
+    listed = ", ".join(f"{printable(name)} ({count:,})" for name, count in list(counts.items())[:8])
+    return [Text(f"{title}: {listed}{f' and {len(counts) - 8:,} more' if len(counts) > 8 else ''}")]
 
 
 def describe_texts(found: TextCheck) -> RenderableType:

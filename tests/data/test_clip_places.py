@@ -176,3 +176,32 @@ def test_only_what_is_sure_is_taken_for_clips(frames: Path, tmp_path: Path) -> N
     assert not surely_clips(tmp_path / "pictures.npy")
     (tmp_path / "broken.zip").write_bytes(b"PK")
     assert not surely_clips(tmp_path / "broken.zip")
+
+
+@pytest.mark.parametrize("name", ["gifs", "gifs.zip", "gifs.tar"])
+def test_gif_files_are_clips_where_most_of_them_move(tmp_path: Path, shades: Shades, name: str) -> None:
+    folder = tmp_path / "gifs"
+    folder.mkdir()
+    still, *others = [Image.fromarray(frame) for frame in shades(3)]
+
+    def sure() -> bool:
+        if name.endswith(".zip"):
+            with zipfile.ZipFile(tmp_path / name, "w") as archive:
+                for path in folder.iterdir():
+                    archive.write(path, path.name)
+        elif name.endswith(".tar"):
+            with tarfile.open(tmp_path / name, "w") as tar:
+                tar.add(folder, "gifs")
+        return surely_clips(tmp_path / name)
+
+    still.save(folder / "a.gif")
+    (folder / "broken.gif").write_bytes(b"GIF89a")
+    assert not sure()
+    for number in range(3):
+        still.save(folder / f"{number}.gif", save_all=True, append_images=others)
+    assert sure()
+    for number in range(5):
+        still.save(folder / f"{number}.png")
+    assert not sure()  # as many pictures
+    (folder / "a.mp4").write_bytes(b"")
+    assert sure()

@@ -5,7 +5,7 @@ import re
 import tarfile
 import zipfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -43,10 +43,11 @@ from sparring.errors import DataError, SettingError
 ENCODED = frozenset([".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ogv", ".flv", ".wmv"])
 """A file that ends so is a film and nothing else, and needs PyAV."""
 
-FILMS = ENCODED | {".gif", ".apng", ".webp"}
+GIF = ".gif"
+FILMS = ENCODED | {GIF, ".apng", ".webp"}
 """A file that ends so claims to be a film where clips are wanted; a WebP file may be a frame of one, too."""
 
-FRAMES = SUFFIXES - {".gif"}
+FRAMES = SUFFIXES - {GIF}
 """A file that ends so may be a frame."""
 
 LARGEST = 2**40
@@ -54,6 +55,12 @@ LARGEST = 2**40
 
 GLANCED = 512
 """Files of a tar archive, which can only be read from front to back, that are looked at to tell what it holds."""
+
+TAR, _ = ARCHIVES[1]
+"""How the names of tar archives end."""
+
+GIFS = 8
+"""GIF files at most that are opened to tell whether a set of them moves."""
 
 LAYOUTS = "(N, T, H, W) or (N, T, H, W, C) with 1, 3 or 4 channels C"
 
@@ -80,9 +87,10 @@ EMBEDDED_CLIPS = {
 
 
 def surely_clips(place: str | Path) -> bool:
-    """Whether a place holds clips and nothing else by what its files are called: films outnumber pictures.
+    """Whether a place holds clips by what its files are called: films outnumber pictures.
 
-    Folders of frames and GIF files may just as well be pictures, so they are not: whoever wants clips says so.
+    GIF files are films where most of the first few have several frames. Folders of frames may just as well be pictures,
+    so they are not films: whoever wants clips says so.
     """
     if isinstance(place, str) and place in EMBEDDED_CLIPS:
         return True
@@ -99,23 +107,39 @@ def surely_clips(place: str | Path) -> bool:
         if path.is_file() and path.suffix.lower() in ENCODED:
             return True
         suffixes = Counter(PurePosixPath(each).suffix.lower() for each in _listed(path))
+        films = sum(suffixes[suffix] for suffix in ENCODED)
+        pictures, gifs = sum(suffixes[suffix] for suffix in FRAMES), suffixes[GIF]
+        if gifs and films - gifs <= pictures < films + gifs:  # they decide
+            gifs = gifs if _gifs_move(path) else -gifs
+        return films + gifs > pictures
     except (*DAMAGE, OSError, RuntimeError, DataError):
         return False
-    films = sum(count for suffix, count in suffixes.items() if suffix in ENCODED)
-    return films > sum(count for suffix, count in suffixes.items() if suffix in SUFFIXES)
+
+
+def _gifs_move(path: Path) -> bool:
+    """Whether most of the first few GIF files in a folder or archive have several frames."""
+    files = _files(path, [GIF])
+    first = range(min(len(files.names), GIFS)) if files is not None else range(0)
+    return files is not None and 2 * len(_moving(files, first)) > len(first)
+
+
+def _files(path: Path, suffixes: Collection[str]) -> Files | None:
+    """The files of these endings in a folder or archive; None of any other place."""
+    if path.is_dir():
+        return folder(path, suffixes)
+    for endings, unpack in ARCHIVES:
+        if path.name.lower().endswith(endings):
+            return unpack(path, suffixes)
+    return None
 
 
 def _listed(path: Path) -> list[str]:
     """Names of the films and pictures in a folder or archive; of a tar, of the first of them."""
-    if path.is_dir():
-        return list(folder(path, ENCODED | SUFFIXES).names)
-    for endings, unpack in ARCHIVES:
-        if path.name.lower().endswith(endings):
-            if ".zip" in endings:
-                return list(unpack(path, ENCODED | SUFFIXES).names)
-            with tarfile.open(path) as archive:
-                return [member.name for member in islice(archive, GLANCED) if member.isreg()]
-    return []
+    if path.name.lower().endswith(TAR) and path.is_file():
+        with tarfile.open(path) as archive:
+            return [member.name for member in islice(archive, GLANCED) if member.isreg()]
+    files = _files(path, ENCODED | SUFFIXES)
+    return [] if files is None else list(files.names)
 
 
 def open_clips(data: str | Path, rate: float = RATE) -> Place[Film]:
@@ -255,7 +279,7 @@ def _numbered(files: Files) -> tuple[dict[str, list[int]], list[tuple[Skipped, l
 
 
 def _moving(files: Files, numbers: Sequence[int]) -> set[int]:
-    """Which of these WebP files hold films of their own."""
+    """Which of these GIF or WebP files hold films of their own."""
     moving = set()
     ordered = sorted(numbers)
     with files.groups([[number] for number in ordered]) as groups:
