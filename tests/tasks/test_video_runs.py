@@ -30,7 +30,7 @@ SMALL: dict[str, Any] = {
     "checkpoint_every": 16,
     "guard_every": 32,
     "quality_samples": 64,
-    "quality_features": "pixels",
+    "quality_features": "lite0-clips",
     "device": "cpu",
     "precision": "fp32",
     "threads": 1,
