@@ -1,5 +1,7 @@
 """What the video task chooses of its settings, before the rest is chosen as for pictures."""
 
+import math
+
 from sparring.choices import Choices
 from sparring.data import ClipSurvey
 
@@ -31,6 +33,9 @@ CPU_WIDTH, GPU_WIDTH = 16, 32
 
 GAMMA = 5.0
 """Of the penalty: with the 1 that pictures of this size have, the discriminator wins within a minute of a core."""
+
+CPU_RATE, GPU_RATE = 5e-4, 2e-4
+"""Learning rate: at twice that of a CPU the discriminator's loss leaps now and then."""
 
 MANY = 1000
 """Clips that a discriminator does not learn by heart in the time people give it."""
@@ -66,6 +71,7 @@ def choose(settings: Choices, survey: ClipSurvey, factor: float) -> None:
     pick("width", max(16, round((CPU_WIDTH if on_cpu else GPU_WIDTH) * factor / 16) * 16), size)
     pick("z_dim", Z_DIM)
     pick("penalty_strength", GAMMA, "gamma of the penalty for clips; it falls tenfold")
+    pick("learning_rate", (CPU_RATE if on_cpu else GPU_RATE) / math.sqrt(factor))
     pick("augment", *augmentation(survey))
     pick("batch", BATCH)
     space = pick("quality_features", SPACE)
