@@ -1,5 +1,8 @@
+from typing import Any
+
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 
 from sparring.data.vocabularies import END, START, UNKNOWN
 from sparring.errors import SettingError
@@ -153,3 +156,25 @@ def test_the_slope_of_the_judge_has_a_gradient(spectral_norm: bool) -> None:
 def test_a_width_that_heads_do_not_divide_is_refused() -> None:
     with pytest.raises(SettingError, match="multiple of 64"):
         Generator(SIZE, LONGEST, width=HEAD + 1, depth=1)
+
+
+def test_what_never_comes_is_not_sent_to_the_device_for_every_symbol(generator: Generator) -> None:
+    """New tensors out of Python's numbers are copies to the device: as many for nine symbols as for two."""
+
+    class Copies(TorchFunctionMode):
+        count = 0
+
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            self.count += function in (torch.tensor, torch.Tensor.new_tensor, torch.as_tensor)
+            return function(*args, **(kwargs or {}))
+
+    found = []
+    with torch.no_grad():
+        generator.bias[END] = -torch.inf
+    for longest in (2, LONGEST):
+        with Copies() as copies:
+            tokens = generator.write(torch.full((2, longest), 0.5))
+        assert bool((tokens != END).all())
+        found.append(copies.count)
+    assert found[0] == found[1]
+    assert not {"forbidden"} & generator.state_dict().keys()

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from sparring.data.vocabularies import END
 from sparring.errors import RunError, SettingError
 from sparring.randomness import Random
 from sparring.tasks.sample import Sample, View
-from sparring.tasks.sequences import alive
+from sparring.tasks.sequences import Blueprint, alive, sample
 from sparring.tasks.text import Text
 from sparring.training.files import read_lines
 from sparring.training.guard import SIGNALS
@@ -116,6 +117,21 @@ def test_a_prompt_is_gone_on_from_and_strange_ones_are_refused(run: Any) -> None
         model.sample(1, prompt="床")
     with pytest.raises(SettingError, match="shorten it"):
         model.sample(1, prompt="a cat sees the sun. " * 10)
+
+
+def test_prompts_are_brought_to_the_form_that_the_texts_are_in(tmp_path: Path) -> None:
+    """A letter and its accent are one symbol in lines, whatever they were in the file, and two in JSON that has two."""
+    apart = [f"cafe\u0301 {number}" for number in range(40)]
+    together = [unicodedata.normalize("NFC", text) for text in apart]
+    (tmp_path / "lines.txt").write_text("\n".join(apart), encoding="utf-8")
+    (tmp_path / "apart.jsonl").write_text("\n".join(map(json.dumps, apart)), encoding="utf-8")
+    (tmp_path / "together.jsonl").write_text("\n".join(map(json.dumps, together)), encoding="utf-8")
+    for name, known in (("lines.txt", together[0]), ("together.jsonl", together[0]), ("apart.jsonl", apart[0])):
+        task = task_of(tmp_path / name)
+        generator, blueprint = task.players()[0], Blueprint.from_json(task.blueprint.describe())
+        for prompt in {apart[0], known}:
+            (begun,) = sample(generator, blueprint, 1, seed=0, prompt=prompt).tolist()
+            assert begun[: len(known)] == task.data.vocabulary.encode(known), (name, prompt)
 
 
 @pytest.mark.parametrize(
@@ -377,7 +393,8 @@ def test_whatever_the_guard_changes_goes_with_texts(corpus: Path) -> None:
         ({"resolution": (8, 8)}, "resolution=.* is for --task generate or restore"),
         ({"penalty": "wgan-gp", "penalty_method": "finite-difference"}, "penalty_method=exact"),
         ({"supervised": 0.9, "head_start": 0.2}, "leave nothing of the budget"),
-        ({"width": 65}, "multiple of 64"),
+        ({"width": 65}, "^width=65: .* multiple of 64"),
+        ({"judge_width": 65}, "^judge_width=65: .* multiple of 64"),
         ({"damage": "denoise"}, "is for --task restore"),
     ],
 )

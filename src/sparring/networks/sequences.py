@@ -17,6 +17,8 @@ class Generator(nn.Module):
     UNKNOWN never come. A sequence that has ended goes on with END, which is certain and learns nothing.
     """
 
+    forbidden: Tensor
+
     def __init__(self, size: int, longest: int, *, width: int, depth: int) -> None:
         super().__init__()
         self.size, self.longest = size, longest
@@ -24,6 +26,9 @@ class Generator(nn.Module):
         nn.init.normal_(self.embedding.weight, std=width**-0.5)
         self.trunk = Trunk(width, depth, longest)
         self.bias = nn.Parameter(torch.zeros(size))
+        # Made once: a mask made where it is used would be copied to the device for every symbol that is written.
+        never = torch.zeros(size).index_fill(0, torch.tensor([START, UNKNOWN]), -torch.inf)
+        self.register_buffer("forbidden", never, persistent=False)
         self.expectation = nn.Linear(width, 1)
         nn.init.zeros_(self.expectation.weight)
         nn.init.zeros_(self.expectation.bias)
@@ -47,10 +52,9 @@ class Generator(nn.Module):
     def read(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities and expectation of what the trunk made, (N, T, width)."""
         logits = at_least_float32(F.linear(x, self.embedding.weight)) + self.bias
-        forbidden = torch.zeros_like(self.bias).index_fill(0, logits.new_tensor([START, UNKNOWN]).long(), -torch.inf)
         with full_precision(x):
             expectation = self.expectation(at_least_float32(x.detach())).squeeze(-1)
-        return (logits + forbidden).log_softmax(-1), expectation
+        return (logits + self.forbidden).log_softmax(-1), expectation
 
     @torch.no_grad()
     def write(self, numbers: Tensor, temperature: float = 1.0, prompt: Tensor | None = None) -> Tensor:
@@ -92,7 +96,7 @@ class Discriminator(nn.Module):
         self.longest = longest
         self.embedding = nn.Linear(size, width, bias=False)
         nn.init.normal_(self.embedding.weight)
-        self.trunk = Trunk(width, depth, longest, twice=True)
+        self.trunk = Trunk(width, depth, longest, twice=True, setting="judge_width")
         self.of_places, self.of_whole = nn.Linear(width, 1), nn.Linear(width, 1)
         for head in (self.of_places, self.of_whole):
             nn.init.normal_(head.weight, std=width**-0.5)

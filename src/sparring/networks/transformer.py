@@ -86,15 +86,17 @@ class Layer(nn.Module):
 class Trunk(nn.Module):
     """`depth` layers of `width` channels over at most `longest` places.
 
+    setting: what a person sets the width by.
+
     Raises: SettingError if the width is no multiple of the heads' 64.
     """
 
     angles: Tensor
 
-    def __init__(self, width: int, depth: int, longest: int, *, twice: bool = False) -> None:
+    def __init__(self, width: int, depth: int, longest: int, *, twice: bool = False, setting: str = "width") -> None:
         super().__init__()
         if width % HEAD:
-            raise SettingError(f"width={width}: that of a transformer is a multiple of {HEAD}")
+            raise SettingError(f"{setting}={width}: the width of a transformer is a multiple of {HEAD}")
         self.layers = nn.ModuleList(Layer(width, twice=twice) for _ in range(depth))
         self.norm = nn.LayerNorm(width, bias=False)
         frequencies = BASE ** -(torch.arange(0, HEAD, 2) / HEAD)

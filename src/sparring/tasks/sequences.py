@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Self
+from unicodedata import is_normalized, normalize
 
 import torch
 import torch.nn.functional as F
@@ -58,6 +59,8 @@ class Blueprint:
     judge_width: int
     judge_depth: int
     spectral_norm: bool
+    composed: bool = False
+    """Whether all texts are in Unicode's normal form C, which prompts are brought to then."""
 
     @cached_property
     def symbols(self) -> Vocabulary:
@@ -106,6 +109,7 @@ class Sequential:
             given(settings.judge_width),
             given(settings.judge_depth),
             settings.spectral_norm,
+            all(is_normalized("NFC", text) for text in data.texts),
         )
         # Losses are sums over a sequence in units of it: means over the symbols of these very sequences would depend
         # on which of the batch go through the networks at once.
@@ -274,9 +278,13 @@ def sample(
     Sequence i is always written in row i % FORWARD of a batch of FORWARD, so it depends on (seed, i), the temperature
     and the prompt alone, not on how many are asked for.
 
+    A prompt is brought to the normal form that all texts of the corpus are in, if they are.
+
     Raises: SettingError for a prompt that has unknown symbols, or is so long that nothing could follow.
     """
     vocabulary = blueprint.symbols
+    if blueprint.composed:
+        prompt = normalize("NFC", prompt)
     if prompt and (strangers := vocabulary.unknown(prompt)):
         raise SettingError(
             f"the prompt has symbols that do not occur in the training data: "
