@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,15 @@ from sparring.adversarial.objectives import OBJECTIVES
 from sparring.chooser import choose
 from sparring.data.vocabularies import END
 from sparring.errors import RunError, SettingError
+from sparring.evaluation.judgement import Result
+from sparring.metrics.estimate import Estimate
 from sparring.randomness import Random
 from sparring.tasks.sample import Sample, View
 from sparring.tasks.sequences import Blueprint, alive, sample
 from sparring.tasks.text import Text
 from sparring.training.files import read_lines
 from sparring.training.guard import SIGNALS
+from sparring.training.match import Match
 from sparring.training.monitor import QuietMonitor
 from sparring.training.remedies import calmer
 
@@ -217,6 +221,53 @@ def test_the_game_begins_when_the_lessons_are_learnt_by_heart(tmp_path: Path) ->
     assert len(events) == 1 and "by heart" in events[0]["message"]
     played = [line for line in read_lines(run.folder / "metrics.jsonl") if "discriminator_loss" in line]
     assert played and played[0]["images"] < 0.9 * 16_000
+
+
+def scripted(perplexities: list[float], reverses: list[float]) -> Any:
+    """A judge whose decisive numbers are these, one evaluation after the other; from then on the last of them."""
+    judge, seen = Text.judge, itertools.count()
+
+    def judged(self: Text, generator: torch.nn.Module) -> Any:
+        number = next(seen)
+        metrics = {
+            name: Result(Estimate(values[min(number, len(values) - 1)]))
+            for name, values in (("perplexity", perplexities), ("reverse", reverses))
+        }
+        found = judge(self, generator)
+        return replace(found, metrics={**found.metrics, **metrics})
+
+    return judged
+
+
+def test_a_game_that_the_guard_takes_back_to_before_it_begins_again_as_it_did(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not from a generator of the game that went wrong, though that is the best so far by both metrics."""
+    real, begin, begun = Text.real, Match.begin, []
+
+    def broken(self: Text, batch: Any, random: Random) -> Sample:
+        sample = real(self, batch, random)
+        return Sample((sample.parts[0] * torch.nan,)) if random.step == 28 and random.attempt < 2 else sample
+
+    def noted(self: Match) -> None:
+        begun.append((self.state.images, {name: each.clone() for name, each in self.average.state_dict().items()}))
+        begin(self)
+
+    monkeypatch.setattr(Match, "rehearse", lambda self: 1.0)
+    monkeypatch.setattr(Match, "begin", noted)
+    monkeypatch.setattr(Text, "real", broken)
+    # The fourth evaluation ends the lessons; the fifth and sixth are of the game, before it breaks each time.
+    monkeypatch.setattr(Text, "judge", scripted([10, 9, 8, 9, 4, 4, 8], [50, 50, 50, 50, 5, 5, 50]))
+    chosen = SMALL | {"images": 800, "supervised": 0.8, "evaluate_every": 80, "guard_every": 80, "ema_half_life": 1.0}
+    run = sparring.train(corpus, out=tmp_path / "run", **chosen)
+    events = [event["message"] for event in read_lines(run.folder / "events.jsonl")]
+    assert [said for said in events if "went back to 160 images" in said]
+    (_, first), (again, second) = begun
+    assert again == 160
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    kept = load_file(run.folder / "before-the-game.safetensors")
+    assert all(torch.equal(first[name], kept[name]) for name in kept)
+    assert run.summary()["quality"]["images"] == 400
 
 
 def test_the_discriminator_has_a_head_start(corpus: Path, tmp_path: Path) -> None:

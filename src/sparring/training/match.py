@@ -61,6 +61,9 @@ class State:
     """Images shown when the game began, and below the seconds; negative before: once begun it goes on, also where a
     larger budget puts its beginning later."""
     begun_seconds: float = 0.0
+    learned: bool = False
+    """Whether the guard took the run back from the game to before it: it begins again at once, from what the generator
+    had learned when it began first."""
     taken_back_to: int = -1
     """The step that the guard last took the run back to."""
     best_step: int | None = None
@@ -161,7 +164,8 @@ class Match:
     @property
     def playing(self) -> bool:
         """Whether the game is on; before it, or without one, the generator learns from the task's losses alone."""
-        return self.settings.adversarial and (self.begun or self.progress >= self.settings.supervised)
+        over = self.begun or self.state.learned or self.progress >= self.settings.supervised
+        return self.settings.adversarial and over
 
     def begin(self) -> None:
         """Begins the game, with new memories of the optimisers where the lessons had a schedule of their own."""

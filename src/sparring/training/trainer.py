@@ -301,6 +301,8 @@ class Trainer:
 
     def _begin(self) -> None:
         """The game begins; what the generator has learned before it is kept, to compare with."""
+        if self.match.state.learned:
+            self.match.take_over(load_file(self.run.folder / BEFORE, self.settings.device))
         self._note_trade_off("before the game")
         if self.settings.task in JUDGE_KEPT and self.ranks.first:
             self.run.save_generator(self.match.average, self.task.describe(), BEFORE)
