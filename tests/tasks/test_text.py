@@ -1,5 +1,6 @@
 import itertools
 import json
+import math
 import os
 import shutil
 import signal
@@ -85,6 +86,22 @@ def view_of(task: Text, generator: torch.nn.Module, count: int, judge: torch.nn.
     batch, random = task.data.draw(0, 0, count), Random(0, step, count)
     real, fake = task.real(batch, random), task.fake(generator, batch, random)
     return View(real, fake, judge(*real.parts), judge(*fake.parts))
+
+
+def test_of_documents_the_pieces_are_held_out_and_counted(tmp_path: Path) -> None:
+    """Four books of 2,500 lines, twelve of which are a piece."""
+    for number in range(4):
+        (tmp_path / f"{number}.md").write_text("another line..\n" * 2500)
+    survey = data.survey_texts(tmp_path)
+    settings, told = choose(str(tmp_path), {"device": "cpu", "tokens": "characters"}, survey, 1.0)
+    assert survey.texts == 4
+    pieces = len(loaded(settings))
+    assert pieces == 4 * math.ceil(2500 / 12)
+    assert settings.held_out == int(0.05 * pieces)
+    assert settings.images == round(200_000 / 64) * 64
+    assert any("each piece of a document 239 times" in choice.reason for choice in told)
+    settings, _ = choose(str(tmp_path), {"device": "cpu", "tokens": "characters", "length": 15}, survey, 1.0)
+    assert (settings.images, settings.held_out) == (round(30 * 10_000 / 64) * 64, 500)
 
 
 class Judging(torch.nn.Module):

@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
+from pathlib import Path
 from typing import Literal, TypedDict
 
 import numpy as np
@@ -68,6 +69,22 @@ class TextSurvey:
     documents: bool = False
     """Whether each text is a whole file; long ones are cut at line borders then."""
     skipped: Sequence[Skipped] = ()
+    progress: Progress | None = field(default=None, repr=False, compare=False)
+    """Told of what `trained_on` does."""
+
+    def trained_on(self, tokens: Literal["characters", "bpe"], vocabulary_size: int, longest: int) -> int:
+        """How many texts there are to train on: of documents as many as the pieces that `load_texts` cuts them into,
+        which it keeps in the cache folder.
+
+        Raises: as `load_texts`.
+        """
+        if not self.documents:
+            return self.texts
+        place = Path(self.name)  # a string might be the name of an embedded corpus
+        found = load_texts(
+            place, tokens=tokens, vocabulary_size=vocabulary_size, longest=longest, progress=self.progress
+        )
+        return len(found)
 
 
 class TextCheck(TypedDict):
@@ -109,6 +126,7 @@ def survey_texts(place: str | PathLike[str], progress: Progress | None = None) -
         cjk=sum(int(counts[first : last + 1].sum()) for first, last in CJK) / (int(counts.sum()) - blank),
         documents=found.documents,
         skipped=found.skipped,
+        progress=progress,
     )
 
 

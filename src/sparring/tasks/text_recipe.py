@@ -42,14 +42,15 @@ def cut(short: bool) -> tuple[str, str]:
 def choose(settings: Choices, survey: TextSurvey, factor: float) -> int:
     """Fills in what suits texts, and gives the usual budget in texts shown.
 
-    Raises: SettingError if the given settings do not go together.
+    Raises: SettingError if the given settings do not go together, DataError if documents hold too little.
     """
     pick = settings.choose
     short = survey.median <= CHARACTERS_UP_TO
     tokens = pick("tokens", *cut(short))
-    pick("vocabulary_size", MOST_CHARACTERS if tokens == "characters" else MOST_PIECES)
-    pick("length", LONGEST)
-    hold_out(settings, survey.texts, MOST_HELD_OUT)
+    most = pick("vocabulary_size", MOST_CHARACTERS if tokens == "characters" else MOST_PIECES)
+    longest = pick("length", LONGEST)
+    texts = survey.trained_on(tokens, most, longest)
+    hold_out(settings, texts, MOST_HELD_OUT)
 
     choose_players(settings, factor, WIDTH, DEPTH)
     pick("symbol_dropout", 0.2)
@@ -58,13 +59,14 @@ def choose(settings: Choices, survey: TextSurvey, factor: float) -> int:
 
     batch = pick("batch", BATCH)
     symbols = settings.values["vocabulary_size"] if tokens == "bpe" else survey.distinct
-    places = min(settings.values["length"], survey.longest)
+    places = min(longest, survey.longest)
     pick("micro_batch", max(1, min(batch, ROOM // (symbols * places))))
     choose_rates(settings, factor)
 
-    usual = every(max(LEAST_SHOWN * factor, EPOCHS * survey.texts), batch)
+    usual = every(max(LEAST_SHOWN * factor, EPOCHS * texts), batch)
     if settings.values.get("minutes") is None:
-        pick("images", usual, f"the budget, each text {EPOCHS} times; --images or --minutes set another")
+        what = "piece of a document" if survey.documents else "text"
+        pick("images", usual, f"the budget, each {what} {usual / texts:,.0f} times; --images or --minutes set another")
     pick("patience", None)
     pick("quality_features", "ngrams")
     pick("quality_metric", "reverse" if playing else "perplexity")
