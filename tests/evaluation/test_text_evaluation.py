@@ -1,3 +1,4 @@
+import itertools
 import json
 import random
 import sys
@@ -6,6 +7,7 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -16,10 +18,12 @@ from sparring.evaluation import text_sides, texts
 from sparring.evaluation.catalogue import METRICS
 from sparring.evaluation.curves import draw_curves
 from sparring.evaluation.judgement import Evaluation, comparable, summary
+from sparring.evaluation.label_places import Label, along, placed
 from sparring.evaluation.showing import explanation, protocol_lines, verdict
 from sparring.evaluation.text_sides import MadeTexts, RealTexts, is_texts, made_texts
 from sparring.evaluation.texts import METHODS, OF_CLOUDS, TextJudge, curve, measure_texts
 from sparring.networks.text_features import open_text_features
+from sparring.training.charts import LEFT, WIDTH
 
 NOUNS = ["man", "woman", "dog", "cat", "boy", "girl", "bird", "horse", "child", "team"]
 VERBS = ["sees", "follows", "likes", "holds", "finds", "paints", "meets", "hears"]
@@ -184,6 +188,35 @@ def test_curves_are_drawn_inside_with_all_their_points(plane: str) -> None:
         assert "temperature 1:" in str(left.findtext("title"))
         assert float(right.get("cx", 0)) > float(left.get("cx", 0))
     assert draw_curves({}) == ""
+
+
+@pytest.mark.parametrize("plane", ["bleu", "perplexity"])
+def test_names_of_curves_that_end_at_one_place_stand_apart(plane: str) -> None:
+    def point(forward: float, reverse: float) -> dict[str, Any]:
+        numbers = {"bleu3": forward / 1000, "self_bleu3": reverse / 1000, "forward": forward, "reverse": reverse}
+        return {"temperature": 1.0} | {
+            name: {"value": value, "low": 0.95 * value, "high": 1.05 * value, "real": value}
+            for name, value in numbers.items()
+        }
+
+    points = [point(300, 500), point(200, 400)]
+    names = ["before the game", "at the end", "\u7532\u4e59\u4e19", "d", "e"]
+    svg = ElementTree.fromstring(draw_curves(dict.fromkeys(names, points), plane))
+    found = [each for each in svg.iter("text") if each.text in ("real", *names)]
+    labels = [Label(str(each.text), float(each.get("x", 0)), float(each.get("y", 0))) for each in found]
+    assert {label.name for label in labels} == {"real", *names}
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(labels, 2))
+    assert all(label.box[0] >= LEFT and label.box[2] <= WIDTH and label.box[1] >= 0 for label in labels)
+
+
+def test_a_name_stands_off_what_is_drawn() -> None:
+    """Of the places beside its point the lines leave the one to the left."""
+    lines = along([(100, 100), (200, 100)]) + along([(100, 40), (100, 160)]) + along([(100, 50), (200, 50)])
+    lines += along([(100, 150), (200, 150)]) + along([(110, 40), (110, 160)])
+    (label,) = placed([("abc", [(100, 100)])], lines, (0, 0, 300, 200))
+    left, top, right, bottom = label.box
+    assert 70 < left < right <= 100 - 2
+    assert not any(left < x < right and top < y < bottom for x, y in lines)
 
 
 # Places

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sparring.data.sources import Progress
 from sparring.errors import MetricError
+from sparring.evaluation.label_places import along, placed
 from sparring.evaluation.text_sides import MadeTexts
 from sparring.training.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axis
 from sparring.wording import compact
@@ -20,6 +21,9 @@ Point = Mapping[str, Any]
 """One temperature: `temperature`, `n`, and each metric by its name with `value`, `low`, `high`, `real`."""
 
 Plane = Literal["bleu", "perplexity"]
+
+COLOURS = 3
+"""That style sheets know; further curves have the first ones again."""
 
 MARGIN = 0.06
 """Share of the range that is left free around the points."""
@@ -57,6 +61,10 @@ def curve_of(
     return points
 
 
+Measured = tuple[Point, tuple[float, float, float], tuple[float, float, float]]
+"""A point with the low end, value and high end of what is across and of what is up."""
+
+
 def draw_curves(curves: Mapping[str, Sequence[Point]], plane: Plane = "bleu") -> str:
     """An SVG element with a line through each curve's temperatures, both ways lower is better; hovering shows numbers.
 
@@ -72,11 +80,8 @@ def draw_curves(curves: Mapping[str, Sequence[Point]], plane: Plane = "bleu") ->
     real = all_points[0][across]["real"], sign * all_points[0][up]["real"]
     x = _axis([*sum(ends[0], ()), real[0]], LEFT, WIDTH - RIGHT, log)
     y = _axis([*sum(ends[1], ()), real[1]], HEIGHT - BOTTOM, TOP, log)
-    lines = [
-        _drawn(name, number, [(p, _ends(p[across], 1), _ends(p[up], sign)) for p in points], x, y)
-        for number, (name, points) in enumerate(curves.items())
-        if points
-    ]
+    measured = {name: [(p, _ends(p[across], 1), _ends(p[up], sign)) for p in points] for name, points in curves.items()}
+    lines = [_drawn(name, number, points, x, y) for number, (name, points) in enumerate(measured.items()) if points]
     titles = {name: _title(name) for name in (across, up)}
     below = f"{'minus ' if sign < 0 else ''}{titles[up]}"
     spoken = f"{below} over {titles[across]} of {', '.join(curves)}"
@@ -84,7 +89,7 @@ def draw_curves(curves: Mapping[str, Sequence[Point]], plane: Plane = "bleu") ->
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(spoken)}">{_grid(x, y)}'
         f'<text class="label" x="{LEFT}" y="12">{escape(below)}</text>'
         f'<text class="label end" x="{WIDTH - RIGHT}" y="{HEIGHT - 3}">{escape(titles[across])}</text>'
-        f"{''.join(lines)}{_cross(x(real[0]), y(real[1]))}</svg>"
+        f"{''.join(lines)}{_cross(x(real[0]), y(real[1]))}{_names(measured, real, x, y)}</svg>"
     )
 
 
@@ -137,30 +142,48 @@ def _grid(x: Axis, y: Axis) -> str:
 def _drawn(
     name: str,
     number: int,
-    points: Sequence[tuple[Point, tuple[float, float, float], tuple[float, float, float]]],
+    points: Sequence[Measured],
     x: Axis,
     y: Axis,
 ) -> str:
+    colour = number % COLOURS
     path = " ".join(f"{x(across[1]):.1f},{y(up[1]):.1f}" for _, across, up in points)
     marks = []
     for point, across, up in points:
         at, height = x(across[1]), y(up[1])
         words = f"{name}, temperature {compact(point['temperature'])}: {compact(up[1])} at {compact(across[1])}"
         marks.append(
-            f'<line class="line-{number}" x1="{x(across[0]):.1f}" x2="{x(across[2]):.1f}" y1="{height:.1f}" '
-            f'y2="{height:.1f}"/><line class="line-{number}" x1="{at:.1f}" x2="{at:.1f}" y1="{y(up[0]):.1f}" '
-            f'y2="{y(up[2]):.1f}"/><circle class="dot-{number}" cx="{at:.1f}" cy="{height:.1f}" r="3">'
+            f'<line class="line-{colour}" x1="{x(across[0]):.1f}" x2="{x(across[2]):.1f}" y1="{height:.1f}" '
+            f'y2="{height:.1f}"/><line class="line-{colour}" x1="{at:.1f}" x2="{at:.1f}" y1="{y(up[0]):.1f}" '
+            f'y2="{y(up[2]):.1f}"/><circle class="dot-{colour}" cx="{at:.1f}" cy="{height:.1f}" r="3">'
             f"<title>{escape(words)}</title></circle>"
         )
-    end, height = x(points[-1][1][1]), y(points[-1][2][1])
-    side = " end" if end > (LEFT + WIDTH - RIGHT) / 2 else ""
-    shift = -6 if side else 6
-    label = f'<text class="label{side}" x="{end + shift:.1f}" y="{height - 6:.1f}">{escape(name)}</text>'
-    return f'<polyline class="line-{number}" points="{path}"/>{"".join(marks)}{label}'
+    return f'<polyline class="line-{colour}" points="{path}"/>{"".join(marks)}'
 
 
 def _cross(at: float, height: float) -> str:
     return (
         f'<path class="grid" d="M{at - 5:.1f} {height:.1f}h10M{at:.1f} {height - 5:.1f}v10"><title>real texts</title>'
-        f'</path><text class="label middle" x="{at:.1f}" y="{height - 8:.1f}">real</text>'
+        "</path>"
+    )
+
+
+def _names(measured: Mapping[str, Sequence[Measured]], real: tuple[float, float], x: Axis, y: Axis) -> str:
+    """The names of the curves, in their colours, and that of the cross."""
+    cross = x(real[0]), y(real[1])
+    ink = along([(cross[0] - 5, cross[1]), (cross[0] + 5, cross[1])])
+    wanted, classes = [("real", [cross])], ["label"]
+    for number, (name, points) in enumerate(measured.items()):
+        if points:
+            places = [(x(across[1]), y(up[1])) for _, across, up in points]
+            wanted.append((name, places[::-1]))
+            classes.append(f"label dot-{number % COLOURS}")
+            ink += along(places)
+            for _, across, up in points:
+                ink += along([(x(across[0]), y(up[1])), (x(across[2]), y(up[1]))])
+                ink += along([(x(across[1]), y(up[0])), (x(across[1]), y(up[2]))])
+    labels = placed(wanted, ink, (LEFT + 2, TOP - 4, WIDTH - 2, HEIGHT - BOTTOM))
+    return "".join(
+        f'<text class="{kind}" x="{label.x:.1f}" y="{label.y:.1f}">{escape(label.name)}</text>'
+        for label, kind in zip(labels, classes, strict=True)
     )

@@ -99,7 +99,7 @@ class Treatment:
             now.best_step = None  # its checkpoint is of a course that is no more, or gone
         now.seconds, now.changes = before.seconds, before.changes
         now.quality, now.best, now.improved_images = before.quality, before.best, now.images
-        # The best generator so far may be of the game, so it cannot tell how well more lessons go, nor be their outcome.
+        # The best generator so far may be of the game, and cannot say how well more lessons go.
         lessons_end_early = match.settings.supervised_metric is not None
         now.learned = lessons_end_early and now.begun_images < 0 and (before.learned or before.begun_images >= 0)
         self.guard.restore({**now.guard, "alarms": self.guard.alarms})
