@@ -1,5 +1,6 @@
 """What the command line, notebooks and programs call: train, resume, load. (`evaluate` is in `evaluation/`.)"""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -21,7 +22,7 @@ from sparring.errors import MetricError, RunError, SettingError
 from sparring.model import Model
 from sparring.networks.features import anchored
 from sparring.ranks import Ranks, joined, launch
-from sparring.tasks import Task, molecules_recipe
+from sparring.tasks import Task, Tempered, molecules_recipe
 from sparring.tasks.chemical import Chemical
 from sparring.tasks.generate import Generate
 from sparring.tasks.molecule_graphs import MoleculeGraphs
@@ -253,7 +254,7 @@ def start(
                     "there are too few pictures to judge by which setting is the best: use `sparring train`"
                 )
             chosen = match.settings = ranks.told(paced(chosen, given, speed, judging))
-        estimate = 60 * chosen.minutes if chosen.minutes is not None else (chosen.images or 0) / speed
+        estimate = seconds_of(chosen, speed, match, task)
         if name:
             with writing(run.folder):  # better known before the search than after
                 run.folder.mkdir(parents=True, exist_ok=True)
@@ -642,6 +643,23 @@ def judging_time(match: Match, task: Task) -> float:
         return time.perf_counter() - start
     except MetricError:
         return 0.0
+
+
+def seconds_of(settings: Settings, speed: float, match: Match, task: Task) -> float:
+    """About how many seconds a run takes; speed: images per second.
+
+    Of texts the time for evaluations and for weighing quality against variety counts as well: writing symbol after
+    symbol takes as long as learning. With pictures it is a small part, and not worth an evaluation before the run.
+    """
+    if settings.minutes is not None:
+        return 60 * settings.minutes
+    images = config.given(settings.images)
+    if not isinstance(task, Tempered):
+        return images / speed
+    evaluations = math.ceil(images / settings.evaluate_every)
+    weighings = 2 if settings.adversarial else 1  # the first when the game begins
+    judged = evaluations + weighings * task.weighed / settings.quality_samples
+    return images / speed + judged * judging_time(match, task)
 
 
 def paced(settings: Settings, given: Mapping[str, Any], speed: float, judging: float) -> Settings:

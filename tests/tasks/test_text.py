@@ -240,6 +240,18 @@ def test_the_game_begins_when_the_lessons_are_learnt_by_heart(tmp_path: Path) ->
     assert played and played[0]["images"] < 0.9 * 16_000
 
 
+@pytest.mark.parametrize(("adversarial", "seconds"), [(True, 640 + 2 * 10 + 8 * 10), (False, 640 + 2 * 10 + 4 * 10)])
+def test_the_time_that_a_run_takes_counts_evaluations_and_curves(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adversarial: bool, seconds: float
+) -> None:
+    """One image a second and 10 seconds for 64 texts, which are judged twice, and at four temperatures too."""
+    monkeypatch.setattr(Match, "rehearse", lambda self: 1.0)
+    monkeypatch.setattr("sparring.api.judging_time", lambda match, task: 10.0)
+    monkeypatch.setattr("sparring.api.Trainer.train", lambda self: None)
+    run = sparring.train(corpus, out=tmp_path / "run", **SMALL | {"adversarial": adversarial})
+    assert run.plan()["estimate_seconds"] == seconds
+
+
 def scripted(perplexities: list[float], reverses: list[float]) -> Any:
     """A judge whose decisive numbers are these, one evaluation after the other; from then on the last of them."""
     judge, seen = Text.judge, itertools.count()

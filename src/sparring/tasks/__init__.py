@@ -70,5 +70,9 @@ class Opening(Protocol):
 class Tempered(Protocol):
     """A task whose generator trades quality for variety by its temperature, so that one number does not judge it."""
 
+    @property
+    def weighed(self) -> int:
+        """How many samples `trade_off` makes and judges, at all temperatures together."""
+
     def trade_off(self, generator: nn.Module) -> Sequence[Mapping[str, Any]]:
         """Quality and variety at several temperatures: points as `sparring.evaluation.curves` draws them."""

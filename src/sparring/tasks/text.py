@@ -45,14 +45,18 @@ class Text(Sequential):
         found = self.judged_by(MadeTexts(made, {"name": "in training", "seed": JUDGED_SEED}, made=True), None)
         return replace(found, metrics={"perplexity": self.perplexity(generator), **found.metrics})
 
+    @property
+    def weighed(self) -> int:
+        """Texts at all temperatures together."""
+        return len(TEMPERATURES) * min(TRADED, self.settings.quality_samples)
+
     def trade_off(self, generator: nn.Module) -> Sequence[Mapping[str, Any]]:
         """BLEU, self-BLEU and perplexities at several temperatures, from seeds of their own."""
 
         def written(n: int, temperature: float) -> list[str]:
             return self.written(generator, n, JUDGED_SEED - 1, temperature)
 
-        count = min(TRADED, self.settings.quality_samples)
-        return curve_of(self.judged_by, written, TEMPERATURES, n=count)
+        return curve_of(self.judged_by, written, TEMPERATURES, n=self.weighed // len(TEMPERATURES))
 
     @cached_property
     def judged_by(self) -> TextJudge:
