@@ -635,7 +635,13 @@ def among(ranks: Ranks) -> str:
 
 
 def judging_time(match: Match, task: Task) -> float:
-    """Seconds that an evaluation takes, once the training pictures' features are there; 0 if there can be none."""
+    """Seconds that an evaluation takes, once the training pictures' features are there; 0 if there can be none.
+
+    Thousands of texts, written symbol after symbol, would take minutes that the run has not begun yet: theirs is an
+    estimate.
+    """
+    if isinstance(task, Tempered):
+        return task.writing_time(match.average, match.settings.quality_samples)
     try:
         task.judge(match.average)
         start = time.perf_counter()
@@ -649,7 +655,7 @@ def seconds_of(settings: Settings, speed: float, match: Match, task: Task) -> fl
     """About how many seconds a run takes; speed: images per second.
 
     Of texts the time for evaluations and for weighing quality against variety counts as well: writing symbol after
-    symbol takes as long as learning. With pictures it is a small part, and not worth an evaluation before the run.
+    symbol takes long. With pictures it is a small part, and not worth an evaluation before the run.
     """
     if settings.minutes is not None:
         return 60 * settings.minutes

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 import sparring
 from sparring import config, data
 from sparring.adversarial.objectives import OBJECTIVES
+from sparring.api import judging_time
 from sparring.chooser import choose
 from sparring.data.vocabularies import END
 from sparring.errors import RunError, SettingError
@@ -250,6 +251,18 @@ def test_the_time_that_a_run_takes_counts_evaluations_and_curves(
     monkeypatch.setattr("sparring.api.Trainer.train", lambda self: None)
     run = sparring.train(corpus, out=tmp_path / "run", **SMALL | {"adversarial": adversarial})
     assert run.plan()["estimate_seconds"] == seconds
+
+
+def test_the_time_of_an_evaluation_is_told_without_one(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch of 64 that takes a tenth of a second, for 640 texts."""
+    task, ticks = task_of(corpus, quality_samples=640), itertools.count()
+    asked: list[int] = []
+    monkeypatch.setattr(Text, "judge", None)
+    monkeypatch.setattr(Text, "written", lambda self, generator, n, seed: asked.append(n))
+    monkeypatch.setattr("sparring.tasks.text.time.perf_counter", lambda: next(ticks) / 10)
+    match = Match(task.settings, task.data, task)
+    assert judging_time(match, task) == pytest.approx(1.0)
+    assert asked == [64]
 
 
 def scripted(perplexities: list[float], reverses: list[float]) -> Any:

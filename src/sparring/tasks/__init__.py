@@ -74,5 +74,8 @@ class Tempered(Protocol):
     def weighed(self) -> int:
         """How many samples `trade_off` makes and judges, at all temperatures together."""
 
+    def writing_time(self, generator: nn.Module, n: int) -> float:
+        """About how many seconds n samples take, by the time that a few take; judging them takes little beside it."""
+
     def trade_off(self, generator: nn.Module) -> Sequence[Mapping[str, Any]]:
         """Quality and variety at several temperatures: points as `sparring.evaluation.curves` draws them."""

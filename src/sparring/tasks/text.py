@@ -1,5 +1,6 @@
 """Texts, one symbol after another: poems, captions, program code."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -13,7 +14,7 @@ from sparring.evaluation.judgement import Evaluation
 from sparring.evaluation.text_sides import MadeTexts, RealTexts
 from sparring.evaluation.texts import TextJudge
 from sparring.networks.text_features import open_text_features
-from sparring.tasks.sequences import Sequential, sample
+from sparring.tasks.sequences import FORWARD, Sequential, sample
 
 PREVIEWED = 16
 TEMPERATURES, TRADED = (0.6, 0.8, 1.0, 1.2), 300
@@ -44,6 +45,12 @@ class Text(Sequential):
         made = self.written(generator, self.settings.quality_samples, JUDGED_SEED)
         found = self.judged_by(MadeTexts(made, {"name": "in training", "seed": JUDGED_SEED}, made=True), None)
         return replace(found, metrics={"perplexity": self.perplexity(generator), **found.metrics})
+
+    def writing_time(self, generator: nn.Module, n: int) -> float:
+        """Seconds that n texts take, by those of one batch."""
+        start = time.perf_counter()
+        self.written(generator, FORWARD, JUDGED_SEED)
+        return (time.perf_counter() - start) * n / FORWARD
 
     @property
     def weighed(self) -> int:
