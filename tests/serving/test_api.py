@@ -176,7 +176,9 @@ def test_what_is_no_text_is_refused_and_answered(client: TestClient) -> None:
 
 def test_bodies_without_a_length_are_limited_too(client: TestClient) -> None:
     answer = client.post(
-        "/v1/sample", content=(b" " * 65536 for _ in range(8)), headers={"Content-Type": "application/json"}
+        "/v1/sample",
+        content=(b" " * 65536 for _ in range(LARGEST_JSON // 65536 + 1)),
+        headers={"Content-Type": "application/json"},
     )
     assert answer.status_code == 413
 
@@ -315,7 +317,9 @@ def test_what_prometheus_is_told(shelf_folder: Path) -> None:
 
 def test_the_document_of_the_api(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
-    assert {"/v1/sample", "/v1/apply", "/v1/models", "/health", "/metrics"} <= document["paths"].keys()
+    assert {"/v1/sample", "/v1/apply", "/v1/invert", "/v1/jobs/{id}", "/v1/models", "/health", "/metrics"} <= document[
+        "paths"
+    ].keys()
     responses = document["paths"]["/v1/sample"]["post"]["responses"]
     assert {"image/png", "application/zip", "application/json"} <= responses["200"]["content"].keys()
     assert json.dumps(responses["429"]).count("Failure")

@@ -85,7 +85,10 @@ def test_where_it_does_not_listen(shelf_folder: Path, host: str, token: str | No
     ("place", "expected"),
     [
         ("#/", ["digits", "1,797 real"]),
-        ("#/run/faces", ['class="gallery', "data:image/png;base64", "New seed", "What lies between"]),
+        (
+            "#/run/faces",
+            ['class="gallery', "data:image/png;base64", "New seed", "What lies between", "A picture of your own"],
+        ),
         ("#/run/words", ['class="texts', "Temperature", "Write"]),
         ("#/run/holes", ["Choose a picture"]),
         ("#/run/digits/training", ["<svg viewBox", "Curves", "finished", "blob:"]),

@@ -159,7 +159,7 @@ def invert(
         if n < 1 or encoder_steps < 1:
             raise SettingError(f"n={n}, encoder_steps={encoder_steps}: both are at least 1")
         number = None if label is None else blueprint.class_number(label)
-        given, names = read_pictures(pictures, form_for(model, place)) if pictures else held_out(place, n)
+        given, names = read_pictures(pictures, form_for(blueprint, place)) if pictures else held_out(place, n)
         likeness = Likeness(space_for(blueprint.shape, features), device)
         with open_monitor(f"sparring latents invert {place}") as monitor:
             guide = None

@@ -86,7 +86,7 @@ def invert(
 
     label: class of all; None looks for it too, among the classes of the samples that are most like the picture.
     encoder: its guess is one start more. steps: 0 takes the best of the starts as it is. starts: the mean latent, and
-    the most similar of 2,048 samples.
+    the most similar of 2,048 samples. progress: told after each step; what it raises ends the search.
 
     Raises: SettingError for numbers out of range or pictures of another shape.
     """
@@ -100,16 +100,23 @@ def invert(
     begin = places_to_start(model, pictures, starts, label, encoder)
     rows = [(i, s) for i in range(len(pictures)) for s in range(len(begin.names))]
     ends, first, last = [], [], []
+    every_step = max(1, steps)
+    whole = -(-len(rows) // FORWARD) * every_step
+
+    def told(step: int) -> None:
+        if progress is not None:
+            progress("looking for latents", at // FORWARD * every_step + step, whole)
+
     for at in range(0, len(rows), FORWARD):
         picture, start = torch.tensor(rows[at : at + FORWARD]).T
         classes = None if begin.classes is None else begin.classes[picture, start]
         descent = Descent(model, likeness, pictures[picture], begin.z[picture, start], classes)
         first.append(descent.losses())
-        descent.run(steps, key(seed, "inversion", at))
+        descent.run(steps, key(seed, "inversion", at), told)
         last.append(descent.losses())
         ends.append(descent.z.detach().cpu())
-        if progress is not None:
-            progress("looking for latents", min(at + FORWARD, len(rows)), len(rows))
+        if not steps:
+            told(1)
     shape = (len(pictures), len(begin.names))
     best = torch.cat(last).view(shape).argmin(1)
     every = torch.arange(len(pictures))
@@ -150,8 +157,8 @@ class Descent:
         """Distances without noise and prior, (n,) on the CPU."""
         return self.distances(self.z).cpu()
 
-    def run(self, steps: int, seed: int) -> None:
-        """Moves z. Noise is drawn on the CPU, so that it is the same on every device."""
+    def run(self, steps: int, seed: int, told: Callable[[int], None]) -> None:
+        """Moves z; `told` hears the number of steps done. Noise is drawn on the CPU, the same for every device."""
         random = torch.Generator().manual_seed(seed)
         length = math.sqrt(self.z.shape[1])
         optimiser = torch.optim.Adam([self.z], betas=(0.9, 0.999))
@@ -165,6 +172,7 @@ class Descent:
             optimiser.zero_grad()
             (self.distances(disturbed) + PRIOR * prior).sum().backward()
             optimiser.step()
+            told(step + 1)
 
 
 def pace(at: float) -> float:

@@ -17,20 +17,22 @@ from starlette.types import ASGIApp, Scope
 from sparring import __version__
 from sparring.errors import RunError, SparringError
 from sparring.model import Model
-from sparring.serving import counting, uploads, watching
+from sparring.serving import counting, inverting, uploads, watching
 from sparring.serving.answers import PICTURES, PNG, TEXTS, form_of, is_quick, pictures_answer, texts_answer
 from sparring.serving.batching import Answer, total
 from sparring.serving.errors import KINDS, Failure, RequestError
+from sparring.serving.jobs import Job, Workshop
 from sparring.serving.limits import Guard
 from sparring.serving.models import Card, Served, Shelf
 from sparring.serving.page import Pages
-from sparring.serving.requests import SampleRequest
+from sparring.serving.requests import ApplyFields, InvertFields, SampleRequest
 from sparring.tasks import graphs, sequences
 
 ABOUT = """Samples of trained generators, and pictures changed by them. The same seed gives the same bytes, alone or in
 company. Errors are `{"error": {"kind", "message"}}`."""
 
 Accept = Annotated[str, Header(description="image/png, application/zip, application/json or text/plain.")]
+Number = Annotated[str, Path(max_length=64, description="As `/v1/invert` gives it.")]
 Name = Annotated[str, Path(max_length=255, description="As `/v1/models` gives it.")]
 
 
@@ -68,9 +70,12 @@ ALWAYS = failures(401, 403)
 def create_app(shelf: Shelf, counts: counting.Counts, token: str | None = None) -> ASGIApp:
     """The application, an ASGI one, around the runs of a shelf."""
 
+    workshop = Workshop()
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        await run_in_threadpool(workshop.close)
         await run_in_threadpool(shelf.close)
 
     app = FastAPI(
@@ -87,6 +92,7 @@ def create_app(shelf: Shelf, counts: counting.Counts, token: str | None = None) 
     add_page(app)
     add_runs(app, shelf)
     add_work(app, shelf)
+    add_jobs(app, shelf, workshop)
 
     @app.get("/health", tags=["server"])
     def health() -> Health:
@@ -210,16 +216,60 @@ def add_work(app: FastAPI, shelf: Shelf) -> None:
         "/v1/apply",
         tags=["models"],
         response_class=Response,
-        openapi_extra=uploads.FORM,
+        openapi_extra=uploads.APPLY,
         responses=failures(404, 406, 408, 409, 413, 422, 429, 503) | {200: {"content": {PNG: BINARY}}},
     )
     async def apply(request: Request) -> Response:
         """What a run makes of a picture: restored, or in another style; PNG. The picture is not kept."""
         form_of(request.headers.get("accept", ""), [PNG])
-        upload = await uploads.receive(request)
+        upload = await uploads.receive(request, ApplyFields, ("picture", "mask"))
         served = shelf[upload.fields.run]
         made = await waited(served.jobs().call(lambda model: uploads.change(model, upload)))
         return Response(made.value, media_type=PNG, headers=by(served, made))
+
+
+def add_jobs(app: FastAPI, shelf: Shelf, workshop: Workshop) -> None:
+    """What takes longer, and is asked for again until it is done."""
+
+    @app.post(
+        "/v1/invert",
+        tags=["models"],
+        status_code=202,
+        openapi_extra=uploads.INVERT,
+        responses=failures(404, 408, 409, 413, 422, 429, 503),
+    )
+    async def invert(request: Request, response: Response) -> inverting.InvertJob:
+        """Begins to look for the latent whose picture is most like one; `Location` is where to ask for it."""
+        upload = await uploads.receive(request, InvertFields)
+        served = shelf[upload.fields.run]
+        work = await run_in_threadpool(inverting.searching, served, upload)
+        job = workshop.submit(served.name, work)
+        response.headers["Location"] = f"/v1/jobs/{job.id}"
+        return state_of(workshop, job)
+
+    @app.get("/v1/jobs/{id}", tags=["models"], responses=failures(404, 422))
+    def job(id: Number) -> inverting.InvertJob:
+        """How far a search is, and what it found: kept for ten minutes."""
+        return state_of(workshop, workshop[id])
+
+    @app.delete("/v1/jobs/{id}", tags=["models"], status_code=204, responses=failures(404, 422))
+    def drop(id: Number) -> None:
+        """Calls a search off, or throws away what it found."""
+        workshop.drop(workshop[id])
+
+
+def state_of(workshop: Workshop, job: Job) -> inverting.InvertJob:
+    """What clients are told of a job."""
+    return inverting.InvertJob(
+        id=job.id,
+        run=job.run,
+        state=job.state,
+        ahead=workshop.ahead(job),
+        step=job.step,
+        steps=job.steps,
+        message=job.message,
+        result=job.result if job.state == "done" else None,
+    )
 
 
 def refuse_wishes_of_texts(asked: SampleRequest) -> None:

@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from sparring.data import to_bytes
+from sparring.errors import SettingError
 from sparring.model import Model
-from sparring.serving.requests import SampleRequest
+from sparring.serving.requests import Part, SampleRequest
 from sparring.tasks.generate import FORWARD
 
 SMALLER = (1, 2, 4, 8, 16)
@@ -26,11 +27,20 @@ SHIFT = 5
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """All that one picture depends on. parts: (seed, index, weight) of the latents that are mixed, often a single one;
-    label: number of its class, or that of its latents."""
+class Given:
+    """A latent that a client sent, and the number of its class."""
 
-    parts: tuple[tuple[int, int, float], ...]
+    z: tuple[float, ...]
+    label: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that one picture depends on. parts: (seed, index, weight) of the latents that are mixed, often a single one,
+    the latent itself in the place of the seed where one was sent. label: number of its class; None for those of its
+    latents."""
+
+    parts: tuple[tuple[int | Given, int, float], ...]
     label: int | None
     truncation: float
 
@@ -50,14 +60,32 @@ class Painter:
     def recipes(self, asked: SampleRequest) -> list[Recipe]:
         """One for each picture that a request asks for.
 
-        Raises: SettingError for a class that is not known.
+        Raises: SettingError for a class that is not known, or a latent of another size.
         """
         label = None if asked.label is None else self.blueprint.class_number(asked.label)
         if asked.mix is not None:
-            mixtures = [tuple((part.seed, part.index, part.weight) for part in mixture) for mixture in asked.mix]
+            mixtures = [
+                tuple((self.source(part, label), part.index, part.weight) for part in mixture) for mixture in asked.mix
+            ]
         else:
             mixtures = [((asked.seed, index, 1.0),) for index in range(asked.start, asked.start + asked.count)]
         return [Recipe(parts, label, asked.truncation) for parts in mixtures]
+
+    def source(self, part: Part, label: int | None) -> int | Given:
+        """The seed of a part, or its own latent.
+
+        Raises: SettingError.
+        """
+        if part.z is None:
+            assert part.seed is not None, "a part is one or the other"
+            return part.seed
+        if len(part.z) != self.blueprint.z_dim:
+            raise SettingError(f"z has {len(part.z)} numbers; this generator takes {self.blueprint.z_dim}")
+        if part.label is not None:
+            label = self.blueprint.class_number(part.label)
+        if label is None and self.blueprint.classes:
+            raise SettingError("z comes without a label, and this generator knows classes: say which one")
+        return Given(tuple(part.z), label or 0)
 
     @torch.no_grad()
     def __call__(self, recipes: Sequence[Recipe]) -> list[Tensor]:
@@ -72,10 +100,10 @@ class Painter:
         return made
 
     def at_its_place(self, recipe: Recipe) -> Tensor:
-        """The picture from the row of its number, its neighbours in theirs; a mixture fills the batch by itself."""
-        if len(recipe.parts) > 1:
+        """The picture from the row of its number, its neighbours in theirs; without one it fills the batch."""
+        seed, index, weight = recipe.parts[0]
+        if len(recipe.parts) > 1 or isinstance(seed, Given):
             return self.forward([self.ingredients(recipe)], FORWARD)[0]
-        ((seed, index, weight),) = recipe.parts
         first = index // FORWARD * FORWARD
         around = [Recipe(((seed, i, weight),), recipe.label, recipe.truncation) for i in range(first, first + FORWARD)]
         return self.forward([self.ingredients(one) for one in around], FORWARD)[index - first]
@@ -88,9 +116,8 @@ class Painter:
         """
         total = sum(weight for _, _, weight in recipe.parts)
         z, y, length = torch.zeros(()), torch.zeros(()), torch.zeros(())
-        for seed, index, weight in recipe.parts:
-            latents, labels = self.block(index // FORWARD, seed)
-            own, label = latents[index % FORWARD], labels[index % FORWARD]
+        for source, index, weight in recipe.parts:
+            own, label = self.latent(source, index)
             if recipe.label is not None:
                 label = torch.tensor(recipe.label)
             z = z + weight / total * own
@@ -99,6 +126,13 @@ class Painter:
         if len(recipe.parts) > 1:
             z = z * (length / z.norm().clamp(min=1e-12))
         return z * recipe.truncation, y
+
+    def latent(self, source: int | Given, index: int) -> tuple[Tensor, Tensor]:
+        """z (z_dim,) and the number of the class, of sample `index` of a seed, or as they were given."""
+        if isinstance(source, Given):
+            return torch.tensor(source.z), torch.tensor(source.label)
+        latents, labels = self.block(index // FORWARD, source)
+        return latents[index % FORWARD], labels[index % FORWARD]
 
     def forward(self, ingredients: Iterable[tuple[Tensor, Tensor]], size: int) -> Tensor:
         """uint8 (size, C, H, W) on the CPU; the last of the ingredients fills the rows that are left."""

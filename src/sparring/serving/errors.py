@@ -67,6 +67,6 @@ class RequestError(HTTPException):
         return Failure(error=Error(kind=self.kind, message=self.detail)).model_dump_json().encode()
 
 
-def busy(message: str) -> RequestError:
-    """Too much waits already; in a second it may fit."""
-    return RequestError("busy", message, {"Retry-After": "1"})
+def busy(message: str, headers: dict[str, str] | None = None) -> RequestError:
+    """Too much waits already; in a second it may fit, or when the headers say."""
+    return RequestError("busy", message, headers or {"Retry-After": "1"})

@@ -11,8 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sparring.serving.errors import RequestError, busy
 
-LARGEST_JSON = 2**18
-"""Bytes of a body that asks for samples; the longest useful one has 256 mixtures."""
+LARGEST_JSON = 2**20
+"""Bytes of a body that asks for samples; the longest useful one has 256 mixtures of latents that were found."""
 
 LARGEST_UPLOAD = 32 * 2**20
 """Bytes of a picture and its mask together."""
@@ -23,7 +23,7 @@ UPLOADS = 8
 PATIENCE = 30.0
 """Seconds until a body has come."""
 
-APPLY = "/v1/apply"
+WITH_PICTURES = ("/v1/apply", "/v1/invert")
 OPEN = ("/", "/page/", "/health")
 """What is there for everybody, since there is nothing of any run in it."""
 
@@ -76,7 +76,7 @@ class Guard:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        uploading = scope["path"] == APPLY and scope["method"] == "POST"
+        uploading = scope["path"] in WITH_PICTURES and scope["method"] == "POST"
         try:
             headers = Headers(scope=scope)
             self.admit(scope, headers)

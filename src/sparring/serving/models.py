@@ -98,12 +98,16 @@ class Served:
 
         Raises: RequestError if there is none yet.
         """
-        if not self.file.is_file():
-            raise RequestError("not_ready", f"{self.name} has no generator yet: it comes with the first evaluation")
+        self.check_ready()
         with self.starting:
             if self.line is None:
                 self.line = Line(self.name, self.load, self.watch)
             return self.line
+
+    def check_ready(self) -> None:
+        """Raises: RequestError if there is no generator yet."""
+        if not self.file.is_file():
+            raise RequestError("not_ready", f"{self.name} has no generator yet: it comes with the first evaluation")
 
     def load(self) -> Loaded:
         """The model; a new one if its file has been replaced. Called in the thread of its line alone.

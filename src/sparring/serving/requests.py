@@ -13,6 +13,9 @@ MOST_DRAFTS = 2048
 MOST_PARTS = 16
 """Latents that are mixed into one at most."""
 
+USUAL_STEPS, MOST_STEPS = 150, 300
+"""Of a search for a latent."""
+
 Seed = Annotated[int, Field(ge=0, lt=2**63, description="Sample i depends on the seed and i alone.")]
 
 
@@ -22,12 +25,30 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
-class Part(Strict):
-    """One latent of a mixture: that of sample `index` of `seed`, and its share."""
+Label = Annotated[int | str | None, Field(description="Class, by name or number.")]
 
-    seed: Seed
+Number = Annotated[float, Field(ge=-1e4, le=1e4)]
+
+
+class Part(Strict):
+    """One latent of a mixture and its share: that of sample `index` of `seed`, or `z`, as `/v1/invert` finds it."""
+
+    seed: Seed | None = None
+    z: Annotated[
+        list[Number] | None, Field(min_length=1, max_length=4096, description="The latent itself, all its numbers.")
+    ] = None
+    label: Annotated[Label, Field(description="With z: its class, by name or number.")] = None
     index: Annotated[int, Field(ge=0, lt=2**31)] = 0
     weight: Annotated[float, Field(ge=0, le=1e6)] = 1.0
+
+    @model_validator(mode="after")
+    def meant(self) -> Self:
+        """Raises: ValueError for a part that is both or neither."""
+        if (self.seed is None) == (self.z is None):
+            raise ValueError("a part is a seed (and an index), or z (and a label)")
+        if (self.z is None and self.label is not None) or (self.z is not None and self.index):
+            raise ValueError("index goes with seed, and label with z")
+        return self
 
 
 Mixture = Annotated[list[Part], Field(min_length=1, max_length=MOST_PARTS)]
@@ -82,3 +103,16 @@ class ApplyFields(Strict):
     run: Annotated[str | None, Field(max_length=255)] = None
     style: Annotated[str | None, Field(max_length=1024, description="One of the run's styles, or A:0.7+B:0.3.")] = None
     strength: Annotated[float | None, Field(ge=0, le=1, description="0, the picture as it was, to 1.")] = None
+
+
+class InvertFields(Strict):
+    """What comes beside the picture whose latent is looked for."""
+
+    run: Annotated[str | None, Field(max_length=255)] = None
+    label: Annotated[str | None, Field(max_length=1024, description="Class, by name or number; else looked for.")] = (
+        None
+    )
+    steps: Annotated[int, Field(ge=0, le=MOST_STEPS, description="Of the search; 0 takes the best start.")] = (
+        USUAL_STEPS
+    )
+    seed: Annotated[Seed, Field(description="Of the noise of the search.")] = 0

@@ -2,46 +2,47 @@
 
 import io
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
+import torch
 from PIL import Image
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
+from torch import Tensor
 
 from sparring.applying.writing import encoded
-from sparring.data.decode import UnusableError, identify, reason
+from sparring.data.decode import Form, UnusableError, identify, pixels, reason
 from sparring.model import Model
 from sparring.serving.errors import RequestError
 from sparring.serving.limits import LARGEST_UPLOAD
-from sparring.serving.requests import ApplyFields
+from sparring.serving.requests import ApplyFields, InvertFields
 
 MAX_PIXELS = 2**24
 """Of a picture that is sent, and of what is made of it."""
 
-FILES = ("picture", "mask")
+PICTURE = {"type": "string", "format": "binary", "description": "PNG, JPEG, WebP, ..."}
+MASK = {"type": "string", "format": "binary", "description": "White where to fill."}
 
-FORM = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["picture"],
-                    "additionalProperties": False,
-                    "properties": {
-                        "picture": {"type": "string", "format": "binary", "description": "PNG, JPEG, WebP, ..."},
-                        "mask": {"type": "string", "format": "binary", "description": "White where to fill."},
-                        **ApplyFields.model_json_schema()["properties"],
-                    },
-                }
-            }
-        },
+Fields = TypeVar("Fields", bound=BaseModel)
+
+
+def form_of(files: dict[str, dict[str, str]], fields: type[BaseModel]) -> dict[str, Any]:
+    """What OpenAPI says of a body of files, of which `picture` is wanted, and fields."""
+    schema = {
+        "type": "object",
+        "required": ["picture"],
+        "additionalProperties": False,
+        "properties": {**files, **fields.model_json_schema()["properties"]},
     }
-}
-"""What OpenAPI says of the body."""
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+APPLY = form_of({"picture": PICTURE, "mask": MASK}, ApplyFields)
+INVERT = form_of({"picture": PICTURE}, InvertFields)
 
 
 class InMemory(MultiPartParser):
@@ -51,32 +52,33 @@ class InMemory(MultiPartParser):
 
 
 @dataclass(frozen=True)
-class Upload:
+class Upload(Generic[Fields]):
     """What a client sent."""
 
-    fields: ApplyFields
+    fields: Fields
     picture: bytes
     mask: bytes | None
 
 
-async def receive(request: Request) -> Upload:
-    """The parts of a multipart body.
+async def receive(request: Request, kind: type[Fields], files: Sequence[str] = ("picture",)) -> Upload[Fields]:
+    """The parts of a multipart body: fields of that kind, and files of these names.
 
     Raises: RequestError for a body of another kind, missing or unknown parts.
     """
+    named = " and ".join(f"`{name}`" for name in files)
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        raise RequestError("invalid", "send multipart/form-data with a file `picture`, and a `mask` where one is taken")
+        raise RequestError("invalid", f"send multipart/form-data with files: {named}")
     try:
-        form = await InMemory(request.headers, request.stream(), max_files=2, max_fields=8).parse()
+        form = await InMemory(request.headers, request.stream(), max_files=len(files), max_fields=8).parse()
     except (MultiPartException, KeyError, ValueError) as error:
         raise RequestError("invalid", f"the multipart body is damaged: {getattr(error, 'message', error)}") from None
     try:
-        return await parts(form)
+        return await parts(form, kind, files)
     finally:
         await form.close()
 
 
-async def parts(form: FormData) -> Upload:
+async def parts(form: FormData, kind: type[Fields], wanted: Sequence[str]) -> Upload[Fields]:
     """Files and fields, each once.
 
     Raises: RequestError.
@@ -86,8 +88,9 @@ async def parts(form: FormData) -> Upload:
     for name, value in form.multi_items():
         if name in files or name in fields:
             raise RequestError("invalid", f"{name}: it should be given once")
-        if isinstance(value, UploadFile) != (name in FILES):
-            raise RequestError("invalid", f"{name}: a file is wanted as `picture` and `mask`, and nowhere else")
+        if isinstance(value, UploadFile) != (name in wanted):
+            named = " and ".join(f"`{name}`" for name in wanted)
+            raise RequestError("invalid", f"{name}: a file is wanted as {named}, and nowhere else")
         if isinstance(value, UploadFile):
             files[name] = await value.read()
         else:
@@ -95,7 +98,7 @@ async def parts(form: FormData) -> Upload:
     if "picture" not in files:
         raise RequestError("invalid", "picture: it is missing; send it as a file")
     try:
-        return Upload(ApplyFields.model_validate(fields), files["picture"], files.get("mask"))
+        return Upload(kind.model_validate(fields), files["picture"], files.get("mask"))
     except ValidationError as error:
         raise RequestError("invalid", in_words(error.errors())) from None
 
@@ -110,7 +113,7 @@ def in_words(errors: object) -> str:
     return "; ".join(found)
 
 
-def change(model: Model, upload: Upload) -> bytes:
+def change(model: Model, upload: Upload[ApplyFields]) -> bytes:
     """What a model makes of a picture, as PNG.
 
     Raises: RequestError for a picture that cannot be used; SparringError as `Model.apply`.
@@ -137,3 +140,16 @@ def opened(content: bytes, name: str, scale: int) -> Image.Image:
     except Exception as error:  # broken headers raise anything
         raise RequestError("invalid", f"{name}: {reason(error)}") from None
     return picture
+
+
+def formed(content: bytes, form: Form) -> Tensor:
+    """A picture as uint8 (C, H, W) of a form.
+
+    Raises: RequestError.
+    """
+    with warnings.catch_warnings(action="ignore"):
+        picture = opened(content, "picture", 1)
+        try:
+            return torch.from_numpy(pixels(picture, form))
+        except Exception as error:  # decoding may raise anything
+            raise RequestError("invalid", f"picture: {reason(error)}") from None

@@ -70,6 +70,24 @@ export async function apply(fields) {
   return (await ask("/v1/apply", { method: "POST", body }, "image/png")).blob();
 }
 
+// Looks for the latent of a picture; `tell` hears how far it is. Called off when the view is left.
+export async function invert(fields, tell, signal) {
+  const body = new FormData();
+  for (const [name, value] of Object.entries(fields)) {
+    if (value !== null) body.append(name, value, ...(value instanceof Blob ? [name] : []));
+  }
+  let job = await (await ask("/v1/invert", { method: "POST", body })).json();
+  const place = `/v1/jobs/${job.id}`;
+  while (job.state === "waiting" || job.state === "running") {
+    tell(job);
+    await new Promise((resolve) => { setTimeout(resolve, 500); });
+    if (signal.aborted) { await ask(place, { method: "DELETE" }, "*/*"); return null; }
+    job = await (await ask(place)).json();
+  }
+  if (job.state === "failed") throw new Error(job.message);
+  return job.result;
+}
+
 // Does something, and tells people where it fails; the element looks busy meanwhile.
 export async function trying(element, work) {
   element?.classList.add("waiting");

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { download, el, field, notice, slider } from "./dom.js";
+import { picturePlace } from "./picking.js";
 import { painting } from "./painting.js";
 
 const DO = { inpaint: "Fill the painted parts", denoise: "Remove the noise", super: "Enlarge" };
@@ -14,20 +15,7 @@ export function changing(body, run, signal) {
   signal.addEventListener("abort", () => addresses.forEach((url) => URL.revokeObjectURL(url)));
   const address = (blob) => { const url = URL.createObjectURL(blob); addresses.add(url); return url; };
 
-  const file = el("input", { type: "file", class: "hidden", accept: "image/*", onchange: () => take(file.files[0]) });
-  const drop = el("label", { class: "drop" }, file, el("strong", {}, "Choose a picture"),
-    el("span", { class: "soft" }, "or drop it here, or paste it. It is not kept."));
-  drop.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
-  drop.addEventListener("dragleave", () => drop.classList.remove("over"));
-  drop.addEventListener("drop", (event) => {
-    event.preventDefault();
-    drop.classList.remove("over");
-    take(event.dataTransfer.files[0]);
-  });
-  document.addEventListener("paste", (event) => {
-    const pasted = [...event.clipboardData.files].find((one) => one.type.startsWith("image/"));
-    if (pasted) take(pasted);
-  }, { signal });
+  const drop = picturePlace(take, signal);
   const examples = el("div", { class: "examples", role: "group", "aria-label": "Pictures of the training run" });
   const stage = el("div", { class: "stage" });
   body.append(drop, examples, stage);

@@ -1,6 +1,7 @@
 // Pictures out of random numbers: a gallery, each picture large, and a map of what lies between four of them.
 
 import * as api from "./api.js";
+import { inverting } from "./inverting.js";
 import { latentMap } from "./map.js";
 import { chips, download, el, field, newest, randomSeed, slider } from "./dom.js";
 
@@ -67,7 +68,7 @@ export function gallery(body, run, signal) {
   }) }, "Download as one picture");
 
   body.append(controls, ...(classes ? [el("div", { class: "controls" }, classes)] : []), grid,
-    el("div", { class: "row" }, more, all, sheet), map.section, large.dialog);
+    el("div", { class: "row" }, more, all, sheet), map.section, inverting(run, map.take, signal), large.dialog);
   wish.count = rows();
   redraw();
   map.draw();
@@ -104,7 +105,7 @@ function enlarged(run, shown, take) {
     el("button", { type: "button", "aria-label": "The next one", onclick: () => go(1) }, "→"),
     el("button", { type: "button", onclick: () => { const one = shown()[at];
       download(one.source, `${run.name}-${one.seed}-${one.index}.png`); } }, "Download"),
-    el("button", { type: "button", onclick: () => { take(shown()[at]); dialog.close(); } }, "Put on the map"),
+    el("button", { type: "button", onclick: () => { const { seed, index } = shown()[at]; take({ seed, index }); dialog.close(); } }, "Put on the map"),
     el("button", { type: "button", class: "main push", onclick: () => dialog.close() }, "Close")));
   return { dialog, open: (index) => { at = index; show(); dialog.showModal(); } };
 }

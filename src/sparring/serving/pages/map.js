@@ -72,8 +72,8 @@ export function latentMap(run, wishes, signal) {
   } }, "New corners");
 
   // A picture of the gallery becomes a corner, one corner after the other.
-  function take({ seed, index }) {
-    corners[replaced % 4] = { seed, index };
+  function take(corner) {
+    corners[replaced % 4] = corner;
     replaced += 1;
     draw();
     section.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
