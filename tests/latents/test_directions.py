@@ -70,7 +70,7 @@ def test_moving_along_a_direction_and_back(model: Model) -> None:
 def test_directions_are_kept_in_a_file(model: Model, tmp_path: Path) -> None:
     found = sefa(model)
     write(found, tmp_path / "d.npz")
-    again = read(model, tmp_path / "d.npz")
+    again = read(model.from_noise.z_dim, tmp_path / "d.npz")
     assert torch.allclose(again.vectors, found.vectors, atol=1e-6)
     assert (again.names, again.method, again.measure) == (found.names, found.method, found.measure)
     assert again.number("7") == 7
@@ -78,9 +78,9 @@ def test_directions_are_kept_in_a_file(model: Model, tmp_path: Path) -> None:
         again.number("8")
     np.savez(tmp_path / "other.npz", z=np.zeros(3))
     with pytest.raises(RunError, match="no directions"):
-        read(model, tmp_path / "other.npz")
+        read(model.from_noise.z_dim, tmp_path / "other.npz")
     with pytest.raises(RunError, match="cannot be read"):
-        read(model, tmp_path / "gone.npz")
+        read(model.from_noise.z_dim, tmp_path / "gone.npz")
 
 
 def test_networks_that_are_not_known_are_refused(model: Model) -> None:

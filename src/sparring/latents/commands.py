@@ -393,7 +393,7 @@ def directions_by(
     if suffix == ".csv":
         return boundaries.of_table(model, Path(by), seed), {}
     if suffix == ".npz":
-        return directions.read(model, by), {}
+        return directions.read(model.from_noise.z_dim, by), {}
     raise SettingError(
         f"by={by}: there is sefa, pca, classes, {', '.join(boundaries.ATTRIBUTES)}, a .csv of samples and labels, and "
         "an .npz of directions"

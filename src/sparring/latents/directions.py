@@ -16,6 +16,9 @@ from sparring.model import Model
 from sparring.networks import dcgan, fast, r3, skip
 from sparring.tasks.generate import FORWARD
 
+NAME = "directions.npz"
+"""What the server looks for beside a generator."""
+
 SAMPLES = 4096
 """Of which activations are taken."""
 
@@ -179,8 +182,8 @@ def write(directions: Directions, path: Path) -> None:
     )
 
 
-def read(model: Model, place: str | PathLike[str]) -> Directions:
-    """What `write` wrote; vectors are brought to length 1.
+def read(z_dim: int, place: str | PathLike[str]) -> Directions:
+    """What `write` wrote for a generator of z (n, z_dim); vectors are brought to length 1.
 
     Raises: RunError if it cannot be read, SettingError if it is for another size of z.
     """
@@ -195,7 +198,6 @@ def read(model: Model, place: str | PathLike[str]) -> Directions:
         raise RunError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, TypeError, KeyError, AttributeError, EOFError) as error:
         raise RunError(f"{path}: holds no directions that `sparring latents edit --save` wrote: {error}") from None
-    z_dim = model.from_noise.z_dim
     whole = vectors.ndim == 2 and len(vectors) == len(names) == len(scores) and len(names)
     if not whole or vectors.shape[1] != z_dim or not (vectors.norm(dim=1) > 0).all():
         raise SettingError(f"{path}: directions {tuple(vectors.shape)}; this generator has z of {z_dim} numbers")

@@ -285,8 +285,10 @@ def written(model: Model, asked: SampleRequest) -> Sequence[str]:
 
     Raises: SparringError as `Model.sample`; RequestError for what texts know nothing of.
     """
-    if asked.mix is not None or asked.label is not None or asked.truncation != 1:
-        raise RequestError("invalid", "mix, label and truncation are for pictures, and this generator writes texts")
+    if asked.mix is not None or asked.label is not None or asked.truncation != 1 or asked.edit:
+        raise RequestError(
+            "invalid", "mix, label, truncation and edit are for pictures, and this generator writes texts"
+        )
     made = model.sample(
         asked.count,
         asked.seed,

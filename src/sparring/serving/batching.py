@@ -6,7 +6,7 @@ Nothing but that thread ever touches the model, so that there are no locks aroun
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,11 +38,15 @@ LONG = QUEUE // 8
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model in memory and the SHA-256 of its file. painter: for a generator of pictures from noise."""
+    """A model in memory and the SHA-256 of its file. painter: for a generator of pictures from noise.
+
+    beside: what else its pictures may depend on; another one stands for other directions.
+    """
 
     model: Model
     digest: str
     painter: Painter | None
+    beside: Hashable = None
 
 
 @dataclass(frozen=True)
@@ -166,7 +170,7 @@ class Line:
                 wanted.append((job, loaded.painter.recipes(job.draw)))
             except SparringError as error:
                 job.answer.set_exception(error)
-        known = self.remembered.of(loaded.digest)
+        known = self.remembered.of((loaded.digest, loaded.beside))
         recipes = dict.fromkeys(recipe for _, recipes in wanted for recipe in recipes)
         pictures = {recipe: known[recipe] for recipe in recipes if recipe in known}
         missing = [recipe for recipe in recipes if recipe not in pictures]
@@ -184,13 +188,14 @@ class Remembered:
     """The pictures of one model that were asked for last, up to a number of bytes."""
 
     def __init__(self, limit: int) -> None:
-        self.limit, self.digest, self.size = limit, "", 0
+        self.limit, self.size = limit, 0
+        self.source: Hashable = None
         self.pictures: OrderedDict[Recipe, Tensor] = OrderedDict()
 
-    def of(self, digest: str) -> Mapping[Recipe, Tensor]:
+    def of(self, source: Hashable) -> Mapping[Recipe, Tensor]:
         """The pictures by a model; those by another are forgotten."""
-        if digest != self.digest:
-            self.digest, self.size = digest, 0
+        if source != self.source:
+            self.source, self.size = source, 0
             self.pictures.clear()
         return self.pictures
 

@@ -7,7 +7,7 @@ beside the neighbours that `generate.sample` gives it.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -16,6 +16,7 @@ from torch.nn.functional import one_hot
 
 from sparring.data import to_bytes
 from sparring.errors import SettingError
+from sparring.latents.directions import NAME, Directions
 from sparring.model import Model
 from sparring.serving.requests import Part, SampleRequest
 from sparring.tasks.generate import FORWARD
@@ -38,11 +39,12 @@ class Given:
 class Recipe:
     """All that one picture depends on. parts: (seed, index, weight) of the latents that are mixed, often a single one,
     the latent itself in the place of the seed where one was sent. label: number of its class; None for those of its
-    latents."""
+    latents. edits: number of a direction, and how far along it."""
 
     parts: tuple[tuple[int | Given, int, float], ...]
     label: int | None
     truncation: float
+    edits: tuple[tuple[int, float], ...] = ()
 
 
 class Painter:
@@ -51,8 +53,9 @@ class Painter:
     sizes: of batches in which every picture has the bytes that it has in the full one; empty if the row matters.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, directions: Directions | None = None) -> None:
         self.generator, self.blueprint = model.generator, model.from_noise
+        self.directions = directions
         self.device = next(self.generator.parameters()).device
         self.block = lru_cache(maxsize=64)(self.blueprint.latents)
         self.sizes = self.exact_sizes()
@@ -60,7 +63,7 @@ class Painter:
     def recipes(self, asked: SampleRequest) -> list[Recipe]:
         """One for each picture that a request asks for.
 
-        Raises: SettingError for a class that is not known, or a latent of another size.
+        Raises: SettingError for a class or direction that is not known, or a latent of another size.
         """
         label = None if asked.label is None else self.blueprint.class_number(asked.label)
         if asked.mix is not None:
@@ -69,7 +72,17 @@ class Painter:
             ]
         else:
             mixtures = [((asked.seed, index, 1.0),) for index in range(asked.start, asked.start + asked.count)]
-        return [Recipe(parts, label, asked.truncation) for parts in mixtures]
+        edits = tuple((self.direction(name), strength) for name, strength in asked.edit.items() if strength)
+        return [Recipe(parts, label, asked.truncation, edits) for parts in mixtures]
+
+    def direction(self, name: str) -> int:
+        """The number of a direction.
+
+        Raises: SettingError.
+        """
+        if self.directions is None:
+            raise SettingError(f"edit: this run has no directions; sparring latents edit --save RUN/{NAME} finds some")
+        return self.directions.number(name)
 
     def source(self, part: Part, label: int | None) -> int | Given:
         """The seed of a part, or its own latent.
@@ -105,7 +118,7 @@ class Painter:
         if len(recipe.parts) > 1 or isinstance(seed, Given):
             return self.forward([self.ingredients(recipe)], FORWARD)[0]
         first = index // FORWARD * FORWARD
-        around = [Recipe(((seed, i, weight),), recipe.label, recipe.truncation) for i in range(first, first + FORWARD)]
+        around = [replace(recipe, parts=((seed, i, weight),)) for i in range(first, first + FORWARD)]
         return self.forward([self.ingredients(one) for one in around], FORWARD)[index - first]
 
     def ingredients(self, recipe: Recipe) -> tuple[Tensor, Tensor]:
@@ -125,7 +138,11 @@ class Painter:
             y = y + weight / total * one_hot(label, max(len(self.blueprint.classes), int(label) + 1)).float()
         if len(recipe.parts) > 1:
             z = z * (length / z.norm().clamp(min=1e-12))
-        return z * recipe.truncation, y
+        z = z * recipe.truncation
+        for number, strength in recipe.edits:
+            assert self.directions is not None, "no recipe has edits without"
+            z = z + strength * self.directions.vectors[number]
+        return z, y
 
     def latent(self, source: int | Given, index: int) -> tuple[Tensor, Tensor]:
         """z (z_dim,) and the number of the class, of sample `index` of a seed, or as they were given."""

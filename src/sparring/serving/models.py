@@ -1,6 +1,7 @@
 """The runs that are served: where they are, what they can do, and their models, loaded when first asked for."""
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -14,6 +15,7 @@ from sparring.errors import RunError, SparringError
 from sparring.evaluation.catalogue import METRICS
 from sparring.evaluation.judgement import comparable, interval, shown
 from sparring.evaluation.judgement import summary as protocol_in_words
+from sparring.latents.directions import NAME, Directions, read
 from sparring.listing import find_runs
 from sparring.model import FILE, FORMAT, JUDGE, Blueprint, Model, blueprint_of, understanding
 from sparring.serving.batching import Line, Loaded
@@ -23,6 +25,9 @@ from sparring.tasks import generate, graphs, restore, sequences, translate, vide
 from sparring.training.account import Account
 from sparring.training.files import checksum, reading
 from sparring.training.run import Run
+
+LISTED = 20
+"""Directions of a run that are named: of some methods there are hundreds, of which the first are of interest."""
 
 Stamp = tuple[tuple[int, ...], ...]
 
@@ -64,6 +69,8 @@ class Card(BaseModel):
     resolution: tuple[int, int] | None = None
     """Height and width of its pictures; of one that changes pictures none, since it takes any."""
     classes: list[str] = []
+    directions: list[str] = []
+    """The first twenty of those along which its pictures can be edited, the strongest first."""
     styles: list[str] = []
     damage: str | None = None
     scale: int = 1
@@ -133,12 +140,25 @@ class Served:
             with reading(self.file):
                 model, digest = Model.load(self.place, self.device), checksum(self.file)
             if stamp == self.stamp_now():  # else it was replaced meanwhile, and the two may not belong together
-                painter = Painter(model) if isinstance(model.blueprint, generate.Blueprint) else None
-                return Loaded(model, digest, painter), stamp
+                painter = None
+                if isinstance(model.blueprint, generate.Blueprint):
+                    painter = Painter(model, self.directions(model.blueprint))
+                return Loaded(model, digest, painter, stamp[-1]), stamp
 
     def stamp_now(self) -> Stamp:
-        """Of the generator and of the discriminator beside it."""
-        return stamp_of(self.file), stamp_of(self.file.with_name(JUDGE))
+        """Of the generator, and of the discriminator and the directions beside it."""
+        return tuple(stamp_of(self.file.with_name(name)) for name in (self.file.name, JUDGE, NAME))
+
+    def directions(self, blueprint: generate.Blueprint) -> Directions | None:
+        """Those that lie beside the generator and fit it; a file of others is told of and left alone."""
+        path = self.file.with_name(NAME)
+        if not path.is_file():
+            return None
+        try:
+            return read(blueprint.z_dim, path)
+        except SparringError as error:
+            logging.getLogger(__name__).warning(str(error))
+            return None
 
     def blueprint(self) -> Blueprint | None:
         """What its generator is, by the head of its file; None if there is none, or it is not understood."""
@@ -171,7 +191,13 @@ class Served:
             seconds=float(summary.get("seconds") or 0),
             quality=quality_of(account),
             **abilities(blueprint, self.file),
+            directions=self.named_directions(blueprint),
         )
+
+    def named_directions(self, blueprint: Blueprint | None) -> list[str]:
+        """The names of the first directions; none for what makes no pictures of noise."""
+        found = self.directions(blueprint) if isinstance(blueprint, generate.Blueprint) else None
+        return [] if found is None else list(found.names[:LISTED])
 
     def close(self) -> None:
         """Does what was taken and ends."""

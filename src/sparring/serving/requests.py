@@ -67,6 +67,14 @@ class SampleRequest(Strict):
         None
     )
     truncation: Annotated[float, Field(ge=0, le=2, description="Pictures: below 1 they vary less.")] = 1.0
+    edit: Annotated[
+        dict[Annotated[str, Field(max_length=255)], Annotated[float, Field(ge=-20, le=20)]],
+        Field(
+            max_length=32,
+            description="Pictures: how far along which of the run's directions, by name or number; 1 is the standard "
+            "deviation of samples along any of them.",
+        ),
+    ] = {}
     temperature: Annotated[float, Field(ge=0, le=5, description="Texts: below 1 safer and duller.")] = 1.0
     prompt: Annotated[str, Field(max_length=4096, description="Texts: what all begin with.")] = ""
     best_of: Annotated[int, Field(ge=1, le=64, description="Texts: each is what the discriminator likes most.")] = 1

@@ -6,11 +6,12 @@ import { latentMap } from "./map.js";
 import { chips, download, el, field, newest, randomSeed, slider } from "./dom.js";
 
 const ROWS = 4;
+const SLIDERS = 6;
 export const COARSE = 32;
 
 export function gallery(body, run, signal) {
   const [height, width] = run.resolution;
-  const wish = { seed: 0, truncation: 1, label: null, count: 0 };
+  const wish = { seed: 0, truncation: 1, label: null, count: 0, edit: {} };
   let shown = [];
 
   const seed = el("input", { type: "number", min: "0", step: "1", value: "0",
@@ -29,7 +30,8 @@ export function gallery(body, run, signal) {
   grid.style.setProperty("--shape", `${width} / ${height}`);
   grid.style.setProperty("--cell", height <= 16 ? "88px" : height <= 64 ? "124px" : "172px");
 
-  const wishes = () => ({ run: run.name, seed: wish.seed, truncation: wish.truncation, label: wish.label });
+  const wishes = () => ({ run: run.name, seed: wish.seed, truncation: wish.truncation, label: wish.label,
+    edit: wish.edit });
 
   const redraw = newest(() => api.trying(grid, async () => {
     const parts = [];
@@ -49,13 +51,15 @@ export function gallery(body, run, signal) {
     while (grid.children.length > sources.length) grid.lastChild.remove();
   }));
 
-  const map = latentMap(run, () => ({ truncation: wish.truncation, label: wish.label }), signal);
+  const map = latentMap(run, () => ({ truncation: wish.truncation, label: wish.label, edit: wish.edit }), signal);
   const large = enlarged(run, () => shown, map.take);
 
   function again() {
     redraw();
     map.draw();
   }
+
+  const edits = run.directions.length > 0 && editing(run.directions, (edit) => { wish.edit = edit; again(); });
 
   const more = el("button", { type: "button", onclick: () => { wish.count += rows(); redraw(); } }, "More");
   const all = el("button", { type: "button", onclick: (event) => api.trying(event.target, async () => {
@@ -67,7 +71,7 @@ export function gallery(body, run, signal) {
     download(await answer.blob(), `${run.name}-seed-${wish.seed}.png`);
   }) }, "Download as one picture");
 
-  body.append(controls, ...(classes ? [el("div", { class: "controls" }, classes)] : []), grid,
+  body.append(controls, ...(classes ? [el("div", { class: "controls" }, classes)] : []), ...(edits ? [edits] : []), grid,
     el("div", { class: "row" }, more, all, sheet), map.section, inverting(run, map.take, signal), large.dialog);
   wish.count = rows();
   redraw();
@@ -77,6 +81,23 @@ export function gallery(body, run, signal) {
   function rows() {
     return ROWS * Math.max(4, getComputedStyle(grid).gridTemplateColumns.split(" ").length);
   }
+}
+
+// A slider for each direction that is saved with the run; all pictures move along it, and those of the map.
+function editing(names, onchange) {
+  let edit = {};
+  const sliders = (some) => some.map((name) => slider(/^\d+$/.test(name) ? `Direction ${name}` : name,
+    { min: -5, max: 5, step: 0.1, value: 0, onchange: (value) => { edit = { ...edit, [name]: value }; onchange(edit); } }));
+  const rest = names.slice(SLIDERS);
+  const box = el("details", { class: "card edits" }, el("summary", {}, "Edit along directions"),
+    el("div", { class: "controls" }, sliders(names.slice(0, SLIDERS))),
+    rest.length > 0 && el("details", {}, el("summary", {}, `${rest.length} weaker ones`),
+      el("div", { class: "controls" }, sliders(rest))),
+    el("button", { type: "button", onclick: () => {
+      for (const one of box.querySelectorAll("input")) { one.value = "0"; one.dispatchEvent(new Event("input")); }
+    } }, "All back to 0"));
+  box.open = true;
+  return box;
 }
 
 // One picture large, with a way to the next one, to a file and to the map.
