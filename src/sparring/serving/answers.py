@@ -16,8 +16,12 @@ from sparring.output import as_lines, channels_last, ending_of, numbered
 from sparring.serving.errors import RequestError
 
 PNG, ZIP, JSON, PLAIN = "image/png", "application/zip", "application/json", "text/plain"
-PICTURES, TEXTS = (PNG, ZIP, JSON), (JSON, PLAIN)
+SVG = "image/svg+xml"
+PICTURES, TEXTS, DRAWINGS = (PNG, ZIP, JSON), (JSON, PLAIN), (JSON, SVG, ZIP)
 """What samples come as; the first where a client has no wish."""
+
+NO_MOLECULE = '<svg xmlns="http://www.w3.org/2000/svg" width="220" height="160"/>'
+"""The file of what is no molecule."""
 
 QUICK = 2**16
 """Bytes of pixels."""
@@ -87,6 +91,30 @@ def texts_answer(texts: Sequence[str], form: str, headers: dict[str, str]) -> Re
     if form == JSON:
         return Response(json.dumps({"texts": texts}, ensure_ascii=False), media_type=JSON, headers=headers)
     return Response(as_lines(texts, ending_of(texts)), media_type=PLAIN, headers=headers)
+
+
+def drawings_answer(smiles: Sequence[str], form: str, headers: dict[str, str]) -> Response:
+    """Molecules with a drawing each, in JSON; the drawing of a single one as a file, or a zip of all.
+
+    Raises: RequestError for several as one file.
+    """
+    if form == SVG and len(smiles) > 1:
+        raise RequestError("not_acceptable", f"{SVG} is for a single molecule: ask for n=1, {JSON} or {ZIP}")
+    drawings = [svg(text) for text in smiles]
+    if form == SVG:
+        return Response(drawings[0] or NO_MOLECULE, media_type=SVG, headers=headers)
+    if form == ZIP:
+        files = [(drawing or NO_MOLECULE).encode() for drawing in drawings]
+        return Response(zipped(files, ".svg"), media_type=ZIP, headers=headers | attached("molecules.zip"))
+    body = json.dumps({"texts": smiles, "drawings": drawings}, ensure_ascii=False)
+    return Response(body, media_type=JSON, headers=headers)
+
+
+def svg(smiles: str) -> str:
+    """A drawing; empty for what is no molecule. RDKit is there where a generator of molecules is."""
+    from sparring.chemistry import drawing
+
+    return drawing.svg(smiles)
 
 
 def zipped(files: Sequence[bytes], ending: str) -> bytes:

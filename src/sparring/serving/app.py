@@ -18,7 +18,18 @@ from sparring import __version__
 from sparring.errors import RunError, SparringError
 from sparring.model import Model
 from sparring.serving import counting, inverting, uploads, watching
-from sparring.serving.answers import PICTURES, PNG, TEXTS, form_of, is_quick, pictures_answer, texts_answer
+from sparring.serving.answers import (
+    DRAWINGS,
+    PICTURES,
+    PNG,
+    SVG,
+    TEXTS,
+    drawings_answer,
+    form_of,
+    is_quick,
+    pictures_answer,
+    texts_answer,
+)
 from sparring.serving.batching import Answer, total
 from sparring.serving.errors import KINDS, Failure, RequestError
 from sparring.serving.jobs import Job, Workshop
@@ -51,11 +62,15 @@ class Models(BaseModel):
 
 
 class Samples(BaseModel):
-    """What `/v1/sample` answers as JSON: pictures as PNG in base64, or texts."""
+    """What `/v1/sample` answers as JSON: pictures as PNG in base64; or texts, or molecules as SMILES.
+
+    drawings: of molecules, where they were asked for: SVG, empty for a sample that is no molecule.
+    """
 
     pictures: list[str] | None = None
     type: str | None = None
     texts: list[str] | None = None
+    drawings: list[str] | None = None
 
 
 def failures(*kinds: int) -> dict[int | str, dict[str, Any]]:
@@ -189,7 +204,7 @@ def add_runs(app: FastAPI, shelf: Shelf) -> None:
 
 def add_work(app: FastAPI, shelf: Shelf) -> None:
     """What models are asked for."""
-    produced: Mapping[str, Any] = {PNG: BINARY, "application/zip": BINARY, "text/plain": {}}
+    produced: Mapping[str, Any] = {PNG: BINARY, "application/zip": BINARY, "text/plain": {}, SVG: {}}
 
     @app.post(
         "/v1/sample",
@@ -198,18 +213,24 @@ def add_work(app: FastAPI, shelf: Shelf) -> None:
         responses=failures(404, 406, 408, 409, 413, 422, 429, 503) | {200: {"content": produced}},
     )
     async def sample(asked: SampleRequest, accept: Accept = "") -> Response:
-        """New pictures (PNG, one as it is or a grid of several; a zip; JSON) or texts (JSON; one a line)."""
+        """New pictures (PNG, one as it is or a grid; a zip; JSON), texts (JSON; one a line), or molecules (also as SVG)."""
         served = shelf[asked.run]
         line = served.jobs()
-        if not isinstance(served.blueprint(), sequences.Blueprint | graphs.Blueprint):
+        blueprint = served.blueprint()
+        if not isinstance(blueprint, sequences.Blueprint | graphs.Blueprint):
             form = form_of(accept, PICTURES)
             refuse_wishes_of_texts(asked)
             made = await waited(line.draw(asked))
             if is_quick(made.value, form):  # a thread would take longer to take it up
                 return pictures_answer(made.value, form, by(served, made))
             return await run_in_threadpool(pictures_answer, made.value, form, by(served, made))
-        form = form_of(accept, TEXTS)
+        drawn = asked.format == "svg"
+        if drawn and blueprint.task != "molecules":
+            raise RequestError("invalid", "format: svg is for molecules, and this generator writes texts")
+        form = form_of(accept, DRAWINGS if drawn else TEXTS)
         made = await waited(line.call(lambda model: written(model, asked), asked.count * asked.best_of))
+        if drawn:
+            return await run_in_threadpool(drawings_answer, made.value, form, by(served, made))
         return texts_answer(made.value, form, by(served, made))
 
     @app.post(
@@ -274,9 +295,11 @@ def state_of(workshop: Workshop, job: Job) -> inverting.InvertJob:
 
 def refuse_wishes_of_texts(asked: SampleRequest) -> None:
     """Raises: RequestError for what pictures know nothing of."""
-    if asked.temperature != 1 or asked.prompt or asked.best_of != 1:
+    if asked.temperature != 1 or asked.prompt or asked.best_of != 1 or asked.scaffold or asked.format != "smiles":
         raise RequestError(
-            "invalid", "temperature, prompt and best_of are for texts, and this generator makes pictures"
+            "invalid",
+            "temperature, prompt, best_of, scaffold and format are for texts and molecules, and this generator makes "
+            "pictures",
         )
 
 
@@ -296,6 +319,7 @@ def written(model: Model, asked: SampleRequest) -> Sequence[str]:
         temperature=asked.temperature,
         prompt=asked.prompt,
         best_of=asked.best_of,
+        scaffold=asked.scaffold,
     )
     assert isinstance(made, list)
     return made

@@ -1,6 +1,6 @@
 """What clients may ask for, field by field; what is not here is refused."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -76,6 +76,10 @@ class SampleRequest(Strict):
         ),
     ] = {}
     temperature: Annotated[float, Field(ge=0, le=5, description="Texts: below 1 safer and duller.")] = 1.0
+    scaffold: Annotated[str, Field(max_length=1024, description="Molecules: a SMILES that all hold as a part.")] = ""
+    format: Annotated[
+        Literal["smiles", "svg"], Field(description="Molecules: as SMILES, or with a drawing each, as SVG.")
+    ] = "smiles"
     prompt: Annotated[str, Field(max_length=4096, description="Texts: what all begin with.")] = ""
     best_of: Annotated[int, Field(ge=1, le=64, description="Texts: each is what the discriminator likes most.")] = 1
     mix: Annotated[

@@ -4,11 +4,12 @@ import * as api from "./api.js";
 import { el } from "./dom.js";
 import { changing } from "./changing.js";
 import { gallery } from "./gallery.js";
+import { molecules } from "./molecules.js";
 import { overview } from "./overview.js";
 import { texts } from "./texts.js";
 import { training } from "./training.js";
 
-const VIEWS = { generate: gallery, restore: changing, translate: changing, text: texts, molecules: texts };
+const VIEWS = { generate: gallery, restore: changing, translate: changing, text: texts, molecules };
 const TRY = { generate: "Gallery", restore: "Restore", translate: "Translate", text: "Write", molecules: "Write" };
 
 let leave = null;

@@ -79,10 +79,10 @@ export function changing(body, run, signal) {
 }
 
 // Two pictures, one over the other, and a handle between them.
-export function beforeAfter(before, after) {
+export function beforeAfter(before, after, names = ["before", "after"]) {
   const over = el("img", { class: "before", src: before, alt: "Before" });
   const box = el("div", { class: "compare" }, el("img", { src: after, alt: "After" }), over,
-    el("div", { class: "handle" }), el("span", { class: "badge left" }, "before"), el("span", { class: "badge right" }, "after"));
+    el("div", { class: "handle" }), el("span", { class: "badge left" }, names[0]), el("span", { class: "badge right" }, names[1]));
   const range = el("input", { type: "range", min: "0", max: "100", value: "50", "aria-label": "How much of the picture before is shown",
     oninput: () => cut(Number(range.value)) });
   const cut = (percent) => { box.style.setProperty("--cut", `${percent}%`); range.value = percent; };

@@ -31,7 +31,7 @@ export function inverting(run, take, signal) {
     stage.replaceChildren();
     if (!found || here.signal.aborted) return;
     const source = (content) => `data:${found.type};base64,${content}`;
-    const compared = beforeAfter(source(found.given), source(found.picture));
+    const compared = beforeAfter(source(found.given), source(found.picture), ["given", "found"]);
     compared.classList.add("found");
     compared.style.setProperty("--ratio", `${width / height}`);
     if (height <= COARSE) compared.classList.add("coarse");

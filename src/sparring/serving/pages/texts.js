@@ -39,15 +39,17 @@ export function texts(body, run, signal) {
 }
 
 function entry(text, beginning) {
-  const copy = el("button", { type: "button", "aria-label": `Copy: ${text.slice(0, 40)}`,
-    onclick: async () => {
-      try { await navigator.clipboard.writeText(text); notice("Copied"); } catch { notice("The browser does not let the page copy"); }
-    } }, "Copy");
+  const copy = copying(text);
   if (beginning && text.startsWith(beginning)) {
     return el("li", {}, el("mark", {}, beginning), text.slice(beginning.length), copy);
   }
   return el("li", {}, text, copy);
 }
+
+export const copying = (text) => el("button", { type: "button", "aria-label": `Copy: ${text.slice(0, 40)}`,
+  onclick: async () => {
+    try { await navigator.clipboard.writeText(text); notice("Copied"); } catch { notice("The browser does not let the page copy"); }
+  } }, "Copy");
 
 function save(run, written) {
   const several = written.some((text) => text.includes("\n"));
