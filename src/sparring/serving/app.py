@@ -213,7 +213,7 @@ def add_work(app: FastAPI, shelf: Shelf) -> None:
         responses=failures(404, 406, 408, 409, 413, 422, 429, 503) | {200: {"content": produced}},
     )
     async def sample(asked: SampleRequest, accept: Accept = "") -> Response:
-        """New pictures (PNG, one as it is or a grid; a zip; JSON), texts (JSON; one a line), or molecules (also as SVG)."""
+        """New pictures (PNG, one or a grid; a zip; JSON), texts (JSON; one a line), or molecules (also as SVG)."""
         served = shelf[asked.run]
         line = served.jobs()
         blueprint = served.blueprint()

@@ -11,6 +11,7 @@ import uvicorn
 from sparring.choices import pick_device
 from sparring.errors import SettingError
 from sparring.serving.app import create_app
+from sparring.serving.connections import PatientProtocol
 from sparring.serving.counting import Counts
 from sparring.serving.limits import is_loopback
 from sparring.serving.models import Shelf
@@ -51,6 +52,7 @@ def serve(
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
+                http=PatientProtocol,
                 log_level="warning",
                 access_log=False,
                 server_header=False,
