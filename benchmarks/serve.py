@@ -1,0 +1,237 @@
+"""How many requests a second does the server answer, how soon, and what do batches give?
+
+Three servers of the same generator, each in a process of its own, take turns: `sparring serve` as it is; the same with
+one request a batch; and a plain one, as a tutorial would write it: FastAPI, a route in a thread, one forward of one
+picture, PNG. Each is kept to as many processor cores as it has threads (on Linux), since the plain one takes a thread
+for every request. Clients are threads of this process that each keep a connection and ask again as soon as they are
+answered, every time for one picture of another seed, so that nothing comes from memory. The table has requests a
+second, and the latency in the middle and at the 99th percentile; the ratio is to the plain server with as many clients.
+Answers other than 200 are counted apart. The generator was not trained: its weights do not change the time.
+
+    python benchmarks/serve.py --threads 1
+    python benchmarks/serve.py --networks r3 --resolution 64 --clients 1 8 64 --seconds 10 --json serve.json
+
+The plain server gives each picture the bytes of a batch of one; `sparring serve` looks for sizes of batches in which
+every picture has the bytes that it has in a batch of 32, and may have to fill them up: a single client pays for that.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from sparring.model import Model
+from sparring.serving import batching
+from sparring.tasks import generate
+
+ARMS = ("plain", "one a batch", "sparring serve")
+WARM = 5
+"""Requests of each client that are not counted."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Of one server with some clients: requests a second, seconds at percentiles, and answers by status."""
+
+    server: str
+    clients: int
+    rate: float
+    p50: float
+    p99: float
+    answers: dict[int, int]
+
+
+def run_server(arm: str, place: Path, threads: int) -> None:
+    """A server until the process ends; its port is the first line of standard output."""
+    torch.set_num_threads(threads)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
+    if arm == "plain":
+        plain_server(place)
+        return
+    from sparring.serving.server import serve
+
+    if arm == "one a batch":
+        batching.Line.take = one_at_a_time  # type: ignore[method-assign, assignment]
+    serve([place], "127.0.0.1", 0, None, "cpu", lambda address, _: print(address.rsplit(":", 1)[1], flush=True))
+
+
+def one_at_a_time(line: batching.Line) -> list[batching.Job] | None:
+    """In the place of `Line.take`: the first job, alone, and without a wait for others."""
+    with line.changed:
+        line.changed.wait_for(lambda: line.jobs or line.closed)
+        return [line.pop()] if line.jobs else None
+
+
+def plain_server(place: Path) -> None:
+    """One request, one forward."""
+    import io
+    import socket
+
+    import uvicorn
+    from fastapi import Body, FastAPI, Response
+    from PIL import Image
+
+    model = Model.load(place)
+    app = FastAPI()
+
+    @app.post("/v1/sample")
+    def sample(seed: int = Body(embed=True)) -> Response:
+        with torch.no_grad():
+            z = torch.randn(1, model.from_noise.z_dim, generator=torch.Generator().manual_seed(seed))
+            made = model.generator(z, None)[0].clamp(-1, 1)
+        stream = io.BytesIO()
+        Image.fromarray(((made + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()).save(stream, "PNG")
+        return Response(stream.getvalue(), media_type="image/png")
+
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    print(listener.getsockname()[1], flush=True)
+    uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listener])
+
+
+@contextmanager
+def serving(arm: str, place: Path, threads: int) -> Iterator[int]:
+    """The port of a server in another process."""
+    command = [sys.executable, __file__, "--serve", arm, "--place", str(place), "--threads", str(threads)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def measure(arm: str, port: int, clients: int, seconds: float, seeds: Iterator[int]) -> Result:
+    """Asks for so long with so many clients."""
+    times: list[float] = []
+    answers: Counter[int] = Counter()
+    counting, over = threading.Event(), threading.Event()
+    ready = threading.Barrier(clients + 1)
+    drawing = threading.Lock()
+
+    def ask(connection: http.client.HTTPConnection) -> tuple[int, float]:
+        with drawing:
+            seed = next(seeds)
+        began = time.perf_counter()
+        connection.request(
+            "POST",
+            "/v1/sample",
+            json.dumps({"seed": seed}),
+            {"Content-Type": "application/json", "Accept": "image/png"},
+        )
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status, time.perf_counter() - began
+
+    def client() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        for _ in range(WARM):
+            ask(connection)
+        ready.wait()
+        counting.wait()
+        while not over.is_set():
+            status, took = ask(connection)
+            answers[status] += 1
+            if status == 200:
+                times.append(took)
+        connection.close()
+
+    running = [threading.Thread(target=client) for _ in range(clients)]
+    for thread in running:
+        thread.start()
+    ready.wait()
+    began = time.perf_counter()
+    counting.set()
+    time.sleep(seconds)
+    over.set()
+    for thread in running:
+        thread.join()
+    took = time.perf_counter() - began
+    times.sort()
+    return Result(
+        arm, clients, len(times) / took, statistics.median(times), times[int(0.99 * len(times))], dict(answers)
+    )
+
+
+def tell(results: list[Result], what: str) -> None:
+    """The table."""
+    table = Table(title=what)
+    for name in ("clients", "server", "requests/s", "ratio", "p50 ms", "p99 ms", "refused"):
+        table.add_column(name, justify="left" if name == "server" else "right")
+    plain = {result.clients: result.rate for result in results if result.server == "plain"}
+    for result in sorted(results, key=lambda result: (result.clients, ARMS.index(result.server))):
+        refused = sum(count for status, count in result.answers.items() if status != 200)
+        table.add_row(
+            str(result.clients),
+            result.server,
+            f"{result.rate:.0f}",
+            f"{result.rate / plain[result.clients]:.2f}" if result.clients in plain else "-",
+            f"{1000 * result.p50:.1f}",
+            f"{1000 * result.p99:.1f}",
+            str(refused),
+        )
+    Console(width=100).print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", default="fast", help="fast, r3 or dcgan")
+    parser.add_argument("--resolution", type=int, default=64)
+    parser.add_argument("--width", type=int, default=48)
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each server with each number of clients")
+    parser.add_argument("--threads", type=int, default=1, help="of PyTorch in each server")
+    parser.add_argument("--run", type=Path, help="a run without classes, in the place of a new generator")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
+    parser.add_argument("--place", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.serve:
+        run_server(given.serve, given.place, given.threads)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        place = given.run
+        if place is None:
+            torch.manual_seed(0)
+            blueprint = generate.Blueprint(given.networks, (3, given.resolution, given.resolution), 64, given.width, 1)
+            place = Path(folder) / "generator.safetensors"
+            Model(blueprint.generator(), blueprint).save(place)
+            what = f"{given.networks}, {given.resolution}x{given.resolution}, width {given.width}"
+        else:
+            what = str(given.run)
+        results = []
+        seeds = iter(range(2**62))
+        for clients in given.clients:
+            for arm in ARMS:
+                with serving(arm, place, given.threads) as port:
+                    results.append(measure(arm, port, clients, given.seconds, seeds))
+    tell(results, f"{what}, {given.threads} threads")
+    if given.json:
+        about = {
+            "generator": what,
+            "threads": given.threads,
+            "torch": torch.__version__,
+            "machine": platform.processor(),
+        }
+        given.json.write_text(json.dumps({**about, "results": [asdict(one) for one in results]}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
