@@ -8,6 +8,8 @@ import torch
 from starlette.testclient import TestClient
 
 import sparring
+from sparring.latents import directions
+from sparring.latents.directions import Directions
 from sparring.model import JUDGE, Blueprint, Model, save_generator
 from sparring.serving.app import create_app
 from sparring.serving.counting import Counts
@@ -38,6 +40,8 @@ def shelf_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Model(blueprint.generator(), blueprint).save(folder / name / "generator.safetensors")
         if isinstance(blueprint, sequences.Blueprint):
             save_generator(blueprint.judge(), blueprint.describe(), folder / name / JUDGE)
+    found = Directions(torch.eye(8)[:2], ("warmth", "1"), (2.0, 1.0), "by hand", "none")
+    directions.write(found, folder / "grey" / directions.NAME)
     return folder
 
 

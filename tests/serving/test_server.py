@@ -89,6 +89,7 @@ def test_where_it_does_not_listen(shelf_folder: Path, host: str, token: str | No
             "#/run/faces",
             ['class="gallery', "data:image/png;base64", "New seed", "What lies between", "A picture of your own"],
         ),
+        ("#/run/grey", ["Edit along directions", "Direction 1", "warmth"]),
         ("#/run/words", ['class="texts', "Temperature", "Write"]),
         ("#/run/holes", ["Choose a picture"]),
         ("#/run/digits/training", ["<svg viewBox", "Curves", "finished", "blob:"]),
@@ -108,5 +109,5 @@ def test_the_page(page_server: str, tmp_path: Path, place: str, expected: list[s
 @pytest.fixture(scope="module")
 def page_server(shelf_folder: Path, run: Path) -> Iterator[str]:
     """Some runs of each kind."""
-    with serving(*(shelf_folder / name for name in ("faces", "words", "holes")), run) as (_, address):
+    with serving(*(shelf_folder / name for name in ("faces", "grey", "words", "holes")), run) as (_, address):
         yield address
