@@ -188,7 +188,7 @@ def evaluate_clips(
     found = judge.measured(sides, wanted)
     if nearest is not None:
         samples, like = sides.clouds.suspects(SUSPECTS, 1)
-        _save(above(_taken(reel, samples), _taken(known, like[:, 0])), nearest)
+        _save(above(_taken(reel, samples), _taken(known, like[0])), nearest)
     if whole.fingerprint == (others or whole).fingerprint and others is not None:
         return Evaluation(
             found.metrics, found.protocol, (*found.notices, "both sides are the same clips: nothing was generated here")

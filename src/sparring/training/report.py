@@ -7,15 +7,16 @@ comes from users' files (names, reasons, settings) is escaped by the template.
 import base64
 import io
 import json
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from sparring.evaluation.catalogue import METRICS
 from sparring.evaluation.curves import draw_curves
@@ -41,11 +42,15 @@ EXPLANATIONS = {
     "restore": "Each in three: damaged, restored, and as it was.",
     "text": "Each was written symbol after symbol.",
     "translate": "Each beside what it became, in every style; with pairs the right answer stands last.",
+    "video": "Each was made out of random numbers: some for what is seen, others for how it moves.",
 }
 """What a picture of the grid is, by the task, or by what a molecule is."""
 
 SIDES = {"restore": ("Damaged pictures", "restored"), "translate": ("Photographs", "translated")}
 """What lies before and after, by the task."""
+
+WIDEST_FILM, FILM_QUALITY = 640, 80
+"""Pixels across, and the quality of WebP, 0 to 100, of films that play on the page."""
 
 SKIPPED = 200
 """Skipped files listed by name."""
@@ -60,8 +65,14 @@ RESTORED = {
     "structure": "Begins at 1, falls, and comes to rest well above 0.5, or else the scene is lost.",
     "fcd": "Falls and levels off.",
     "fdd": "Falls and levels off.",
+    "clip_distance": "Falls and levels off.",
+    "fvd": "Falls and levels off.",
+    "frame_fid": "Falls and levels off, before the distance of clips does: pictures are learned first, then motion.",
+    "drift": "Comes to 1: clips change as much on their way as real ones.",
+    "colour_drift": "Comes to 1; well above, things change their colour on their way.",
+    "motion": "Falls towards 0: things are as fast as in real clips.",
 }
-"""Metrics of restored and translated pictures and of molecules that have a chart each, and what a healthy one is."""
+"""Metrics of restored and translated pictures, of molecules and of clips that have a chart each, and what a healthy one is."""
 
 
 def write(run_folder: Path) -> Path:
@@ -101,12 +112,16 @@ def write(run_folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of the page: its bytes as a data URI, and how many images had been seen when it was made."""
+    """A picture of the page: its bytes as a data URI, and how many images had been seen when it was made.
+
+    film: of clips, the same playing, as a data URI; `uri` is a row of frames for each then.
+    """
 
     uri: str
     width: int
     height: int
     images: int | None = None
+    film: str = ""
 
 
 @dataclass(frozen=True)
@@ -124,10 +139,13 @@ class Pictures:
         grids = sorted(folder.glob("grid-*.png"))
         last = len(grids) - 1
         chosen = sorted({round(last * i / (HISTORY - 1)) for i in range(HISTORY)}) if grids else []
-        history = [picture for i in chosen if (picture := _picture(grids[i], 400))]
+        of_clips = any(folder.glob("*.gif"))
+        history = [picture for i in chosen if (picture := _picture(grids[i], 800 if of_clips else 400))]
+        if history and of_clips:  # the first plays, and the best below: more would make the page heavy
+            history[0] = playing(history[0], grids[chosen[0]])
         candidates = [folder / f"grid-{best or 0:09d}.png"] if best else []
         candidates += [folder / "latest.png", *grids[-1:]]
-        main = next((picture for path in candidates if (picture := _picture(path, 1280))), None)
+        main = next((playing(picture, path) for path in candidates if (picture := _picture(path, 1280))), None)
         changed = [(path, path.with_name(path.name.replace("before", "after"))) for path in folder.glob("before-*.png")]
         pairs = [(_picture(before, 512), _picture(after, 512)) for before, after in sorted(changed)]
         return cls(main, history, _picture(folder / "nearest.png", 1280), [(a, b) for a, b in pairs if a and b])
@@ -239,6 +257,8 @@ def verdict(account: Account) -> str:
         real = account.quality["metrics"]["bleu3"].get("real")
         beside = f"; those of real texts get {shown('bleu3', real)}" if real is not None else ""
         return f"Their pieces of three symbols are found in held-out texts to {shown('bleu3', own)} (BLEU-3){beside}."
+    if (apart := account.measured("motion")) is not None:
+        return of_clips(account.quality["metrics"], apart)
     if (valid := account.measured("validity")) is not None:
         return f"{of_molecules(account.quality['metrics'], valid)}."
     known = {name: account.measured(name) for name in sentences}
@@ -249,6 +269,16 @@ def verdict(account: Account) -> str:
 def kind_of(account: Account) -> str:
     """The task; of molecules that are graphs `graph`."""
     return "graph" if account.setting("representation") == "graph" else account.setting("task")
+
+
+def of_clips(metrics: Record, apart: float) -> str:
+    """How good clips are, in plain words, whose speeds are so far from those of real ones."""
+    speeds = metrics["motion"]
+    said = [f"{share(metrics['precision']['value'])} of the samples look like real clips"] * ("precision" in metrics)
+    said += [f"{share(metrics['coverage']['value'])} of the real ones have a sample close by"] * ("coverage" in metrics)
+    mean, usual, distance = (shown("motion", value) for value in (speeds["mean"], speeds["real"], apart))
+    said.append(f"things move by {mean}, in real clips by {usual} (distance of speeds {distance})")
+    return f"{', '.join(said)}."
 
 
 def of_molecules(metrics: Record, valid: float) -> str:
@@ -307,6 +337,13 @@ def tiles(account: Account) -> list[Tile]:
         "ssim": "of restored pictures with clean ones; 1 is the same",
         "perceptual": "of restored pictures from clean ones, as a network sees them; lower is better",
         "psnr_inside": "of what was filled in; higher is better",
+        "clip_distance": "from real clips in what is seen and how it changes; lower is better",
+        "fvd": "from real clips as I3D sees them; lower is better",
+        "frame_fid": "of single frames from those of real clips; lower is better",
+        "motion": "from the speeds of real clips; 0 is the same distribution",
+        "drift": "as much as real clips change on their way; 1 is best",
+        "colour_drift": "as much as colours of real clips change on their way; 1 is best",
+        "diversity": "distance of two samples, in that of two real pictures; 1 is as varied",
         "transfer": "of style and structure: the harmonic mean",
         "style": "of the way from photographs to paintings is covered",
         "structure": "how well edges stand where they stood; 1 is the photograph itself",
@@ -563,6 +600,28 @@ def _picture(path: Path, widest: int) -> Picture | None:
     number = path.stem.removeprefix("grid-")
     uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
     return Picture(uri, image.width, image.height, int(number) if number.isdecimal() else None)
+
+
+def playing(picture: Picture, path: Path) -> Picture:
+    """The picture with the film that lies beside its file, if there is one; every browser plays animated WebP.
+
+    The film is `WIDEST_FILM` pixels wide at most, and takes a quarter of the bytes that it has as GIF.
+    """
+    try:
+        with Image.open(path.with_suffix(".gif")) as file:
+            frames, times = [], []
+            for frame in ImageSequence.Iterator(file):
+                times.append(frame.info.get("duration", 40))
+                frames.append(frame.convert("RGB"))
+    except OSError:
+        return picture
+    shrink = math.ceil(frames[0].width / WIDEST_FILM)
+    frames = [frame.reduce(shrink) for frame in frames]
+    buffer = io.BytesIO()
+    frames[0].save(
+        buffer, "WEBP", save_all=True, append_images=frames[1:], duration=times, loop=0, quality=FILM_QUALITY, method=0
+    )
+    return replace(picture, film="data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode())
 
 
 def _moment(iso: Any) -> str:
