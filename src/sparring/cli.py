@@ -474,8 +474,8 @@ def evaluate(
         str | None,
         typer.Argument(
             metavar="A",
-            help="What is real: pictures, texts, molecules, an embedded set, a run (its training data), or .npz of "
-            "features or moments.",
+            help="What is real: pictures, texts, molecules, clips, an embedded set, a run (its training data), or .npz "
+            "of features or moments.",
             show_default=False,
         ),
     ] = None,
@@ -500,7 +500,8 @@ def evaluate(
         typer.Option(
             metavar="NAME",
             help="Space to compare in: wavelets (the default above 16 pixels), pixels (up to 16), lite0, lite0-bf16, "
-            "inception, inception-clean, dinov2, NAME=WEIGHTS, or a TorchScript or ONNX file; perceptual: lite0.",
+            "inception, inception-clean, dinov2, NAME=WEIGHTS, or a TorchScript or ONNX file; perceptual: lite0. "
+            "Clips: lite0-clips (the default), lite0-clips-bf16, lite0-clips-128, i3d=FILE.",
         ),
     ] = None,
     n: Annotated[int, typer.Option("--n", metavar="N", help="Samples that are taken of a generator.")] = COUNT,

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from sparring.errors import MetricError
-from sparring.evaluation.catalogue import METRICS, NEEDS, OF_TEXTS, chosen, improves
+from sparring.evaluation.catalogue import METRICS, NEEDS, OF_CLIPS, OF_TEXTS, chosen, improves
 from sparring.evaluation.measuring import METHODS
 from sparring.evaluation.pairs import measure_pairs
 from sparring.evaluation.transfer import Transfer
@@ -10,7 +10,7 @@ from sparring.networks.features import open_features
 
 
 def test_every_metric_that_is_explained_is_computed_and_the_other_way_round() -> None:
-    others = {"transfer", "molecules", "reward", "likelihood", "graphs", *OF_TEXTS}
+    others = {"transfer", "molecules", "reward", "likelihood", "graphs", *OF_TEXTS, *OF_CLIPS}
     of_sets = [name for name, metric in METRICS.items() if not metric.paired and metric.needs not in others]
     assert of_sets == sorted(METHODS, key=of_sets.index)
     assert set(of_sets) == set(METHODS)
@@ -36,7 +36,7 @@ def test_names_come_with_commas_or_as_a_list_each_once() -> None:
     assert chosen(" fid, recall,fid,Fid-Infinity ") == chosen(["fid", "recall", "fid_infinity"])
 
 
-@pytest.mark.parametrize(("text", "words"), [("fdi", "did you mean fid"), ("", "there are fid"), ("zzzz", "there are")])
+@pytest.mark.parametrize(("text", "words"), [("fidd", "mean fid"), ("", "there are fid"), ("zzzz", "there are")])
 def test_unknown_names_get_the_nearest_one(text: str, words: str) -> None:
     with pytest.raises(MetricError, match=words):
         chosen(text)

@@ -289,3 +289,17 @@ def test_parts_of_another_width():
     total.add(torch.zeros(3, 2))
     with pytest.raises(MetricError, match="3 features were added to 2"):
         total.add(torch.zeros(3, 3))
+
+
+def test_rows_that_belong_together_count_as_one_sample() -> None:
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(120, 3, generator=generator, dtype=torch.float64) + shift for shift in (0.0, 0.4))
+    alone = frechet_estimate(a, b)
+    thrice = [rows.repeat_interleave(3, 0) for rows in (a, b)]
+    together = frechet_estimate(*thrice, together=3)
+    assert together.value == pytest.approx(frechet_distance(*map(moments, thrice)))
+    assert together.ends == pytest.approx(alone.ends, rel=0.03)
+    apart = frechet_estimate(*thrice)
+    assert apart.ends[1] - apart.ends[0] < 0.75 * (together.ends[1] - together.ends[0])
+    with pytest.raises(MetricError, match="multiples of 7"):
+        frechet_estimate(a, b, together=7)

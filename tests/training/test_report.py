@@ -257,6 +257,24 @@ def test_wide_grids_are_reduced(folder):
     assert report.Pictures.read(folder / "samples", None).main.width == 1280
 
 
+def test_clips_play_and_are_there_frame_by_frame(folder):
+    for number, path in enumerate(sorted((folder / "samples").glob("grid-*.png"))):
+        films = [Image.new("RGB", (700, 350), (25 * number, 10 * frame, 0)) for frame in range(5)]
+        films[0].save(path.with_suffix(".gif"), save_all=True, append_images=films[1:], duration=[40, 80] * 2 + [40])
+    page = write(folder).read_text()
+    playing = re.findall(r"data:image/webp;base64,([\w+/=]+)", page)
+    assert len(playing) == 2  # the best, and the first on the way
+    with Image.open(io.BytesIO(base64.b64decode(playing[0]))) as film:
+        assert (film.n_frames, film.size) == (5, (350, 175))
+        assert film.info["loop"] == 0
+        film.seek(1)
+        film.load()
+        assert film.info["duration"] == 80
+        assert film.convert("RGB").getpixel((9, 9)) == pytest.approx((50, 10, 0), abs=4)
+    assert "Frame by frame" in page
+    assert page.count("data:image/png") > 4
+
+
 def test_ticks_are_round():
     assert Axis(0, 92_032, 0, 1).ticks() == [0, 20_000, 40_000, 60_000, 80_000]
     assert Axis(0, 1, 0, 1).ticks() == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])

@@ -10,6 +10,9 @@ from sparring.metrics.checks import pair
 from sparring.metrics.estimate import Z95, Estimate, normal, t95
 from sparring.metrics.frechet import frechet_distance, moments
 
+ROUNDING = 1e-5
+"""Below which a change is one of the last digits: a grey level of one pixel of 64x64 is as much."""
+
 GROUPS = 20
 """Parts of the clips that are left out in turn."""
 
@@ -43,9 +46,9 @@ def relative_drift(real: Tensor, fake: Tensor) -> Estimate:
         clips = side.double().mean(1)
         means.append((float(clips.mean()), float(clips.std()) / math.sqrt(len(clips))))
     (usual, usual_error), (value, error) = means
-    if not usual:
+    if usual < ROUNDING:
         raise MetricError("real clips do not change at all; there is nothing to measure by")
-    if not value:
+    if value < ROUNDING:
         return Estimate(0.0, 0.0, 0.0)
     ratio = value / usual
     half = Z95 * math.hypot(usual_error / usual, error / value)

@@ -72,7 +72,7 @@ RESTORED = {
     "colour_drift": "Comes to 1; well above, things change their colour on their way.",
     "motion": "Falls towards 0: things are as fast as in real clips.",
 }
-"""Metrics of restored and translated pictures, of molecules and of clips that have a chart each, and what a healthy one is."""
+"""Metrics of restored and translated pictures, molecules and clips that have a chart, and what a healthy one is."""
 
 
 def write(run_folder: Path) -> Path:
