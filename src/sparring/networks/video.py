@@ -103,7 +103,8 @@ class MovingWaves(nn.Module):
     """Waves over the coarsest grid, in frames of reference that motion shifts, turns and stretches.
 
     Fourier features as the first layer, moved by an affine map, are those of StyleGAN3 (Karras et al. 2021, section 3);
-    here the map follows the motion, and there are several: parts of a picture move each in its own way.
+    here the map follows the motion. All waves move as a whole, and at first a little, each group in its own way: where
+    groups move apart, what they add up to changes its looks.
     """
 
     frequencies: Tensor
@@ -118,10 +119,12 @@ class MovingWaves(nn.Module):
         self.register_buffer("phases", 2 * math.pi * phases[:, None, None])
         lines = [torch.linspace(-1, 1, side) for side in grid]
         self.register_buffer("coordinates", torch.stack(torch.meshgrid(*lines, indexing="ij"), 2))
-        self.pose = nn.Linear(meeting, GROUPS * 6)
+        self.whole = nn.Linear(meeting, 6)
+        self.parts = nn.Linear(meeting, GROUPS * 6)
         self.steady = nn.Linear(z_dim, channels, bias=False)
         self.changing = nn.Linear(meeting, channels // CHANGING, bias=False)
-        draw_weights(self.pose, gain=0.5)
+        draw_weights(self.whole, gain=0.5)
+        draw_weights(self.parts, gain=0.1)
         draw_weights(self.steady, gain=1)
         draw_weights(self.changing, gain=1)
 
@@ -129,7 +132,7 @@ class MovingWaves(nn.Module):
         """Content (N, z_dim), and what became of content and motion together, to (N, channels, h, w)."""
         with full_precision(content):
             content, meeting = at_least_float32(content), at_least_float32(meeting)
-            pose = self.pose(meeting).view(-1, GROUPS, 6)
+            pose = self.whole(meeting).view(-1, 1, 6) + self.parts(meeting).view(-1, GROUPS, 6)
             turned = torch.eye(2, device=pose.device) + 0.3 * pose[..., 2:].unflatten(2, (2, 2))
             places = self.coordinates - pose[:, :, None, None, :2]
             places = torch.einsum("nghwe,ngef->nghwf", places, turned)

@@ -43,7 +43,7 @@ MANY = 1000
 HELD_OUT, MOST_HELD_OUT = 0.05, 256
 """Share of the clips that the discriminator is never shown, and how many suffice."""
 
-JUDGED = 256
+JUDGED = 384
 """Clips that an evaluation makes: each is many frames."""
 
 SPACE = "lite0-clips"
