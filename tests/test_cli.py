@@ -124,7 +124,7 @@ def test_evaluate_says_what_is_wrong(run: Path, tmp_path: Path) -> None:
     for arguments, words in {
         (run,): "two sides are compared",
         (run, tmp_path / "empty"): "no picture that can be used",
-        (run, run, "--metrics", "fdi"): "did you mean fid",
+        (run, run, "--metrics", "precison"): "did you mean precision",
         (run, run, "--features", "pixel"): "did you mean pixels",
         (run, run, "--features", tmp_path / "weights.pt"): "weights.pt",
         (run, run, "--n", 1): "n=1: it should be a whole number, at least 2",

@@ -69,9 +69,10 @@ def tell(text: str) -> None:
 
 
 def show(content: Any) -> None:
-    """Something for people that rich draws."""
+    """Something for people that rich draws; lines of text stay whole where no terminal shows them, as paths must."""
     if not is_first():
         return
     from rich.console import Console
+    from rich.text import Text
 
-    Console(stderr=True).print(content)
+    Console(stderr=True).print(content, soft_wrap=isinstance(content, Text) and not sys.stderr.isatty())

@@ -126,7 +126,7 @@ def test_labels_and_classes_go_together(family):
             family.discriminator((1, 8, 8), classes=classes, width=8, depth=1)(x, given)
 
 
-@pytest.mark.parametrize("shape", [(5, 8, 8), (0, 8, 8), (3, 3, 8)])
+@pytest.mark.parametrize("shape", [(0, 8, 8), (3, 3, 8)])
 def test_impossible_shapes_are_refused(family, shape):
     with pytest.raises(SettingError):
         family.discriminator(shape, width=8, depth=1)

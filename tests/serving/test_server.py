@@ -98,7 +98,7 @@ def test_where_it_does_not_listen(shelf_folder: Path, host: str, token: str | No
 def test_the_page(page_server: str, tmp_path: Path, place: str, expected: list[str]) -> None:
     assert CHROMIUM is not None
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", "--enable-logging=stderr"]
-    command = [CHROMIUM, *options, "--virtual-time-budget=8000", "--dump-dom", f"{page_server}/{place}"]
+    command = [CHROMIUM, *options, "--virtual-time-budget=20000", "--dump-dom", f"{page_server}/{place}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     for words in expected:
         assert words in done.stdout
