@@ -103,7 +103,7 @@ def main() -> None:
         print(f"{arm:28} {parameters(match.average):10} {seen:8} {seen / arguments.seconds:8.0f} {values}", flush=True)
         if arguments.sheets is not None:
             arguments.sheets.mkdir(parents=True, exist_ok=True)
-            sheet(task.preview(match.average)).save(arguments.sheets / f"{arm.replace(',', '-')}.png")
+            sheet(task.preview(match.average).clips).save(arguments.sheets / f"{arm.replace(',', '-')}.png")
 
 
 if __name__ == "__main__":

@@ -91,6 +91,7 @@ def test_a_picture_shows_frames_from_the_first_to_the_last(tmp_path: Path) -> No
         ("clips", {"format": "avi"}, "format=avi: clips are written as mp4, gif, frames"),
         ("clips.gif", {"n": 101}, "101 clips side by side"),
         ("clips.gif", {"fps": 500.0}, "fps=500: it should be from 1 to 120"),
+        ("clips.gif", {"frames": 3000}, "a GIF of 3,000 frames takes too much memory"),
         ("clips", {"fps": 0.5}, r"fps=0\.5"),
         ("full", {}, "not an empty folder"),
     ],
@@ -100,7 +101,7 @@ def test_what_cannot_be_written_is_said_before_anything_is_made(
 ) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
-    given = {"n": 2, "fps": 25.0, **options}
+    given = {"n": 2, "frames": 8, "fps": 25.0, **options}
     with pytest.raises((SettingError, RunError), match=words):
         check_clips(tmp_path / name, **given)  # type: ignore[arg-type]
 
@@ -108,9 +109,9 @@ def test_what_cannot_be_written_is_said_before_anything_is_made(
 def test_without_pyav_it_is_said_what_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     with pytest.raises(SettingError, match=r"\.mp4 needs PyAV: .*--format gif"):
-        check_clips(tmp_path / "clips", 2, 25)
-    check_clips(tmp_path / "clips", 2, 25, "gif")
-    check_clips(tmp_path / "clips.npy", 2, 25)
+        check_clips(tmp_path / "clips", 2, 8, 25)
+    check_clips(tmp_path / "clips", 2, 8, 25, "gif")
+    check_clips(tmp_path / "clips.npy", 2, 8, 25)
 
 
 def test_nothing_is_left_of_an_array_that_failed(tmp_path: Path) -> None:

@@ -359,22 +359,30 @@ def begun_with(model: Any, place: Path, picture: Path, label: str | None) -> Any
 
     if model.makes != "clips":
         raise SettingError(f"--first is for clips, and this generator makes {model.makes}")
-    found = model.beginning(read_picture(picture, form_for(model, place)), label)
+    found = model.beginning(read_picture(picture, form_for(model.of_clips, place)), label)
     tell(f"{picture}: the first frame comes as near as {found.psnr:.1f} dB")
     return found
 
 
 def write_clips_of(model: Any, n: int, seed: int, take: Any, out: Path, form: Any) -> dict[str, Any]:
     """Writes clips as they are made; gives what is to be said of them."""
+    from sparring.films import frame_rate
     from sparring.footage import check_clips, write_clips
     from sparring.provenance import marks
 
-    check_clips(out, n, take.fps, form)
+    check_clips(out, n, take.frames, take.fps, form)
     channels, height, width = model.of_clips.shape
     shape = (n, take.frames, channels, height, width)
     told = marks(model, seed=seed, label=take.label, truncation=take.truncation if take.truncation != 1 else None)
     write_clips(model.films(n, seed, take), shape, out, take.fps, told, form)
-    outcome = {"path": str(out), "n": n, "seed": seed, "frames": take.frames, "fps": take.fps, "shape": list(shape[1:])}
+    played = take.fps
+    if out.suffix.lower() == ".gif" or form == "gif":
+        played = round(float(frame_rate(Path("clip.gif"), take.fps)), 3)
+        if abs(played - take.fps) > 0.01:
+            tell(
+                f"a GIF counts time in hundredths of a second: it plays at {played:g} frames a second, not {take.fps:g}"
+            )
+    outcome = {"path": str(out), "n": n, "seed": seed, "frames": take.frames, "fps": played, "shape": list(shape[1:])}
     if take.begins is not None:
         outcome["first_frame_psnr"] = round(take.begins.psnr, 3)
     return outcome

@@ -15,6 +15,15 @@ from sparring.errors import RunError, SettingError
 from sparring.training.files import writing
 
 FILMS = (".mp4", ".gif")
+SLOWEST, FASTEST = 1, 120
+"""Frames a second of a film."""
+
+FASTEST_OF_GIF = 50
+"""Viewers slow down a GIF that is faster."""
+
+MOST_OF_GIF = 2000
+"""Frames of a GIF, which are held in memory until it is written."""
+
 LEAST_SIDE = 256
 """Pixels of the longer side up to which a film is enlarged, pixel by pixel: players blur what is smaller."""
 
@@ -32,11 +41,10 @@ def frame_rate(path: Path, fps: float) -> Fraction:
     kind = path.suffix.lower()
     if kind not in FILMS:
         raise SettingError(f"{path}: films are written as {' or '.join(FILMS)}")
-    if not 1 <= fps <= 120:
-        raise SettingError(f"fps={fps:g}: it should be from 1 to 120")
+    if not SLOWEST <= fps <= FASTEST:
+        raise SettingError(f"fps={fps:g}: it should be from {SLOWEST} to {FASTEST}")
     if kind == ".gif":
-        # Viewers slow down what is faster than 50 frames a second.
-        return Fraction(100, max(2, round(100 / fps)))
+        return Fraction(100, round(100 / min(fps, FASTEST_OF_GIF)))
     return Fraction(fps).limit_denominator(1001)
 
 

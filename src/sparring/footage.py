@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from sparring.errors import SettingError
-from sparring.films import FILMS, frame_rate, need_av, write_film
+from sparring.films import FILMS, MOST_OF_GIF, frame_rate, need_av, write_film
 from sparring.mosaic import grid
 from sparring.output import CLIP_FILES, channels_last, check_place, numbered
 from sparring.provenance import png_texts
@@ -30,8 +30,8 @@ MOST_SIDE_BY_SIDE = 100
 """Clips in one film, at most."""
 
 
-def check_clips(path: Path, n: int, fps: float, format: str | None = None) -> None:
-    """Raises: SettingError or RunError if so many clips cannot be written there so, said before they are made."""
+def check_clips(path: Path, n: int, frames: int, fps: float, format: str | None = None) -> None:
+    """Raises: SettingError or RunError if such clips cannot be written there so, said before they are made."""
     if format not in (None, *get_args(Format)):
         raise SettingError(f"format={format}: clips are written as {', '.join(get_args(Format))}")
     check_place(path, "clips")
@@ -45,6 +45,10 @@ def check_clips(path: Path, n: int, fps: float, format: str | None = None) -> No
         ending = {"gif": ".gif", "frames": ""}.get(format or "", ".mp4")
     if ending in FILMS:
         frame_rate(Path(f"film{ending}"), fps)
+    if ending == ".gif" and frames > MOST_OF_GIF:
+        raise SettingError(
+            f"{path}: a GIF of {frames:,} frames takes too much memory, more than {MOST_OF_GIF:,}: .mp4 does not"
+        )
     if ending == ".mp4":
         need_av()
 
@@ -66,7 +70,7 @@ def write_clips(
     Raises: as `check_clips`; RunError if it cannot be written.
     """
     n, frames, *of_frame = shape
-    check_clips(path, n, fps, format)
+    check_clips(path, n, frames, fps, format)
     with writing(path.parent):
         match path.suffix.lower():
             case ".mp4" | ".gif":

@@ -16,6 +16,7 @@ from torch.nn.functional import one_hot
 
 from sparring.applying import Apparatus, apply_to_picture
 from sparring.errors import RunError, SettingError
+from sparring.films import FASTEST, SLOWEST
 from sparring.tasks import filming, generate, graphs, growing, restore, sequences, translate, video
 from sparring.tasks.filming import Beginning, Take
 from sparring.wording import things
@@ -217,7 +218,7 @@ class Model:
         Raises: RunError if the generator makes no clips; SettingError as `filming.Take`, or for an unknown class.
         """
         blueprint = self.of_clips
-        fps = blueprint.rate if fps is None else fps
+        fps = min(max(blueprint.rate, SLOWEST), FASTEST) if fps is None else fps
         if frames is None:
             frames = max(1, round(min(USUAL_SECONDS, blueprint.frames / blueprint.rate) * fps))
         if not 0 <= truncation <= 2:
@@ -231,7 +232,7 @@ class Model:
         Raises: RunError if the generator makes no clips, SettingError for n or start out of range.
         """
         refuse_counts(n, start)
-        camera = filming.Camera(self.generator, self.of_clips, seed, take, start)
+        camera = filming.Camera(self.generator, self.of_clips, seed, take)
         return (camera.film(number) for number in range(start, start + n))
 
     def beginning(self, picture: Tensor, label: int | str | None = None, seed: int = 0) -> Beginning:

@@ -1,5 +1,6 @@
 """Films become clips: once decoded, the same the second time, cut where they are long, and nothing broken is fatal."""
 
+import errno
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -212,3 +213,14 @@ def test_progress_is_told(films: Path) -> None:
     load_clips(films, FORM, progress=lambda *each: told.append(each))
     assert {stage for stage, _, _ in told} == {"reading", "looking", "decoding"}
     assert told[-1] == ("decoding", 4, 4)
+
+
+def test_a_full_disk_is_no_fault_of_the_films(films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(clip_loading, "take", full)
+    with pytest.raises(DataError, match=r"no room in .*; let the variable SPARRING_CACHE"):
+        load_clips(films, FORM)
+    monkeypatch.undo()
+    assert len(load_clips(films, FORM)) == 3

@@ -155,6 +155,8 @@ def test_only_what_is_sure_is_taken_for_clips(frames: Path, tmp_path: Path) -> N
     assert all(surely_clips(name) for name in EMBEDDED_CLIPS)
     assert not surely_clips(frames)
     assert not surely_clips("digits")
+    (tmp_path / "cut.npy").write_bytes(b"\x93NUMPY\x01\x00\x76\x00{'descr': '|u1', 'fortran")
+    assert not surely_clips(tmp_path / "cut.npy")
     assert not surely_clips(tmp_path / "nothing")
     mixed = tmp_path / "mixed"
     mixed.mkdir()

@@ -108,6 +108,19 @@ def test_a_leap_into_a_film_finds_the_frame(film: Write, shades: Shades, tmp_pat
     assert found == pytest.approx([40, 50, 150, 160, 170], abs=4)
 
 
+def test_a_film_that_was_written_live_is_as_long_as_its_packets(shades: Shades, tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    path = tmp_path / "live.mkv"
+    with av.open(str(path), "w", format="matroska", options={"live": "1"}) as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 32, 48, "yuv420p"
+        for frame in shades(12):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    with film_in(partial(open_file, path, 2**30)) as opened:
+        assert opened.header().frames == 12
+
+
 def broken(kind: str, film: Write, shades: Shades, folder: Path) -> Path:
     path = folder / "a.mp4"
     if kind == "empty":

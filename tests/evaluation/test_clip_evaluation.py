@@ -135,6 +135,16 @@ def test_fvd_is_the_name_with_i3d_alone(means: Means) -> None:
     assert apt(["clip_distance", "fvd", "kid"], means) == ["clip_distance", "kid"]
 
 
+def test_what_decides_nothing_may_be_impossible(means: Means) -> None:
+    still = Kept(squares(20, step=0.0)[:, :1].expand(-1, 16, -1, -1, -1), 10)
+    judge = ClipJudge(still, means)
+    with pytest.raises(MetricError, match="drift: "):
+        judge(still, ["clip_distance", "drift"])
+    found = judge(still, ["clip_distance", "drift"], needed=["clip_distance"])
+    assert list(found.metrics) == ["clip_distance"]
+    assert any(notice.startswith("drift left out") for notice in found.notices)
+
+
 def test_late_frames_are_judged_against_early_ones(means: Means) -> None:
     real, early = squares(60), squares(60, seed=1)
     dull = (early.float() * 0.5).to(torch.uint8)

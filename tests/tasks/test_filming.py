@@ -105,10 +105,8 @@ def test_what_all_clips_share(model: Model) -> None:
         assert torch.equal(made[0], plain[0])
         assert not torch.equal(made[1], plain[1])
         assert not torch.equal(made[1], made[0])
-    camera = Camera(model.generator, BLUEPRINT, 1, model.take(same="content"), start=4)
-    assert torch.equal(camera.contents(6, 0, 2)[0][1], camera.content(4)[0])
-    camera = Camera(model.generator, BLUEPRINT, 1, model.take(same="motion"), start=4)
-    assert torch.equal(camera.anchor(6, 3), Camera(model.generator, BLUEPRINT, 1, model.take()).anchor(4, 3))
+        later = model.sample(2, seed=1, frames=made.shape[1], start=1, same=same)
+        assert torch.equal(later, made[1:])
 
 
 def test_contents_turn_into_the_next_on_the_sphere(model: Model) -> None:
@@ -145,6 +143,8 @@ def test_clips_that_begin_with_a_picture_go_on_differently(model: Model) -> None
     assert torch.allclose(10 * torch.log10(255**2 / mean_square), torch.tensor(found.psnr), atol=0.1)
     assert torch.equal(made[0, 0], made[1, 0])
     assert not torch.equal(made[0, 20], made[1, 20])
+    with pytest.raises(SettingError, match="motion_seed and truncation away"):
+        clips(model, 1, first=found, truncation=0.5)
     with pytest.raises(SettingError, match=r"pictures .* expected uint8 of 3x16x16"):
         model.beginning(target[:, :8])
 

@@ -233,10 +233,9 @@ def test_how_the_game_stands_and_what_is_shown_of_it() -> None:
     match = played(chosen(penalty_method="finite-difference"))
     standing = match.probe()
     assert {"slope_real", "slope_fake", "push", "diversity"} <= set(standing)
-    preview = match.task.preview(match.average)
-    assert isinstance(preview, Tensor)
+    preview = match.task.preview(match.average).clips
     assert (preview.shape, preview.dtype) == ((12, LENGTH, 3, SIDE, SIDE), torch.uint8)
-    assert torch.equal(preview, match.task.preview(match.average))
+    assert torch.equal(preview, match.task.preview(match.average).clips)
 
 
 def test_the_generator_gets_enough_anchors_for_the_longest_gap() -> None:

@@ -127,7 +127,18 @@ def test_the_real_commands(clips: Path, tmp_path: Path) -> None:
     assert isinstance(same, torch.Tensor)
     assert np.array_equal(array, same.permute(0, 1, 3, 4, 2).numpy())
     first = clips / "3.gif"
-    told = command("sample", place, "--n", 2, "--first", first, "--format", "frames", "--out", tmp_path / "on")
+    told = command(
+        "sample",
+        place / "generator.safetensors",
+        "--n",
+        2,
+        "--first",
+        first,
+        "--format",
+        "frames",
+        "--out",
+        tmp_path / "on",
+    )
     assert " dB" in told.stderr
     assert len(list((tmp_path / "on" / "00001").glob("*.png"))) == 10
     told = command("sample", place, "--n", 2, "--prompt", "x", "--out", tmp_path / "none", status=2)

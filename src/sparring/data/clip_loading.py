@@ -130,8 +130,8 @@ def _both(header: Header) -> tuple[int, float]:
 
 def look_at(film: Film, header: Header) -> tuple[int, int, bool] | None:
     """Height and width of a film, and whether it is grey, from a frame in its middle; None if it gives none."""
-    film.timeline()
-    middle = header.frames // 2
+    shown = film.timeline().shown
+    middle = int(shown[len(shown) // 2])
     picture = None
     for number, make in film.frames(middle, None):
         if number >= middle or picture is None:
@@ -327,7 +327,13 @@ def _decode(place: Place[Film], form: Form, known: str, notices: list[str], prog
         parts: list[NDArray[np.uint8]] = []
         skipped.clear()
         clips.clear()
-        _decode_each(place, form, share, parts.append, skipped, clips, progress)
+        try:
+            _decode_each(place, form, share, parts.append, skipped, clips, progress)
+        except OSError as again:
+            raise DataError(
+                f"{place.name}: films wait on disk while they are decoded, and there is no room in {cache.folder()}; "
+                "let the variable SPARRING_CACHE name a folder with more"
+            ) from again
         return cache.Decoded(np.concatenate(parts).reshape(-1, *shape), skipped, more)
     kept = cache.find(known)
     if kept is None:

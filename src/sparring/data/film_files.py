@@ -60,6 +60,9 @@ LEAST_DELAY, USUAL_DELAY = 0.02, 0.1
 UNEVEN = 0.6
 """Of a frame's length, how far from even times a frame may be: they are often rounded, to milliseconds for instance."""
 
+MOST_BELIEVED = 10_000_000
+"""Frames that a header may claim: more than four days."""
+
 Make = Callable[[], Image.Image]
 """Gives the pixels of a frame; at once, for they may be gone when the next frame is decoded."""
 
@@ -145,9 +148,10 @@ class Encoded:
         """When each frame is shown, ascending; empty where the packets do not say, or were not read yet."""
 
     def header(self) -> Header:
-        """As the container says, or from its length."""
+        """As the container says, or from its length; of one that says neither, or nonsense, from its packets."""
         rate = self._rate()
-        return Header(max(1, self.stream.frames or round(rate * self._seconds())), rate)
+        frames = self.stream.frames or round(rate * self._seconds())
+        return Header(frames, rate) if 1 < frames <= MOST_BELIEVED else self.timeline().header
 
     @cached_property
     def _timeline(self) -> Timeline:
@@ -429,6 +433,8 @@ def steps(numbers: Sequence[int]) -> str | None:
     """What is wrong with the numbers of frames, ascending; None if each is as far from the next as the others."""
     gaps = [after - before for before, after in pairwise(numbers)]
     usual = min(gaps, default=1)
+    if not usual:
+        return f"two files are frame {numbers[gaps.index(0)]}"
     for before, gap in zip(numbers, gaps, strict=False):
         if gap != usual:
             return f"frames are missing: {before} is followed by {before + gap}"

@@ -1,5 +1,6 @@
 """One piece of work on everything in a place, on all cores."""
 
+import errno
 import os
 import warnings
 from collections import deque
@@ -12,6 +13,8 @@ from sparring.data.sources import Opener, Place, Progress
 
 AHEAD = 4
 """Things waiting per thread: enough that no thread idles, few enough that they do not fill the memory."""
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -28,6 +31,8 @@ def each(
 
     Pillow gives up the interpreter's lock while it decodes and resizes, so threads are enough.
     Whatever goes wrong with one of them is kept as an `UnusableError`.
+
+    Raises: OSError if a disk is full, which is no fault of what was read.
     """
 
     def attempt(index: int, opener: Opener[S]) -> T | UnusableError:
@@ -35,6 +40,8 @@ def each(
             with opener() as thing:
                 return work(index, thing)
         except Exception as error:  # hostile bytes can raise anything, and must not end the run
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
+                raise
             return UnusableError(reason(error))
 
     waiting: deque[Future[T | UnusableError]] = deque()

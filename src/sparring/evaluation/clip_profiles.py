@@ -140,7 +140,7 @@ def remembered_profile(
 
 def pieces(clips: Tensor, card: Card) -> Iterator[Tensor]:
     """The clips, so many at a time that their frames fit into `ROOM`."""
-    height, width = card.size or clips.shape[3:]
+    height, width = (max(sides) for sides in zip(card.size or (0, 0), clips.shape[3:], strict=True))
     return iter(torch.split(clips, max(1, ROOM // (12 * clips.shape[1] * height * width))))
 
 

@@ -5,7 +5,7 @@ over time have numbers of their own. Intervals are those of other clips: frames 
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -184,9 +184,10 @@ class ClipJudge:
         late: Reel | None = None,
         about: Mapping[str, Any] | None = None,
         generator: bool = True,
+        needed: Collection[str] | None = None,
     ) -> Evaluation:
         """The metrics by these names; those that apply and are quick if None, of which those that turn out impossible
-        (too few clips, say) are left out with a notice.
+        (too few clips, say) are left out with a notice. needed: those of the names that are not left out so; None: all.
 
         late: the same clips some seconds later, or the first of them. about: what the protocol says of those made.
         generator: whether there could be any number of them.
@@ -194,7 +195,8 @@ class ClipJudge:
         Raises: MetricError for a metric that cannot be computed, clips of another shape, or fewer than two.
         """
         wanted = None if names is None else list(names)
-        return self.measured(self.compared(made, wanted, late=late, about=about, generator=generator), wanted)
+        sides = self.compared(made, wanted, late=late, about=about, generator=generator)
+        return self.measured(sides, wanted, needed)
 
     def compared(
         self,
@@ -237,7 +239,9 @@ class ClipJudge:
             made=generator,
         )
 
-    def measured(self, sides: ClipComparison, wanted: Sequence[str] | None = None) -> Evaluation:
+    def measured(
+        self, sides: ClipComparison, wanted: Sequence[str] | None = None, needed: Collection[str] | None = None
+    ) -> Evaluation:
         """The metrics by these names of two sides that were looked at, as `__call__` gives them.
 
         Raises: MetricError for a metric that cannot be computed.
@@ -248,7 +252,7 @@ class ClipJudge:
             try:
                 results[name] = result_in(sides, name)
             except MetricError as error:
-                if wanted is not None:
+                if wanted is not None and (needed is None or name in needed):
                     raise MetricError(f"{name}: {error}") from None
                 reasons.setdefault(str(error), []).append(name)
         if reasons and not results:

@@ -1,6 +1,7 @@
 """The applications. A task says what the players are given and what it wants of them; the engine does the rest."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from PIL.Image import Image
@@ -12,10 +13,19 @@ from sparring.evaluation.judgement import Evaluation
 from sparring.randomness import Random
 from sparring.tasks.sample import Sample, View
 
-__all__ = ["Opening", "Preview", "Sample", "Task", "Tempered", "View"]
+__all__ = ["Footage", "Opening", "Preview", "Sample", "Task", "Tempered", "View"]
 
-Preview = Tensor | Sequence[str]
-"""What shows how far a generator is: pictures uint8 (N, C, H, W), clips uint8 (N, T, C, H, W), or texts."""
+
+@dataclass(frozen=True)
+class Footage:
+    """Clips uint8 (N, T, C, H, W), and how many of their frames a second are shown."""
+
+    clips: Tensor
+    rate: float
+
+
+Preview = Tensor | Footage | Sequence[str]
+"""What shows how far a generator is: pictures uint8 (N, C, H, W), clips, or texts."""
 
 
 class Task(Protocol):

@@ -78,10 +78,11 @@ class Take:
             raise SettingError(f"speed={self.speed:g}: it should be from {SLOWEST:g} to {FASTEST:g}; 1 is as in life")
         if self.same not in (None, "content", "motion"):
             raise SettingError(f"same={self.same}: it should be content or motion")
-        if self.begins is not None and (self.interpolate or self.same or self.loop or self.motion_seed is not None):
+        others = self.interpolate, self.same, self.loop, self.motion_seed is not None, self.truncation != 1
+        if self.begins is not None and any(others):
             raise SettingError(
-                "clips that begin with a picture have one content, and differ in how they go on: leave loop, "
-                "interpolate, same and motion_seed away"
+                "clips that begin with a picture have its content, and differ in how they go on: leave loop, "
+                "interpolate, same, motion_seed and truncation away"
             )
         if self.interpolate and self.same == "content":
             raise SettingError("interpolate takes content from clip to clip, and same=content leaves one: give either")
@@ -92,9 +93,9 @@ class Take:
 class Camera:
     """What makes the frames of a take, from one seed."""
 
-    def __init__(self, generator: nn.Module, blueprint: "Blueprint", seed: int, take: Take, start: int = 0) -> None:
+    def __init__(self, generator: nn.Module, blueprint: "Blueprint", seed: int, take: Take) -> None:
         assert isinstance(generator, video.Generator)
-        self.generator, self.blueprint, self.seed, self.take, self.start = generator, blueprint, seed, take, start
+        self.generator, self.blueprint, self.seed, self.take = generator, blueprint, seed, take
         motion = generator.motion
         self.device = next(generator.parameters()).device
         self.window = motion.anchors(blueprint.spacing)
@@ -128,7 +129,7 @@ class Camera:
 
     def contents(self, number: int, first: int, last: int) -> tuple[Tensor, Tensor | None]:
         """z (n, z_dim) and y (n, classes) of frames `first` to `last - 1` of a clip."""
-        z, y = self.content(self.start if self.take.same == "content" else number)
+        z, y = self.content(0 if self.take.same == "content" else number)
         count = last - first
         if not self.take.interpolate:
             return z.expand(count, -1), None if y is None else y.expand(count, -1)
@@ -152,7 +153,7 @@ class Camera:
         begins = self.take.begins
         if begins is not None and at < len(begins.noise):
             return begins.noise[at]
-        number = self.start if self.take.same == "motion" else number
+        number = 0 if self.take.same == "motion" else number
         return self.drawn(number // BLOCK, at // DRAWN)[number % BLOCK, at % DRAWN]
 
     @torch.no_grad()
@@ -190,5 +191,5 @@ def sample(
     Frame k of clip i always goes through the generator in row k % FORWARD, beside frames of its own clip, so its bytes
     depend on (seed, i), its number and its moment alone.
     """
-    camera = Camera(generator, blueprint, seed, take, start)
+    camera = Camera(generator, blueprint, seed, take)
     return torch.stack([torch.cat(list(camera.film(number, begin))) for number in range(start, start + n)])

@@ -21,6 +21,7 @@ from sparring.networks import video
 from sparring.networks.clip_features import open_clip_features
 from sparring.randomness import Random
 from sparring.ranks import ALONE, Ranks
+from sparring.tasks import Footage
 from sparring.tasks.filming import Take, sample
 from sparring.tasks.generate import JUDGED_SEED, FromNoise
 from sparring.tasks.sample import Sample, View
@@ -150,10 +151,10 @@ class Video:
         """None besides the game itself."""
         return {}
 
-    def preview(self, generator: nn.Module) -> Tensor:
+    def preview(self, generator: nn.Module) -> Footage:
         """The first clips of seed 0, as `sparring sample --seed 0` begins them."""
         take = Take(min(self.blueprint.frames, PREVIEW_FRAMES), self.blueprint.rate)
-        return sample(generator, self.blueprint, PREVIEWED, 0, take)
+        return Footage(sample(generator, self.blueprint, PREVIEWED, 0, take), take.fps)
 
     def illustrations(self, generator: nn.Module) -> Mapping[str, Image]:
         """`nearest`: some clips, and below each the part of a training clip that it is nearest to."""
@@ -172,7 +173,7 @@ class Video:
         made = Shot(draw, count, (frames, *self.data.shape), self.blueprint.rate)
         about = {"kind": "generator", "name": "in training", "seed": JUDGED_SEED}
         names = apt([self.settings.quality_metric, *JUDGED], self.judged_by.space)
-        return self.judged_by(made, names, about=about)
+        return self.judged_by(made, names, about=about, needed=[self.settings.quality_metric])
 
     @cached_property
     def judged_by(self) -> ClipJudge:

@@ -21,6 +21,9 @@ table 5)."""
 WINDOW, MOST_FRAMES = 1.0, 32
 """Seconds that these frames lie within at most, and frames: what is farther apart says little of how things move."""
 
+LEAST = 0.001
+"""Seconds, of either."""
+
 SPACING = 0.4
 """Seconds from anchor to anchor, of the window: a movement is seen from its beginning to its end."""
 
@@ -62,8 +65,8 @@ def choose(settings: Choices, survey: ClipSurvey, factor: float) -> None:
     pick("discriminator_features", "none")
 
     pick("seen", SEEN)
-    window = pick("window", round(min(WINDOW, survey.seconds, MOST_FRAMES / survey.rate), 3))
-    pick("spacing", round(SPACING * window, 3))
+    window = pick("window", max(LEAST, round(min(WINDOW, survey.seconds, MOST_FRAMES / survey.rate), 3)))
+    pick("spacing", max(LEAST, round(SPACING * (window or WINDOW), 3)))
     pick("motion_dim", MOTION_DIM)
 
     pick("network", "fast" if on_cpu else "r3", "family of the discriminator: all frames are the channels of a picture")

@@ -20,14 +20,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sparring.config import Settings
-from sparring.data import Clips
 from sparring.errors import MetricError, SparringError
 from sparring.evaluation.catalogue import improves
-from sparring.films import write_film
+from sparring.films import FASTEST_OF_GIF, SLOWEST, write_film
 from sparring.footage import sheet, side_by_side
 from sparring.mosaic import grid
 from sparring.output import as_lines, ending_of
-from sparring.tasks import Task, Tempered
+from sparring.tasks import Footage, Task, Tempered
 from sparring.training import report
 from sparring.training.files import write_text
 from sparring.training.guard import Vitals
@@ -383,14 +382,14 @@ class Trainer:
         shown = self.task.preview(self.match.average)
         if isinstance(shown, Tensor):
             path = self.run.samples / f"{name}.png"
-            if isinstance(self.match.data, Clips):
-                self.run.save_picture(sheet(shown), path)
-                playing = side_by_side(shown[:, None], PREVIEW_SIDE)
-                write_film(playing, path.with_suffix(".gif"), min(max(self.match.data.rate, 1.0), 50.0), {})
-                shown = shown[:, 0]
-            else:
-                self.run.save_picture(grid(shown), path)
+            self.run.save_picture(grid(shown), path)
             self.board.grid(shown, self.match.state.images)
+        elif isinstance(shown, Footage):
+            path = self.run.samples / f"{name}.png"
+            self.run.save_picture(sheet(shown.clips), path)
+            playing = side_by_side(shown.clips[:, None], PREVIEW_SIDE)
+            write_film(playing, path.with_suffix(".gif"), min(max(shown.rate, SLOWEST), FASTEST_OF_GIF), {})
+            self.board.grid(shown.clips[:, 0], self.match.state.images)
         else:
             path = self.run.samples / f"{name}{ending_of(shown)}"
             write_text(path, as_lines(shown, path.suffix))
