@@ -1,8 +1,8 @@
 """Players for clips: what is seen in one and how it moves are apart, in the noise and in the generator.
 
 A clip has one content z, and at each moment t a motion m(t) (Tulyakov et al. 2018, MoCoGAN). The blocks are those of
-R3GAN. Content sets how strong their channels are, in all of them, and motion alone changes from frame to frame: so
-a thing keeps its colour and shape because nothing tells it otherwise.
+R3GAN. Content sets how strong their channels are, in all of them, and between which colours a clip's pixels lie; motion
+alone changes from frame to frame: so a thing keeps its colour and shape because nothing tells it otherwise.
 """
 
 import math
@@ -44,8 +44,15 @@ STYLED = 0.5
 """Standard deviation, at first, of what a channel is multiplied by; the mean is 1."""
 
 
+PALETTES = 0.3
+"""Standard deviation, at first, of the least and the most that pixels of a clip are, which are -1 and 1 in the mean."""
+
+
 class Generator(nn.Module):
     """Content z (N, z_dim), motion noise (N, A, motion_dim) and times (N, K) in seconds to frames (N, K, C, H, W).
+
+    Each colour of a pixel lies between two ends that content alone sets, and saturates there: what is drawn at full
+    strength has the same colour in all frames, however it moves.
 
     `width` is the number of channels at the picture's own size, a multiple of 8; it doubles with each coarser grid.
     `depth` is the number of blocks at each size. `spacing`: seconds between the anchors of the motion, see `Motion`.
@@ -79,7 +86,11 @@ class Generator(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.colours = styling(z_dim, channels[0], spread=1.0)
         self.picture = linear(channels[0], shape[0])
-        self.background = nn.Parameter(torch.zeros(shape[0], 1, 1))
+        self.level = nn.Parameter(torch.zeros(shape[0], 1, 1))
+        self.palette = nn.Linear(z_dim, 2 * shape[0])
+        draw_weights(self.palette, gain=PALETTES)
+        with torch.no_grad():
+            self.palette.bias.view(2, -1).copy_(torch.tensor([[-1.0], [1.0]]))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, z: Tensor, noise: Tensor, times: Tensor, y: Tensor | None = None) -> Tensor:
@@ -93,8 +104,11 @@ class Generator(nn.Module):
         for layer in self.layers:
             x = layer(x, content) if isinstance(layer, StyledBlock) else layer(x)
         with full_precision(x):
-            strengths = 1 + self.colours(at_least_float32(content))[:, :, None, None]
-            pictures: Tensor = self.picture(at_least_float32(x) * strengths) + self.background
+            content = at_least_float32(content)
+            strengths = 1 + self.colours(content)[:, :, None, None]
+            levels = torch.sigmoid(self.picture(at_least_float32(x) * strengths) + self.level)
+            least, most = self.palette(content).view(-1, 2, len(self.level), 1, 1).unbind(1)
+            pictures: Tensor = least + (most - least) * levels
         frames: Tensor = pictures.unflatten(0, (-1, moments))  # type: ignore[no-untyped-call]
         return frames
 
