@@ -80,8 +80,9 @@ export function training(body, run, signal) {
       caption.textContent = `After ${seen.toLocaleString("en")} ${THINGS[run.task] ?? "images"}, from the same random numbers all along.`;
       const answer = await api.sampleFile(run.name, name);
       if (name.endsWith(".png")) {
-        const image = el("img", { class: "coarse", alt: caption.textContent, src: URL.createObjectURL(await answer.blob()) });
-        await image.decode();
+        const image = el("img", { class: "coarse", alt: caption.textContent });
+        const picture = await answer.blob();
+        await new Promise((loaded, failed) => Object.assign(image, { onload: loaded, onerror: failed, src: URL.createObjectURL(picture) }));
         URL.revokeObjectURL(image.src);
         if (moment === name) { last = image; shown.replaceChildren(image); }
       } else {
