@@ -10,11 +10,11 @@ Numbers of the clock and decisions go by the CPU (gloo), so that no GPU waits fo
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 import torch
@@ -25,6 +25,8 @@ from sparring.errors import RunError, SettingError
 
 if TYPE_CHECKING:  # there are builds of torch without it
     from torch.distributed import ProcessGroup, Store  # type: ignore[attr-defined]
+
+T = TypeVar("T")
 
 SILENCE = timedelta(minutes=10)
 """How long a rank that went away unseen, with its host, may keep the others waiting."""
@@ -89,6 +91,15 @@ class Ranks:
         with lost_ranks():
             dist.all_gather_object(everyone, mine, self.talk)
         return everyone
+
+    def in_turn(self, total: int, size: int, work: Callable[[int, int], T]) -> list[T]:
+        """What `work(start, stop)` gives for all chunks of `size` of `total` things, in order, on all ranks.
+
+        They take chunks in turn, the same as one alone goes by, so that the numbers are the same.
+        """
+        starts = range(self.rank * size, total, self.count * size)
+        everyone = self.gathered([work(start, min(start + size, total)) for start in starts])
+        return [everyone[number % self.count][number // self.count] for number in range(-(-total // size))]
 
     def agree(self, value: Any, what: str) -> None:
         """Makes sure that all ranks see the same.

@@ -22,11 +22,7 @@ def npy(path: Path) -> Source:
 
     Raises: DataError if it is damaged, holds Python objects, or no pictures.
     """
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # NumPy's header is Python source: broken ones raise all sorts of errors
-        raise _unreadable(path, error) from error
-    return _source(path, array, None)
+    return _source(path, mapped(path), None)
 
 
 def npz(path: Path) -> Source:
@@ -34,23 +30,42 @@ def npz(path: Path) -> Source:
 
     Raises: DataError if it is damaged, too large for the memory, holds Python objects, or no pictures.
     """
+    images, labels = unpacked(path, "images", "pictures")
+    return _source(path, images, None if labels is None else _classes(path, labels, len(images)))
+
+
+def mapped(path: Path) -> NDArray[np.generic]:
+    """The array in a .npy file, which stays on disk.
+
+    Raises: DataError if it is damaged or holds Python objects.
+    """
+    try:
+        array: NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # NumPy's header is Python source: broken ones raise all sorts of errors
+        raise _unreadable(path, error) from error
+    return array
+
+
+def unpacked(path: Path, name: str, things: str) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
+    """The array called `name` in a .npz file, or its only one, and that called `labels`; things: what people call them.
+
+    Raises: DataError if it is damaged, too large for the memory, or holds Python objects.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())
         if size > memory.available() // 2:
-            raise DataError(f"{path}: {size:,} bytes do not fit into memory; save the pictures as .npy, which need not")
+            raise DataError(f"{path}: {size:,} bytes do not fit into memory; save the {things} as .npy, which need not")
         with np.load(path, allow_pickle=False) as arrays:
-            names = [name for name in arrays.files if name != "labels"]
-            wanted = "images" if "images" in names else names[0] if len(names) == 1 else None
+            names = [each for each in arrays.files if each != "labels"]
+            wanted = name if name in names else names[0] if len(names) == 1 else None
             if wanted is None:
-                raise DataError(f"{path}: holds {', '.join(arrays.files) or 'nothing'}; name the pictures `images`")
-            images = arrays[wanted]
-            labels = arrays["labels"] if "labels" in arrays.files else None
+                raise DataError(f"{path}: holds {', '.join(arrays.files) or 'nothing'}; name the {things} `{name}`")
+            return arrays[wanted], arrays["labels"] if "labels" in arrays.files else None
     except DataError:
         raise
     except Exception as error:
         raise _unreadable(path, error) from error
-    return _source(path, images, None if labels is None else _classes(path, labels, len(images)))
 
 
 def array_source(

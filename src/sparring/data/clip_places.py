@@ -17,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.data import memory
+from sparring.data.arrays import mapped, unpacked
 from sparring.data.decode import identify
 from sparring.data.film_files import RATE, Film, Numbered, Row, film_in, steps
 from sparring.data.folders import folder, open_file
@@ -298,31 +298,11 @@ def _array(path: Path, rate: float) -> Place[Film]:
 
     Raises: DataError if it is damaged, too large for the memory, holds Python objects, or no clips.
     """
-    labels: list[str] | None = None
-    try:
-        if path.suffix.lower() == ".npy":
-            clips = np.load(path, mmap_mode="r", allow_pickle=False)
-        else:
-            with zipfile.ZipFile(path) as archive:
-                size = sum(member.file_size for member in archive.infolist())
-            if size > memory.available() // 2:
-                raise DataError(
-                    f"{path}: {size:,} bytes do not fit into memory; save the clips as .npy, which need not"
-                )
-            with np.load(path, allow_pickle=False) as arrays:
-                names = [name for name in arrays.files if name != "labels"]
-                wanted = "clips" if "clips" in names else names[0] if len(names) == 1 else None
-                if wanted is None:
-                    raise DataError(f"{path}: holds {', '.join(arrays.files) or 'nothing'}; name the clips `clips`")
-                clips = arrays[wanted]
-                if "labels" in arrays.files:
-                    labels = [str(label) for label in arrays["labels"].reshape(-1)]
-    except DataError:
-        raise
-    except Exception as error:  # NumPy's header is Python source: broken ones raise all sorts of errors
-        if "pickle" in str(error) or "Python objects" in str(error):
-            raise DataError(f"{path}: holds Python objects, which are never loaded; save an array of uint8") from error
-        raise DataError(f"{path}: not a whole {path.suffix} file ({' '.join(str(error).split())[:80]})") from error
+    if path.suffix.lower() == ".npy":
+        clips, named = mapped(path), None
+    else:
+        clips, named = unpacked(path, "clips", "clips")
+    labels = None if named is None else [str(label) for label in named.reshape(-1)]
     rows = _channels_last(path, clips)
     if labels is not None and len(labels) != len(rows):
         raise DataError(f"{path}: {len(labels):,} labels for {len(rows):,} clips; there must be one each")

@@ -7,9 +7,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from sparring.data import memory
-from sparring.data.order import indices
-from sparring.data.pictures import CPU, sent, shares_of, split
+from sparring.data.order import drawn_at
+from sparring.data.pictures import CPU, sent, settled, shares_of, split
 from sparring.data.sources import Skipped
 from sparring.randomness import Random
 
@@ -87,12 +86,7 @@ class Clips:
 
     def to(self, device: torch.device | str) -> "Clips":
         """The same set with batches on `device`; the frames move there too when they fit into a third of its memory."""
-        device = torch.empty(0, device=device).device  # "cuda" becomes "cuda:0", as tensors there call it
-        frames = self.frames
-        if device != self.device and device.type != "cpu" and memory.fits_device(frames.nbytes, device):
-            frames = frames.to(device)
-        elif frames.device != device:
-            frames = frames.cpu()
+        device, (frames,) = settled(device, self.device, self.frames)
         return replace(self, frames=frames, device=device)
 
     def clip(self, number: int) -> Tensor:
@@ -107,9 +101,7 @@ class Clips:
         """
         part = batch // ranks
         start = rank * part
-        count = len(self) if self.drawn is None else len(self.drawn)
-        numbers = indices(count, seed, position + start, part)
-        numbers = numbers if self.drawn is None else self.drawn[numbers]
+        numbers = drawn_at(self.drawn, len(self), seed, position + start, part)
         offsets = self.offsets(numbers, Random(seed, position, part, start))
         places = (self.starts[numbers, None] + offsets).flatten()
         frames = self.frames.index_select(0, places.to(self.frames.device)).view(part, self.seen, *self.shape)

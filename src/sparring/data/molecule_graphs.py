@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sparring.data import cache, memory
+from sparring.data import cache
 from sparring.data.molecule_files import Place
 from sparring.data.molecules import read_molecules, versions
-from sparring.data.order import indices
-from sparring.data.pictures import CPU, sent, split
+from sparring.data.order import drawn_at
+from sparring.data.pictures import CPU, sent, settled, split
 from sparring.data.sources import Progress, Skipped
 
 if TYPE_CHECKING:
@@ -94,11 +94,8 @@ class GraphSet:
 
     def to(self, device: torch.device | str) -> "GraphSet":
         """The same set with batches on `device`; the graphs move there too when they fit into a third of its memory."""
-        device = torch.empty(0, device=device).device  # "cuda" becomes "cuda:0", as tensors there call it
-        nodes, bonds = self.nodes, self.bonds
-        there = device.type == "cpu" or memory.fits_device(nodes.nbytes + bonds.nbytes, device)
-        place = device if there else CPU
-        return replace(self, nodes=nodes.to(place), bonds=bonds.to(place), device=device)
+        device, (nodes, bonds) = settled(device, self.device, self.nodes, self.bonds)
+        return replace(self, nodes=nodes, bonds=bonds, device=device)
 
     def batch(self, numbers: Tensor) -> GraphBatch:
         """The molecules `numbers`, int64 (n,) with values in [0, len(self)), on the device."""
@@ -109,9 +106,7 @@ class GraphSet:
     def draw(self, seed: int, position: int, batch: int, rank: int = 0, ranks: int = 1) -> GraphBatch:
         """Part `rank` of `ranks` of the batch that begins at sample `position` of the stream of `order.indices`."""
         part = batch // ranks
-        count = len(self) if self.drawn is None else len(self.drawn)
-        numbers = indices(count, seed, position + rank * part, part)
-        return self.batch(numbers if self.drawn is None else self.drawn[numbers])
+        return self.batch(drawn_at(self.drawn, len(self), seed, position + rank * part, part))
 
     def shown_texts(self) -> list[str]:
         """The SMILES that `draw` takes."""

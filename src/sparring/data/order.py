@@ -28,6 +28,13 @@ def indices(n: int, seed: int, position: int, count: int) -> Tensor:
     return torch.cat(pieces)
 
 
+def drawn_at(drawn: Tensor | None, total: int, seed: int, position: int, count: int) -> Tensor:
+    """The same numbers of a set of `total` samples of which only `drawn` (n,) are shown; None: all."""
+    if drawn is None:
+        return indices(total, seed, position, count)
+    return drawn[indices(len(drawn), seed, position, count)]
+
+
 @lru_cache(maxsize=2)  # a batch may span the end of one epoch and the start of the next
 def _permutation(n: int, seed: int, epoch: int) -> Tensor:
     generator = torch.Generator()

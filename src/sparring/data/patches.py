@@ -16,7 +16,7 @@ from sparring.data import memory
 from sparring.data.decode import Form, UnusableError, whole
 from sparring.data.loading import class_labels, fingerprint_of
 from sparring.data.opening import open_source
-from sparring.data.order import indices
+from sparring.data.order import drawn_at
 from sparring.data.parallel import each
 from sparring.data.pictures import CPU, Batch, Pictures, sent, shares_of, split
 from sparring.data.sources import Progress, Skipped
@@ -71,9 +71,7 @@ class Patches:
         """Patches of the pictures whose turn it is; a pure function of its arguments."""
         part = batch // ranks
         start = rank * part
-        count = len(self) if self.drawn is None else len(self.drawn)
-        numbers = indices(count, seed, position + start, part)
-        numbers = numbers if self.drawn is None else self.drawn[numbers]
+        numbers = drawn_at(self.drawn, len(self), seed, position + start, part)
         places = Random(seed, position, part, start).uniform("patch", 3)
         patches = [
             cut(self.pixels[number], self.size, *place, zoom=self.zoom)

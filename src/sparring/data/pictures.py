@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sparring.data import memory
-from sparring.data.order import indices
+from sparring.data.order import drawn_at
 from sparring.data.sources import Skipped
 from sparring.randomness import key
 
@@ -166,12 +166,7 @@ class Pictures:
 
     def to(self, device: torch.device | str) -> "Pictures":
         """The same set with batches on `device`; the images move there too when they fit into a third of its memory."""
-        device = torch.empty(0, device=device).device  # "cuda" becomes "cuda:0", as tensors there call it
-        images = self.images
-        if device != self.device and device.type != "cpu" and memory.fits_device(images.nbytes, device):
-            images = images.to(device)
-        elif images.device != device:
-            images = images.cpu()
+        device, (images,) = settled(device, self.device, self.images)
         labels = None if self.labels is None else self.labels.to(device)
         return replace(self, images=images, labels=labels, device=device)
 
@@ -188,9 +183,7 @@ class Pictures:
     def draw(self, seed: int, position: int, batch: int, rank: int = 0, ranks: int = 1) -> Batch:
         """Part `rank` of `ranks` of the batch that begins at sample `position` of the stream of `order.indices`."""
         part = batch // ranks
-        count = len(self) if self.drawn is None else len(self.drawn)
-        numbers = indices(count, seed, position + rank * part, part)
-        return self.batch(numbers if self.drawn is None else self.drawn[numbers])
+        return self.batch(drawn_at(self.drawn, len(self), seed, position + rank * part, part))
 
     def sample(self) -> "Pictures":
         """All of it."""
@@ -223,6 +216,18 @@ def split(total: int, labels: Tensor | None, count: int, fingerprint: str) -> tu
     others = torch.ones(total, dtype=torch.bool).index_fill(0, first, False)
     numbers = torch.cat([numbers[first], numbers[others]])
     return numbers[:-count].sort().values, numbers[-count:].sort().values
+
+
+def settled(device: torch.device | str, before: torch.device, *held: Tensor) -> tuple[torch.device, list[Tensor]]:
+    """Where batches of a set go from now on, and what it holds: there too if that fits into a third of its memory.
+
+    before: where they went. On a device that they go to already, what was held stays where it is.
+    """
+    device = torch.empty(0, device=device).device  # "cuda" becomes "cuda:0", as tensors there call it
+    size = sum(tensor.nbytes for tensor in held)
+    if device != before and device.type != "cpu" and memory.fits_device(size, device):
+        return device, [tensor.to(device) for tensor in held]
+    return device, [tensor if tensor.device == device else tensor.cpu() for tensor in held]
 
 
 def sent(images: Tensor, device: torch.device) -> Tensor:

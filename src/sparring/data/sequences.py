@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from sparring.data import memory
-from sparring.data.order import indices
-from sparring.data.pictures import CPU, sent, split
+from sparring.data.order import drawn_at
+from sparring.data.pictures import CPU, sent, settled, split
 from sparring.data.sources import Skipped
 from sparring.data.vocabularies import Vocabulary
 
@@ -72,12 +71,7 @@ class Sequences:
 
     def to(self, device: torch.device | str) -> "Sequences":
         """The same set with batches on `device`; the tokens move there too when they fit into a third of its memory."""
-        device = torch.empty(0, device=device).device  # "cuda" becomes "cuda:0", as tensors there call it
-        tokens = self.tokens
-        if device != self.device and device.type != "cpu" and memory.fits_device(tokens.nbytes, device):
-            tokens = tokens.to(device)
-        elif tokens.device != device:
-            tokens = tokens.cpu()
+        device, (tokens,) = settled(device, self.device, self.tokens)
         return replace(self, tokens=tokens, device=device)
 
     def batch(self, numbers: Tensor) -> Tokens:
@@ -87,9 +81,7 @@ class Sequences:
     def draw(self, seed: int, position: int, batch: int, rank: int = 0, ranks: int = 1) -> Tokens:
         """Part `rank` of `ranks` of the batch that begins at sample `position` of the stream of `order.indices`."""
         part = batch // ranks
-        count = len(self) if self.drawn is None else len(self.drawn)
-        numbers = indices(count, seed, position + rank * part, part)
-        return self.batch(numbers if self.drawn is None else self.drawn[numbers])
+        return self.batch(drawn_at(self.drawn, len(self), seed, position + rank * part, part))
 
     def shown_texts(self) -> list[str]:
         """The texts that `draw` takes."""

@@ -83,15 +83,14 @@ def profile_of(
         raise MetricError(
             f"clips of {reel.shape[0]} frames: {space.card.name} needs {space.least} at least to see how they move"
         )
-    mine: list[dict[str, Tensor]] = []
-    for start in range(ranks.rank * CHUNK, len(reel), ranks.count * CHUNK):
-        stop = min(start + CHUNK, len(reel))
+
+    def look(start: int, stop: int) -> dict[str, Tensor]:
         parts = [seen(piece.to(device), space).tensors() for piece in pieces(reel.clips(start, stop), space.card)]
-        mine.append({name: torch.cat([part[name] for part in parts]) for name in parts[0]})
         if progress:
             progress(stage, stop, len(reel))
-    everyone = ranks.gathered(mine)
-    chunks = [everyone[number % ranks.count][number // ranks.count] for number in range(-(-len(reel) // CHUNK))]
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    chunks = ranks.in_turn(len(reel), CHUNK, look)
     return Profile(**{name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]})
 
 

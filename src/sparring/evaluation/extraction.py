@@ -79,18 +79,15 @@ def features_of(
 
     Ranks take chunks in turn, and all get everything: the same numbers as one alone, which goes by the same chunks.
     """
-    mine: list[Tensor] = []
-    for start in range(ranks.rank * CHUNK, len(gallery), ranks.count * CHUNK):
-        stop = min(start + CHUNK, len(gallery))
+
+    def look(start: int, stop: int) -> Tensor:
         pieces = _pieces(gallery.part(start, stop), network.card)
-        mine.append(
-            torch.cat([network.pooled(prepare(piece.to(device), network.card)).float().cpu() for piece in pieces])
-        )
+        found = [network.pooled(prepare(piece.to(device), network.card)).float().cpu() for piece in pieces]
         if progress:
             progress(stage, stop, len(gallery))
-    everyone = ranks.gathered(mine)
-    chunks = -(-len(gallery) // CHUNK)
-    return torch.cat([everyone[number % ranks.count][number // ranks.count] for number in range(chunks)])
+        return torch.cat(found)
+
+    return torch.cat(ranks.in_turn(len(gallery), CHUNK, look))
 
 
 def remembered_features(

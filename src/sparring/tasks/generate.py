@@ -10,8 +10,7 @@ from PIL.Image import Image
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, pad
 
-from sparring.adversarial.augment import Transformation, mirror
-from sparring.adversarial.objectives import Objective
+from sparring.adversarial.augment import mirror
 from sparring.config import Settings, form_of, given
 from sparring.data import Batch, Data, Pictures, to_bytes, to_floats
 from sparring.errors import MetricError, SettingError
@@ -25,7 +24,8 @@ from sparring.networks import FAMILIES, projected
 from sparring.networks.features import SPACES, Card, FeatureNetwork, open_features
 from sparring.randomness import Random, key
 from sparring.ranks import ALONE, Ranks
-from sparring.tasks.sample import Sample, View
+from sparring.tasks.plain_game import PlainGame
+from sparring.tasks.sample import Sample
 
 FORWARD = 32
 """Pictures that always go through the generator at once when sampling: kernels sum in another order at another size."""
@@ -196,7 +196,7 @@ def known_as(card: Card) -> dict[str, str]:
     return {"name": card.name.removesuffix("-bf16"), "digest": card.digest, "trained_on": card.trained_on}
 
 
-class Generate:
+class Generate(PlainGame):
     """The task of making pictures like those of a set."""
 
     def __init__(self, settings: Settings, data: Data, ranks: Ranks = ALONE) -> None:
@@ -254,23 +254,7 @@ class Generate:
 
     def condition(self, batch: Batch) -> Tensor | None:
         """The classes of the batch as float (N, classes)."""
-        return None if batch.labels is None else one_hot(batch.labels, len(self.blueprint.classes)).float()
-
-    def lesson(self, generator: nn.Module, batch: Batch, random: Random) -> View:
-        """The same pair as in the game."""
-        return View.before_the_game(self.real(batch, random), self.fake(generator, batch, random))
-
-    def augmented(self, sample: Sample, transformation: Transformation) -> Sample:
-        """The picture transformed."""
-        return sample.with_differentiable([transformation(part) for part in sample.differentiable])
-
-    def generator_loss(self, objective: Objective, view: View) -> Tensor:
-        """The objective: pictures carry its gradient."""
-        return objective.generator(view.real_logits, view.fake_logits)
-
-    def losses(self, player: str, view: View) -> Mapping[str, tuple[float, Tensor]]:
-        """None besides the game itself."""
-        return {}
+        return None if batch.labels is None else self.blueprint.condition(batch.labels)
 
     def preview(self, generator: nn.Module) -> Tensor:
         """The first samples of seed 0, as `sparring sample --seed 0` gives them."""

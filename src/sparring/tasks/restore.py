@@ -13,7 +13,6 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from sparring.adversarial.augment import Transformation, mirror
-from sparring.adversarial.objectives import Objective
 from sparring.config import Settings, given
 from sparring.data import Batch, Data, Pictures, to_bytes, to_floats
 from sparring.data.damage import Damage, Damaged, damage_of
@@ -29,6 +28,7 @@ from sparring.networks.restorer import Restorer
 from sparring.randomness import Random
 from sparring.ranks import ALONE, Ranks
 from sparring.tasks.generate import LOOKED_AT, discriminator_features
+from sparring.tasks.plain_game import PlainGame
 from sparring.tasks.sample import Sample, View
 
 GRIDS = {"inpaint": (4, 4)}
@@ -126,7 +126,7 @@ class Apparatus:
         return restored(self.generator, found).float()
 
 
-class Restore:
+class Restore(PlainGame):
     """The task of making damaged pictures good."""
 
     def __init__(self, settings: Settings, data: Data, ranks: Ranks = ALONE) -> None:
@@ -183,10 +183,6 @@ class Restore:
         """Clean pictures with the damage of this step."""
         return self.damage(clean, random.at("damage"))
 
-    def lesson(self, generator: nn.Module, batch: Batch, random: Random) -> View:
-        """The same pair as in the game."""
-        return View.before_the_game(self.real(batch, random), self.fake(generator, batch, random))
-
     def augmented(self, sample: Sample, transformation: Transformation) -> Sample:
         """The picture transformed, and its mask moved with it, as transparency would be."""
         moved = transformation(torch.cat(sample.parts, dim=1))
@@ -194,10 +190,6 @@ class Restore:
         return replace(
             sample, parts=(moved[:, :channels], moved[:, channels:]) if self.blueprint.takes_mask else (moved,)
         )
-
-    def generator_loss(self, objective: Objective, view: View) -> Tensor:
-        """The objective: pictures carry its gradient."""
-        return objective.generator(view.real_logits, view.fake_logits)
 
     def losses(self, player: str, view: View) -> Mapping[str, tuple[float, Tensor]]:
         """Of the restorer: how far it is from the clean picture, in pixels and in pretrained features."""

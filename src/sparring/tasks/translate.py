@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, one_hot
 
 from sparring.adversarial.augment import Transformation, mirror
-from sparring.adversarial.objectives import Objective
 from sparring.config import Settings, given
 from sparring.data import Batch, Data, Patches, Pictures, TwoSets, to_bytes, to_floats
 from sparring.data.two_sets import sides
@@ -32,6 +31,7 @@ from sparring.randomness import Random
 from sparring.ranks import ALONE, Ranks
 from sparring.tasks.generate import LOOKED_AT, discriminator_features
 from sparring.tasks.likeness import contrast, distance
+from sparring.tasks.plain_game import PlainGame
 from sparring.tasks.sample import Sample, View
 
 LEVELS = 3
@@ -161,7 +161,7 @@ class Apparatus:
         return made.float()
 
 
-class Translate:
+class Translate(PlainGame):
     """The task of making photographs into paintings."""
 
     def __init__(self, settings: Settings, data: Data, ranks: Ranks = ALONE) -> None:
@@ -260,17 +260,9 @@ class Translate:
         size, places = seen_of(self.resolution), random.uniform("seen", 2).tolist()
         return replace(sample, parts=tuple(parts_of(part, size, places) for part in sample.parts))
 
-    def lesson(self, generator: nn.Module, batch: Batch, random: Random) -> View:
-        """The same pair as in the game."""
-        return View.before_the_game(self.real(batch, random), self.fake(generator, batch, random))
-
     def augmented(self, sample: Sample, transformation: Transformation) -> Sample:
         """All pictures transformed, those of a pair alike."""
         return Sample(tuple(transformation(part) for part in sample.parts), sample.condition, sample.smooth)
-
-    def generator_loss(self, objective: Objective, view: View) -> Tensor:
-        """The objective: pictures carry its gradient."""
-        return objective.generator(view.real_logits, view.fake_logits)
 
     def losses(self, player: str, view: View) -> Mapping[str, tuple[float, Tensor]]:
         """Of the translator: how far it is from the right painting, or how much of the scene it lost."""

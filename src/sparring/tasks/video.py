@@ -8,10 +8,8 @@ from typing import Any
 import torch
 from PIL.Image import Image
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
-from sparring.adversarial.augment import Transformation, mirror
-from sparring.adversarial.objectives import Objective
+from sparring.adversarial.augment import mirror
 from sparring.config import Settings, given
 from sparring.data import ClipBatch, Clips, to_floats
 from sparring.evaluation.clips import JUDGED, ClipJudge, Shot, Taken, apt, length_of
@@ -24,7 +22,8 @@ from sparring.ranks import ALONE, Ranks
 from sparring.tasks import Footage
 from sparring.tasks.filming import Take, sample
 from sparring.tasks.generate import JUDGED_SEED, FromNoise
-from sparring.tasks.sample import Sample, View
+from sparring.tasks.plain_game import PlainGame
+from sparring.tasks.sample import Sample
 
 WIDER = {"r3": 1, "fast": 2, "dcgan": 1, "skip": 2}
 """Times the generator's width: the finest grid of `fast` has half the sides of the picture, so twice the channels."""
@@ -70,7 +69,7 @@ class Blueprint(FromNoise):
         return {"task": "video", **asdict(self)}
 
 
-class Video:
+class Video(PlainGame):
     """The task of making clips like those of a set."""
 
     def __init__(self, settings: Settings, data: Clips, ranks: Ranks = ALONE) -> None:
@@ -133,23 +132,7 @@ class Video:
 
     def condition(self, batch: ClipBatch) -> Tensor | None:
         """The classes of the batch as float (N, classes)."""
-        return None if batch.labels is None else one_hot(batch.labels, len(self.blueprint.classes)).float()
-
-    def lesson(self, generator: nn.Module, batch: ClipBatch, random: Random) -> View:
-        """The same pair as in the game."""
-        return View.before_the_game(self.real(batch, random), self.fake(generator, batch, random))
-
-    def augmented(self, sample: Sample, transformation: Transformation) -> Sample:
-        """All frames of a clip transformed alike, so that it moves as before."""
-        return sample.with_differentiable([transformation(part) for part in sample.differentiable])
-
-    def generator_loss(self, objective: Objective, view: View) -> Tensor:
-        """The objective: frames carry its gradient."""
-        return objective.generator(view.real_logits, view.fake_logits)
-
-    def losses(self, player: str, view: View) -> Mapping[str, tuple[float, Tensor]]:
-        """None besides the game itself."""
-        return {}
+        return None if batch.labels is None else self.blueprint.condition(batch.labels)
 
     def preview(self, generator: nn.Module) -> Footage:
         """The first clips of seed 0, as `sparring sample --seed 0` begins them."""
