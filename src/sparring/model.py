@@ -1,7 +1,7 @@
 """A trained generator, ready to use: the one class through which everything after training goes."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -12,7 +12,6 @@ from PIL.Image import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 from sparring.applying import Apparatus, apply_to_picture
 from sparring.errors import RunError, SettingError
@@ -264,24 +263,14 @@ class Model:
 
         Raises: RunError if the generator makes no pictures of noise, SettingError for a number out of range.
         """
-        return self._drawn(n, seed, start)[0]
+        return self.from_noise.drawn(n, seed, start)[0]
 
     def labels(self, n: int, seed: int = 0, start: int = 0) -> Tensor:
         """The class numbers that `sample` draws for the same pictures, int64 (n,); all 0 if there are no classes.
 
         Raises: as `latents`.
         """
-        return self._drawn(n, seed, start)[1]
-
-    def _drawn(self, n: int, seed: int, start: int) -> tuple[Tensor, Tensor]:
-        """z (n, z_dim) and class numbers (n,) of samples `start` to `start + n - 1`."""
-        if n < 1 or start < 0:
-            raise SettingError(f"n={n}, start={start}: they should be at least 1, and at least 0")
-        first, last = start // generate.FORWARD, -(-(start + n) // generate.FORWARD)
-        blocks = [self.from_noise.latents(block, seed) for block in range(first, last)]
-        z, labels = (torch.cat(parts) for parts in zip(*blocks, strict=True))
-        offset = start - first * generate.FORWARD
-        return z[offset : offset + n], labels[offset : offset + n]
+        return self.from_noise.drawn(n, seed, start)[1]
 
     def decode(self, z: Tensor, label: int | str | Tensor | None = None) -> Tensor:
         """The pictures of z float (n, z_dim), uint8 (n, C, H, W).
@@ -299,21 +288,7 @@ class Model:
 
         Raises: as `decode`.
         """
-        blueprint = self.from_noise
-        if z.ndim != 2 or not len(z) or z.shape[1] != blueprint.z_dim or not z.isfinite().all():
-            raise SettingError(
-                f"z {tuple(z.shape)}: this generator takes (n, {blueprint.z_dim}), n at least 1, of finite numbers"
-            )
-        z = z.detach().float()
-        if label is None:
-            if blueprint.classes:
-                raise SettingError(
-                    "this generator knows classes: give decode a label, or one a picture, as labels(n, seed) gives them"
-                )
-            return z, None
-        if isinstance(label, Tensor):
-            return z, checked_classes(blueprint, len(z), label.detach().cpu())
-        return z, blueprint.condition(torch.full((len(z),), blueprint.class_number(label)))
+        return self.from_noise.inputs(z, label)
 
     def written(
         self,
@@ -373,6 +348,16 @@ class Model:
                 f"best_of={best_of} needs a discriminator, and there is none: a run that has played its game keeps "
                 f"it as {JUDGE} beside {FILE}"
             )
+
+    @property
+    def floats(self) -> Callable[[Tensor, Tensor | None], Tensor]:
+        """What makes pictures (n, C, H, W), about in [-1, 1], of z (n, z_dim) and y, with gradients."""
+        return self.generator
+
+    @property
+    def device(self) -> torch.device:
+        """Where the generator is."""
+        return next(self.generator.parameters()).device
 
     @property
     def from_noise(self) -> generate.Blueprint:
@@ -488,24 +473,6 @@ def refuse_counts(n: int, start: int) -> None:
     """Raises: SettingError if there are no samples from `start` on, `n` of them."""
     if n < 1 or start < 0:
         raise SettingError(f"n={n}: it should be at least 1" if n < 1 else f"start={start}: it should be at least 0")
-
-
-def checked_classes(blueprint: generate.Blueprint, n: int, label: Tensor) -> Tensor:
-    """Class numbers (n,) or shares (n, classes) as shares float32 (n, classes).
-
-    Raises: SettingError for another shape, or for numbers that are no classes.
-    """
-    count = len(blueprint.classes)
-    if not count:
-        blueprint.class_number(0)
-    if label.is_floating_point() and label.shape == (n, count) and label.isfinite().all():
-        return label.float()
-    if label.shape != (n,) or label.is_floating_point() or not ((label >= 0) & (label < count)).all():
-        raise SettingError(
-            f"labels {label.dtype} {tuple(label.shape)}: for {n} pictures there should be {n} class numbers from 0 to "
-            f"{count - 1}, or shares ({n}, {count})"
-        )
-    return one_hot(label.long(), count).float()
 
 
 def read_generator(path: Path, device: str) -> tuple[dict[str, Any], dict[str, Tensor]]:

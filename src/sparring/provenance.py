@@ -8,17 +8,20 @@ from PIL.PngImagePlugin import PngInfo
 from sparring.training.files import checksum
 
 if TYPE_CHECKING:
+    from sparring.latents.decoders import Decoder
     from sparring.model import Model
 
 
-def marks(model: "Model", **settings: object) -> dict[str, str]:
-    """Texts by keyword: the program, that the picture is AI-generated, the run, the SHA-256 of the weights; `settings`
-    that are not None, capitalised."""
+def marks(model: "Model | Decoder", **settings: object) -> dict[str, str]:
+    """Texts by keyword: the program, that the picture is AI-generated, the run or file, the SHA-256 of the weights;
+    `settings` that are not None, capitalised."""
     from sparring import __version__
 
     found = {"Software": f"sparring {__version__}", "AI-generated": "true"}
     if model.origin is not None:
-        found |= {"Run": model.origin.absolute().parent.name, "Model": f"sha256:{checksum(model.origin)}"}
+        place = model.origin.absolute()
+        run = place.parent if place.suffix == ".safetensors" else place
+        found |= {"Run": run.name, "Model": f"sha256:{checksum(place)}"}
     return found | {name.capitalize(): str(value) for name, value in settings.items() if value is not None}
 
 

@@ -11,9 +11,9 @@ from tests.exporting.models import CHANGING, CLASSES, CLIPS, FROM_NOISE, TEXT, m
 
 from sparring.data.selfies_symbols import SelfiesSymbols
 from sparring.errors import RunError, SettingError
-from sparring.evaluation.galleries import Onnx
 from sparring.exporting import export
 from sparring.exporting.export import compare
+from sparring.foreign_generators import ForeignGenerator
 from sparring.randomness import key
 from sparring.tasks import filming, generate, sequences, video
 
@@ -192,11 +192,12 @@ def test_evaluate_takes_the_file_and_draws_labels_as_often_as_in_the_data(tmp_pa
     blueprint = generate.Blueprint("fast", (3, 4, 4), 8, 16, 1, ("a", "b"), (0.0, 1.0))
     model = model_of(blueprint)
     export(model, tmp_path / "g.onnx", "onnx")
-    gallery = Onnx(tmp_path / "g.onnx", 40, seed=0)
-    assert gallery.shape == (3, 4, 4)
+    foreign = ForeignGenerator(tmp_path / "g.onnx")
+    assert foreign.from_noise.shape == (3, 4, 4)
+    assert foreign.classes == ("a", "b")
     z = torch.randn(32, 8, generator=torch.Generator().manual_seed(key(0, "latents", 0)))
     wanted = session_of(tmp_path / "g.onnx").run(None, {"z": z.numpy(), "label": np.ones(32, np.int64)})[0]
-    assert np.array_equal(gallery.part(0, 32).permute(0, 2, 3, 1).numpy(), wanted)
+    assert np.array_equal(foreign.sample(32).permute(0, 2, 3, 1).numpy(), wanted)
 
 
 def test_a_difference_is_an_error_and_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from sparring.errors import MetricError
 from sparring.evaluation.judgement import Evaluation
 from sparring.evaluation.pairs import Pair, compare, evaluation_of, lacks, too_small
 from sparring.evaluation.sides import Place
+from sparring.foreign_generators import is_foreign
 from sparring.model import FILE
 from sparring.networks.features import FeatureNetwork
 
@@ -93,7 +94,7 @@ def opened(place: Place) -> Source:
     path = Path(place)
     if path.is_dir() and any((path / name).is_file() for name in ("config.toml", FILE)):
         raise MetricError(f"{path} is a run; pairs are pictures: give the folder of those that it restored")
-    if path.suffix.lower() in (".safetensors", ".onnx"):
+    if path.suffix.lower() == ".safetensors" or is_foreign(path):
         raise MetricError(f"{path} is a generator; pairs are pictures: give the folder of those that it restored")
     if is_command(str(place)) or find(place if isinstance(place, str) else path) is not None:
         raise MetricError(f"{place}: shards hold no names that pairs could be found by; give a folder or an archive")

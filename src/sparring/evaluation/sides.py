@@ -1,4 +1,4 @@
-"""What `sparring evaluate A B` can compare: runs, ONNX generators, pictures, features and moments, as `Evidence`.
+"""What `sparring evaluate A B` can compare: runs, generators of others, pictures, features and moments, as `Evidence`.
 
 Opening goes in two steps, since both sides must agree on the form of the pictures: `look` finds out what a place is and
 which form its pictures have by nature; `Found.open` then brings them to the form agreed on.
@@ -22,7 +22,8 @@ from sparring.data.shards import is_command
 from sparring.data.sources import Progress
 from sparring.errors import MetricError, RunError
 from sparring.evaluation.evidence import Evidence
-from sparring.evaluation.galleries import Decoded, Drawn, Onnx, reformed
+from sparring.evaluation.galleries import Decoded, Drawn, reformed
+from sparring.foreign_generators import ForeignGenerator, is_foreign
 from sparring.metrics.frechet import Moments
 from sparring.model import FILE, Model
 from sparring.tasks import generate
@@ -48,7 +49,7 @@ class Found:
 
 
 def look(place: Place, role: Role, count: int, seed: int, device: str = "cpu") -> Found:
-    """What a place is: a run, an ONNX generator, features, moments, or pictures.
+    """What a place is: a run, a generator of others, features, moments, or pictures.
 
     role: a run folder is its training data as "real", `count` samples of its generator as "generated"; a generator in a
     file is samples as either.
@@ -61,10 +62,8 @@ def look(place: Place, role: Role, count: int, seed: int, device: str = "cpu") -
         return _training_data(path) if role == "real" else _run(path, count, seed, device)
     if path.suffix == ".safetensors":
         return _run(path, count, seed, device)
-    if path.suffix.lower() == ".onnx":
-        if not path.is_file():
-            raise MetricError(f"{path}: there is no such file")
-        return _onnx(path, count, seed)
+    if is_foreign(path):
+        return _foreign(path, count, seed, device)
     if path.is_dir() and (runs := [child.name for child in path.iterdir() if (child / "config.toml").is_file()]):
         raise MetricError(f"{path} holds runs, not pictures; name one of them, such as {path / min(runs)}")
     if path.suffix.lower() == ".npy" and path.is_file() and _is_flat(path):
@@ -119,16 +118,17 @@ def _training_data(path: Path) -> Found:
     return Found(form, open_side)
 
 
-def _onnx(path: Path, count: int, seed: int) -> Found:
-    gallery = Onnx(path, count, seed)
-    channels, height, width = gallery.shape
+def _foreign(path: Path, count: int, seed: int, device: str) -> Found:
+    generator = ForeignGenerator(path, device)
+    channels, height, width = generator.from_noise.shape
+    gallery = Drawn(lambda start, stop: generator.sample(stop - start, seed, start), count, generator.from_noise.shape)
     about = {
-        "kind": "ONNX generator",
+        "kind": f"{generator.kind} generator",
         "name": str(path),
         "count": count,
         "seed": seed,
-        "digest": gallery.digest,
-        "range": gallery.range,
+        "digest": generator.digest,
+        "range": generator.range,
     }
     form = Form(height, width, channels_of(channels))
     return Found(

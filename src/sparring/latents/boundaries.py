@@ -22,9 +22,9 @@ from sparring.data import to_floats
 from sparring.errors import DataError, RunError, SettingError
 from sparring.evaluation.extraction import as_rgb, features_of
 from sparring.evaluation.galleries import Decoded, Held
+from sparring.latents.decoders import Decoder
 from sparring.latents.directions import SEED, Directions
 from sparring.metrics.estimate import Estimate, share
-from sparring.model import Model
 from sparring.networks.features import open_features
 from sparring.training.run import Run
 
@@ -92,7 +92,7 @@ ATTRIBUTES: Mapping[str, Callable[[Tensor], Tensor]] = {
 """What is measured on pictures (n, C, H, W) in [-1, 1], by name."""
 
 
-def of_attribute(model: Model, name: str) -> Directions:
+def of_attribute(model: Decoder, name: str) -> Directions:
     """The direction in which something that is measured on pictures grows, from 4,096 samples.
 
     Raises: SettingError if there is no such measure, or all samples are alike in it.
@@ -104,7 +104,7 @@ def of_attribute(model: Model, name: str) -> Directions:
     return gathered([of_values(z, ATTRIBUTES[name](to_floats(pictures)), name)], [name], "measured on pictures")
 
 
-def of_table(model: Model, path: Path, seed: int) -> Directions:
+def of_table(model: Decoder, path: Path, seed: int) -> Directions:
     """Directions from a CSV file in which a person says what samples of a seed have.
 
     Its first line names two columns: the first has numbers of samples or names of their files, as `sample --out FOLDER`
@@ -153,7 +153,7 @@ def read_table(path: Path) -> tuple[str, list[tuple[int, str]]]:
     return header[1].strip() or "label", found
 
 
-def of_classes(model: Model, place: Path, device: str = "cpu") -> tuple[Directions, Estimate]:
+def of_classes(model: Decoder, place: Path, device: str = "cpu") -> tuple[Directions, Estimate]:
     """A direction for each class of the training pictures, to it from all others; and how often the classes are told.
 
     A classifier learns them from features of the training pictures (logistic regression, in the space that the run is

@@ -12,9 +12,9 @@ from sparring.errors import RunError, SettingError
 from sparring.reporting import Json, emit, examples, reporting, tell
 
 if TYPE_CHECKING:
+    from sparring.latents.decoders import Decoder
     from sparring.latents.directions import Directions
     from sparring.latents.points import Points
-    from sparring.model import Model
 
 LISTED = 12
 """Points that a file names as what it was made of, at most."""
@@ -26,7 +26,12 @@ latents_app = typer.Typer(
 )
 
 Place = Annotated[
-    Path, typer.Argument(metavar="RUN", help="A run folder or its generator.safetensors.", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="RUN",
+        help="A run folder, its generator.safetensors, or a generator of others: .onnx; TorchScript (.pt, .pth, .ts).",
+        show_default=False,
+    ),
 ]
 Wanted = Annotated[
     list[str] | None,
@@ -139,10 +144,10 @@ def invert(
     DIR gets compare.png (pictures above, what was found below), latents.npz, inversion.json and the pictures found.
     """
     with reporting(output):
-        from sparring import api
         from sparring.choices import pick_device
         from sparring.config import check
         from sparring.latents import encoding, inversion
+        from sparring.latents.decoders import opened
         from sparring.latents.likeness import Likeness, space_for
         from sparring.latents.pictures import form_for, held_out, read_pictures
         from sparring.latents.showing import inverted, said, write_inversion
@@ -151,7 +156,7 @@ def invert(
         from sparring.training.monitor import open_monitor
 
         device = pick_device(check("device", device))
-        model = api.load(place, device)
+        model = opened(place, device)
         blueprint = model.from_noise
         if out.suffix.lower() in {*OTHER_FILES, *PICTURE_FILES}:
             raise RunError(f"{out}: several files are written: give --out a folder")
@@ -165,7 +170,8 @@ def invert(
             guide = None
             if encoder:
                 guide, kept = encoding.encoder_for(model, place, steps=encoder_steps, progress=monitor.progress)
-                monitor.note(f"{'the encoder kept' if kept else 'an encoder, now kept,'} in {encoding.NAME}")
+                file = encoding.beside(place).name if place.is_file() else encoding.NAME
+                monitor.note(f"{'the encoder kept' if kept else 'an encoder, now kept,'} in {file}")
             found = inversion.invert(
                 model,
                 given,
@@ -181,6 +187,8 @@ def invert(
         outcome = inverted(found, "given" if pictures else "held out by the run")
         write_inversion(found, given, outcome, out, marks(model, title="found for pictures by inversion"))
         emit({"path": str(out), **outcome}, output)
+        if found.made is not None:
+            tell(f"{outcome['search']}; {found.made:,} of them were made")
         means = ", ".join(f"{name} {said(mean)}" for name, mean in outcome["errors"].items())
         tell(f"{len(names)} pictures in {out}: {means}")
 
@@ -334,14 +342,14 @@ def mix(
         tell(f"{outcome['mixture'] if not style else 'layouts in rows, styles in columns'}: {out}")
 
 
-def meant(place: Path, wanted: list[str], label: str | None, device: str) -> "tuple[Model, Points]":
+def meant(place: Path, wanted: list[str], label: str | None, device: str) -> "tuple[Decoder, Points]":
     """The generator, and the points that a person means."""
-    from sparring import api
     from sparring.choices import pick_device
     from sparring.config import check
     from sparring.latents import points
+    from sparring.latents.decoders import opened
 
-    model = api.load(place, pick_device(check("device", device)))
+    model = opened(place, pick_device(check("device", device)))
     return model, points.find(model, wanted, [] if label is None else [name.strip() for name in label.split(",")])
 
 
@@ -369,7 +377,7 @@ def check_npz(*paths: Path | None) -> None:
 
 
 def directions_by(
-    model: "Model", place: Path, by: str, count: int, seed: int, device: str
+    model: "Decoder", place: Path, by: str, count: int, seed: int, device: str
 ) -> "tuple[Directions, dict[str, Any]]":
     """Directions by a method, a measure, or from a file; and what else is to be said of them.
 

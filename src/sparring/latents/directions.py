@@ -11,8 +11,8 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from sparring.errors import RunError, SettingError
+from sparring.latents.decoders import Decoder
 from sparring.latents.points import Points, write_arrays
-from sparring.model import Model
 from sparring.networks import dcgan, fast, r3, skip
 from sparring.tasks.generate import FORWARD
 
@@ -65,7 +65,7 @@ def edited(points: Points, vector: Tensor, strength: float) -> Points:
     return points.moved(points.z + strength * vector)
 
 
-def sefa(model: Model) -> Directions:
+def sefa(model: Decoder) -> Directions:
     """The unit vectors n that move what the first layer gives most: the eigenvectors of A^T A, largest first.
 
     A (m, z_dim) is the matrix that z enters by; scores are |A n|. All z_dim are given; the first few are of interest.
@@ -78,7 +78,7 @@ def sefa(model: Model) -> Directions:
     return numbered(vectors, values, "sefa", "length of the change in the first layer")
 
 
-def entry(generator: nn.Module, z_dim: int) -> Tensor:
+def entry(generator: nn.Module | None, z_dim: int) -> Tensor:
     """The matrix (m, z_dim) by which z enters, without the columns of the classes.
 
     In `r3` z sets the strength of fixed maps, so each row is as long as its map.
@@ -95,7 +95,7 @@ def entry(generator: nn.Module, z_dim: int) -> Tensor:
     raise unknown(generator)
 
 
-def first_layer(generator: nn.Module) -> tuple[nn.Module, bool]:
+def first_layer(generator: nn.Module | None) -> tuple[nn.Module, bool]:
     """The module that has what the first layer gives, after its nonlinearity, as its output, or as its input (True).
 
     Raises: RunError for a generator of another family.
@@ -110,15 +110,17 @@ def first_layer(generator: nn.Module) -> tuple[nn.Module, bool]:
     raise unknown(generator)
 
 
-def unknown(generator: nn.Module) -> RunError:
+def unknown(generator: nn.Module | None) -> RunError:
     """The error of a network whose layers are not known."""
+    made = f"a {type(generator).__name__} of {type(generator).__module__}"
     return RunError(
-        f"directions without labels are found in fast, skip, r3 and dcgan, whose layers are known; this is a "
-        f"{type(generator).__name__} of {type(generator).__module__}: look for an --attribute or by --labels"
+        "sefa and pca look into the first layer of fast, skip, r3 and dcgan, and this is "
+        f"{made if generator else 'a file whose layers are not known'}: take --by brightness or another measure, or "
+        "--by FILE.csv, which says what samples have"
     )
 
 
-def principal(model: Model, count: int) -> Directions:
+def principal(model: Decoder, count: int) -> Directions:
     """The directions of z that go with the principal components of what the first layer gives, largest first.
 
     Components X of 4,096 samples, then the least-squares solution of Z = X U; each row of U, at length 1, is one.
@@ -140,7 +142,7 @@ def principal(model: Model, count: int) -> Directions:
 
 
 @torch.no_grad()
-def activations(model: Model, z: Tensor, labels: Tensor) -> Tensor:
+def activations(model: Decoder, z: Tensor, labels: Tensor) -> Tensor:
     """What the first layer gives for z (n, z_dim), after its nonlinearity: float32 (n, m) on the CPU."""
     layer, at_input = first_layer(model.generator)
     found: list[Tensor] = []

@@ -15,8 +15,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from sparring.data import to_floats
+from sparring.latents.decoders import Decoder
 from sparring.latents.likeness import as_seen
-from sparring.model import FILE, Model, write_tensors
+from sparring.model import FILE, write_tensors
 from sparring.networks.layers import SLOPE, Shape, halvings
 from sparring.networks.resizing import resize
 from sparring.tasks.generate import FORWARD
@@ -85,7 +86,7 @@ def unit(before: int, after: int, stride: int) -> tuple[nn.Module, ...]:
 
 
 def encoder_for(
-    model: Model, place: Path, *, steps: int = STEPS, progress: Callable[[str, int, int], None] | None = None
+    model: Decoder, place: Path, *, steps: int = STEPS, progress: Callable[[str, int, int], None] | None = None
 ) -> tuple[Encoder, bool]:
     """The encoder that lies beside a generator, and True; or a new one, which is put there, and False.
 
@@ -94,7 +95,7 @@ def encoder_for(
     Raises: RunError if it cannot be written.
     """
     weights = place / FILE if place.is_dir() else place
-    path, digest = weights.with_name(NAME), checksum(weights)
+    path, digest = beside(weights), checksum(weights)
     kept = read(model, path, digest, steps)
     if kept is not None:
         return kept, True
@@ -109,15 +110,18 @@ def encoder_for(
     return encoder, False
 
 
-def new(model: Model) -> Encoder:
+def beside(weights: Path) -> Path:
+    """Where the encoder of a generator lies; of files with names of their own each has one."""
+    return weights.with_name(NAME if weights.name == FILE else f"{weights.stem}.{NAME}")
+
+
+def new(model: Decoder) -> Encoder:
     """One that has not learned anything, where the generator is."""
     blueprint = model.from_noise
-    return Encoder(blueprint.shape, blueprint.z_dim, len(blueprint.classes)).to(
-        next(model.generator.parameters()).device
-    )
+    return Encoder(blueprint.shape, blueprint.z_dim, len(blueprint.classes)).to(model.device)
 
 
-def read(model: Model, path: Path, digest: str, steps: int) -> Encoder | None:
+def read(model: Decoder, path: Path, digest: str, steps: int) -> Encoder | None:
     """A kept encoder; None if there is none, it is damaged, of another generator, or had fewer steps."""
     try:
         with safe_open(path, framework="pt") as file:
@@ -131,25 +135,33 @@ def read(model: Model, path: Path, digest: str, steps: int) -> Encoder | None:
     return encoder.eval().requires_grad_(False)
 
 
-def train(model: Model, steps: int, progress: Callable[[str, int, int], None] | None = None) -> Encoder:
+def train(model: Decoder, steps: int, progress: Callable[[str, int, int], None] | None = None) -> Encoder:
     """One that learned from `steps` batches of 32 fresh samples; the same each time on a CPU.
 
-    Its loss is the squared error of z, and that of the picture which its guess gives; cross-entropy of classes.
+    Its loss is the squared error of z, and that of the picture which its guess gives, where a gradient comes back from
+    there; cross-entropy of classes.
     """
     with torch.random.fork_rng():
         torch.manual_seed(SEED)
         encoder = new(model)
-    device = next(encoder.parameters()).device
+    device, floats = model.device, model.floats
     optimiser = torch.optim.Adam(encoder.parameters(), betas=(0.9, 0.99))
     for step in range(steps):
         optimiser.param_groups[0]["lr"] = LEARNING_RATE * (1 - step / steps)
         z, labels = model.latents(BATCH, SEED, step * BATCH), model.labels(BATCH, SEED, step * BATCH)
+        made = model.decode(z, labels if model.classes else None) if floats is None else None
         z, labels = z.to(device), labels.to(device)
         condition = model.from_noise.condition(labels)
-        with torch.no_grad():
-            pictures = model.generator(z, condition).float().clamp(-1, 1)
+        if floats is None:
+            assert made is not None, "made above"
+            pictures = to_floats(made).to(device)
+        else:
+            with torch.no_grad():
+                pictures = floats(z, condition).float().clamp(-1, 1)
         guess, logits = encoder(pictures)
-        loss = F.mse_loss(guess, z) + PICTURES * F.mse_loss(as_seen(model.generator(guess, condition)), pictures)
+        loss = F.mse_loss(guess, z)
+        if floats is not None:
+            loss = loss + PICTURES * F.mse_loss(as_seen(floats(guess, condition)), pictures)
         if model.classes:
             loss = loss + F.cross_entropy(logits, labels)
         optimiser.zero_grad()

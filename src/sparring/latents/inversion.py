@@ -3,21 +3,24 @@
 As Karras et al. 2020 (StyleGAN2, arXiv 1912.04958), appendix D: Adam on the latent, with noise that fades, a learning
 rate that rises and falls, and a perceptual loss. Here the latent is z itself, since these generators have no mapping
 network: it starts from several places, of which the best end wins, and its length is kept to what normal vectors have.
+A generator that gives no gradient is searched through its pictures alone (`black_box.py`).
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from sparring.data import to_floats
 from sparring.errors import SettingError
+from sparring.latents.black_box import BlackBoxSearch
+from sparring.latents.decoders import Decoder
 from sparring.latents.encoding import Encoder
-from sparring.latents.likeness import Errors, Likeness, as_seen
+from sparring.latents.likeness import Errors, Likeness, as_seen, beyond_usual
 from sparring.latents.points import Points
-from sparring.model import Model
 from sparring.networks.pixels import Pixels
 from sparring.randomness import key
 from sparring.tasks.generate import FORWARD
@@ -32,12 +35,6 @@ RISE, FALL = 0.05, 0.25
 NOISE, QUIET = 0.05, 0.75
 """Standard deviation of the noise at first, in lengths of a normal latent, and the share of the steps it lasts."""
 
-PRIOR = 1.0
-"""Weight of the square of how far |z| / sqrt(z_dim) is from where normal vectors have it."""
-
-USUAL = 2.0
-"""Standard deviations from 1 up to which that is usual; one is about 1 / sqrt(2 z_dim)."""
-
 CANDIDATES = 2048
 """Samples among which the starts are looked for."""
 
@@ -50,7 +47,8 @@ class Inversion:
     """What was found for pictures (n, C, H, W).
 
     points: their latents. pictures: the reconstructions, uint8. errors: of them. start: which of the starts, one each:
-    mean, sample or encoder. begun: errors of the best of the starts, before the first step.
+    mean, sample or encoder. begun: errors of the best of the starts, before the first step. made: of a search through a
+    black box, how many pictures the generator made for it; None where it followed gradients.
     """
 
     points: Points
@@ -58,6 +56,21 @@ class Inversion:
     errors: Errors
     start: tuple[str, ...]
     begun: Errors
+    made: int | None
+
+
+class Search(Protocol):
+    """What moves z (n, z_dim) towards pictures."""
+
+    @property
+    def z(self) -> Tensor:
+        """Where it has come to."""
+
+    def losses(self) -> Tensor:
+        """Distances of the pictures of z, (n,) on the CPU."""
+
+    def run(self, steps: int, seed: int, told: Callable[[int], None]) -> None:
+        """So many steps at most; `told` hears the number of steps done."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +83,7 @@ class Starts:
 
 
 def invert(
-    model: Model,
+    model: Decoder,
     pictures: Tensor,
     names: Sequence[str],
     likeness: Likeness,
@@ -86,7 +99,8 @@ def invert(
 
     label: class of all; None looks for it too, among the classes of the samples that are most like the picture.
     encoder: its guess is one start more. steps: 0 takes the best of the starts as it is. starts: the mean latent, and
-    the most similar of 2,048 samples. progress: told after each step; what it raises ends the search.
+    the most similar of 2,048 samples. progress: told after each step; what it raises ends the search. Where there is no
+    gradient, steps are fewer and dearer: each makes a picture for each number of z, and the search ends by itself.
 
     Raises: SettingError for numbers out of range or pictures of another shape.
     """
@@ -100,6 +114,7 @@ def invert(
     begin = places_to_start(model, pictures, starts, label, encoder)
     rows = [(i, s) for i in range(len(pictures)) for s in range(len(begin.names))]
     ends, first, last = [], [], []
+    made_for_it: list[int] = []
     every_step = max(1, steps)
     whole = -(-len(rows) // FORWARD) * every_step
 
@@ -110,11 +125,13 @@ def invert(
     for at in range(0, len(rows), FORWARD):
         picture, start = torch.tensor(rows[at : at + FORWARD]).T
         classes = None if begin.classes is None else begin.classes[picture, start]
-        descent = Descent(model, likeness, pictures[picture], begin.z[picture, start], classes)
-        first.append(descent.losses())
-        descent.run(steps, key(seed, "inversion", at), told)
-        last.append(descent.losses())
-        ends.append(descent.z.detach().cpu())
+        search = search_of(model, likeness, pictures[picture], begin.z[picture, start], classes)
+        first.append(search.losses())
+        search.run(steps, key(seed, "inversion", at), told)
+        last.append(search.losses())
+        ends.append(search.z.detach().cpu())
+        if isinstance(search, BlackBoxSearch):
+            made_for_it.append(search.made)
         if not steps:
             told(1)
     shape = (len(pictures), len(begin.names))
@@ -133,15 +150,30 @@ def invert(
         Errors.of(likeness, made, pictures),
         tuple(begin.names[number] for number in best),
         Errors.of(likeness, before.pictures(model), pictures),
+        sum(made_for_it) if made_for_it else None,
     )
+
+
+def search_of(model: Decoder, likeness: Likeness, pictures: Tensor, z: Tensor, classes: Tensor | None) -> Search:
+    """That along the gradient, or where there is none the one that sees pictures alone."""
+    if model.floats is None:
+        return BlackBoxSearch(model, likeness, pictures, z, classes)
+    return Descent(model.floats, model.device, likeness, pictures, z, classes)
 
 
 class Descent:
     """Adam on z (n, z_dim) towards uint8 pictures (n, C, H, W), with classes (n, classes) that stay."""
 
-    def __init__(self, model: Model, likeness: Likeness, pictures: Tensor, z: Tensor, classes: Tensor | None) -> None:
-        self.generator, self.likeness = model.generator, likeness
-        device = next(model.generator.parameters()).device
+    def __init__(
+        self,
+        floats: Callable[[Tensor, Tensor | None], Tensor],
+        device: torch.device,
+        likeness: Likeness,
+        pictures: Tensor,
+        z: Tensor,
+        classes: Tensor | None,
+    ) -> None:
+        self.generator, self.likeness = floats, likeness
         self.pictures = to_floats(pictures.to(device))
         with torch.no_grad():
             self.maps = likeness.maps(self.pictures)
@@ -167,10 +199,8 @@ class Descent:
             optimiser.param_groups[0]["lr"] = LEARNING_RATE * pace(at)
             noise = NOISE * length * max(0.0, 1 - at / QUIET) ** 2
             disturbed = self.z + noise * torch.randn(self.z.shape, generator=random).to(self.z)
-            far = (self.z.norm(dim=1) / length - 1).abs() - USUAL / (math.sqrt(2) * length)
-            prior = far.clamp(min=0).square()
             optimiser.zero_grad()
-            (self.distances(disturbed) + PRIOR * prior).sum().backward()
+            (self.distances(disturbed) + beyond_usual(self.z)).sum().backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             told(step + 1)
 
@@ -181,7 +211,9 @@ def pace(at: float) -> float:
     return (0.5 - 0.5 * math.cos(math.pi * fall)) * min(1.0, at / RISE)
 
 
-def places_to_start(model: Model, pictures: Tensor, starts: int, label: int | None, encoder: Encoder | None) -> Starts:
+def places_to_start(
+    model: Decoder, pictures: Tensor, starts: int, label: int | None, encoder: Encoder | None
+) -> Starts:
     """The mean latent, the samples that are most like the pictures by their pixels, and the guess of an encoder."""
     z, numbers = model.latents(CANDIDATES, SEED), model.labels(CANDIDATES, SEED)
     if label is not None:

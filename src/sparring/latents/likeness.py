@@ -11,7 +11,7 @@ from torch import Tensor
 from sparring.errors import MetricError
 from sparring.evaluation.extraction import as_rgb, prepare
 from sparring.metrics.estimate import Estimate, mean_of
-from sparring.metrics.similarity import perceptual_distance, psnr
+from sparring.metrics.similarity import perceptual_distance, perceptual_features, psnr
 from sparring.networks.features import FeatureNetwork, open_features
 from sparring.networks.pixels import SIDE
 
@@ -20,6 +20,12 @@ LEAST_SIDE = 64
 
 PIXELS = 10.0
 """Weight of the mean squared error of pixels in [-1, 1], beside perceptual distance."""
+
+PRIOR = 1.0
+"""Weight of the square of how far |z| / sqrt(z_dim) is from where normal vectors have it."""
+
+USUAL = 2.0
+"""Standard deviations from 1 up to which that is usual; one is about 1 / sqrt(2 z_dim)."""
 
 AT_ONCE = 32
 
@@ -36,6 +42,14 @@ def as_seen(made: Tensor) -> Tensor:
     """
     made = made.float()
     return made + (made.clamp(-1, 1) - made).detach()
+
+
+def beyond_usual(z: Tensor) -> Tensor:
+    """What is added to the distances (n,) of z (n, z_dim), for a length that normal vectors hardly have."""
+    length = math.sqrt(z.shape[1])
+    far = (z.norm(dim=1) / length - 1).abs() - USUAL / (math.sqrt(2) * length)
+    excess: Tensor = far.clamp(min=0).square()
+    return PRIOR * excess
 
 
 class Likeness:
@@ -65,6 +79,18 @@ class Likeness:
         if self.network is None:
             return of_pixels
         return PIXELS * of_pixels + perceptual_distance(self.maps(pictures), maps)
+
+    @torch.no_grad()
+    def residuals(self, pictures: Tensor) -> Tensor:
+        """Numbers float32 (n, m) on the CPU whose squared distance is `distances`, of pictures in [-1, 1]."""
+        found = []
+        for part in torch.split(pictures.to(self.device), AT_ONCE):
+            of_pixels = part.flatten(1) / math.sqrt(part[0].numel())
+            if self.network is not None:
+                of_maps = perceptual_features(self.maps(part))
+                of_pixels = torch.cat([math.sqrt(PIXELS) * of_pixels, of_maps], dim=1)
+            found.append(of_pixels.float().cpu())
+        return torch.cat(found)
 
     @torch.no_grad()
     def perceptual(self, pictures: Tensor, others: Tensor) -> Tensor | None:

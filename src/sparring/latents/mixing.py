@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from sparring.errors import SettingError
+from sparring.latents.decoders import Decoder
 from sparring.latents.points import Points, joined
-from sparring.model import Model
 from sparring.networks import skip
 from sparring.tasks.generate import FORWARD
 
@@ -17,7 +17,7 @@ PAIRS = FORWARD // 2
 """That go through the generator at once: the layouts, then the styles."""
 
 
-def styled(model: Model, layouts: Points, styles: Points) -> Tensor:
+def styled(model: Decoder, layouts: Points, styles: Points) -> Tensor:
     """Each layout with the style of the same number, uint8 (n, C, H, W). Their classes go with them.
 
     Raises: SettingError for a generator of another family, or other numbers of points.
@@ -25,8 +25,8 @@ def styled(model: Model, layouts: Points, styles: Points) -> Tensor:
     generator = model.generator
     if not isinstance(generator, skip.Generator):
         raise SettingError(
-            f"styles are mixed by generators of the family skip, where z takes two ways; {model.from_noise.network} "
-            "takes it in at one place: mix without --style, which weighs the latents"
+            f"styles are mixed by generators of the family skip, where z takes two ways; {one_way(generator)}: mix "
+            "without --style, which weighs the latents"
         )
     if len(layouts) != len(styles):
         raise SettingError(f"{len(layouts)} layouts and {len(styles)} styles: there should be as many")
@@ -46,12 +46,20 @@ def styled(model: Model, layouts: Points, styles: Points) -> Tensor:
     return torch.cat(made)[: len(layouts)]
 
 
+def one_way(generator: nn.Module | None) -> str:
+    """Why a generator mixes no styles."""
+    if generator is None:
+        return "this is a file whose layers are not known"
+    family = type(generator).__module__.rpartition(".")[-1]
+    return f"{family} takes it in at its first layer alone, and no later one has an input for a second sample"
+
+
 def filled(points: Points) -> Points:
     """As many points as go through at once, the last one again and again where there are fewer."""
     return points[[min(number, len(points) - 1) for number in range(PAIRS)]]
 
 
-def crossed(model: Model, layouts: Points, styles: Points) -> Tensor:
+def crossed(model: Decoder, layouts: Points, styles: Points) -> Tensor:
     """Every layout with every style, uint8 (layouts * styles, C, H, W), the layout changing last."""
     many = range(len(layouts) * len(styles))
     return styled(

@@ -12,11 +12,11 @@ from sparring.config import form_of
 from sparring.data.decode import Form, channels_of, identify, pixels, reason
 from sparring.data.sources import SUFFIXES, printable
 from sparring.errors import DataError, RunError
-from sparring.tasks.generate import Blueprint
+from sparring.tasks.generate import FromNoise
 from sparring.training.run import Run
 
 
-def form_for(blueprint: Blueprint, place: Path) -> Form:
+def form_for(blueprint: FromNoise, place: Path) -> Form:
     """What pictures are brought to, as in training; as `fit=crop` where there is a generator alone and no run."""
     if (place / "config.toml").is_file():
         return form_of(Run(place).settings())

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sparring.errors import RunError, SettingError
-from sparring.model import Model
+from sparring.latents.decoders import Decoder
 from sparring.training.files import writing
 
 RANGE = re.compile(r"(\d+)(?:-(\d+))?")
@@ -48,7 +48,7 @@ class Points:
         """The same classes at other places z (n, z_dim)."""
         return Points(z, self.classes, self.names)
 
-    def pictures(self, model: Model) -> Tensor:
+    def pictures(self, model: Decoder) -> Tensor:
         """Uint8 (n, C, H, W)."""
         return model.decode(self.z, self.classes)
 
@@ -63,13 +63,13 @@ def joined(parts: Sequence[Points]) -> Points:
     )
 
 
-def samples(model: Model, n: int, seed: int, start: int = 0) -> Points:
+def samples(model: Decoder, n: int, seed: int, start: int = 0) -> Points:
     """Samples `start` to `start + n - 1` of a seed, as `sample` makes them."""
     z, labels = model.latents(n, seed, start), model.labels(n, seed, start)
     return Points(z, model.from_noise.condition(labels), tuple(f"{seed}:{start + i}" for i in range(n)))
 
 
-def find(model: Model, wanted: Sequence[str], labels: Sequence[str] = ()) -> Points:
+def find(model: Decoder, wanted: Sequence[str], labels: Sequence[str] = ()) -> Points:
     """The points that a person means.
 
     wanted: each SEED (its first sample), SEED:I, SEED:I-J (both ends included), or a file of latents that `write` made,
@@ -93,7 +93,7 @@ def find(model: Model, wanted: Sequence[str], labels: Sequence[str] = ()) -> Poi
     return Points(points.z, model.from_noise.condition(numbers), names)
 
 
-def _find(model: Model, text: str) -> Points:
+def _find(model: Decoder, text: str) -> Points:
     head, colon, tail = text.rpartition(":")
     span = RANGE.fullmatch(tail) if colon else None
     place = head if span else text
@@ -115,7 +115,7 @@ def _find(model: Model, text: str) -> Points:
     return found[first : last + 1]
 
 
-def read(model: Model, place: str | PathLike[str]) -> Points:
+def read(model: Decoder, place: str | PathLike[str]) -> Points:
     """The points of a file that `write` made, or of any .npy or .npz (key `z`) of float (n, z_dim) or (z_dim,).
 
     Class numbers are taken from the key `label` if there is one, else a generator with classes gives an error.

@@ -9,21 +9,23 @@ from PIL.Image import Image
 from torch import Tensor
 
 from sparring.latents import points as point_files
+from sparring.latents.decoders import Decoder
 from sparring.latents.directions import Directions, edited
 from sparring.latents.inversion import Inversion
 from sparring.latents.points import Points, joined
 from sparring.metrics.estimate import Estimate
-from sparring.model import Model
 from sparring.mosaic import above_others, grid
 from sparring.output import write_samples
 from sparring.provenance import png_texts
 from sparring.training.files import write_json, writing
 
+BLACK_BOX = "black box: the generator gives no gradient, so that its pictures alone are compared"
+
 SHOWN = 12
 """Pictures beside their reconstructions, at most."""
 
 
-def strengths_grid(model: Model, points: Points, found: Directions, shown: int, strength: float) -> Image:
+def strengths_grid(model: Decoder, points: Points, found: Directions, shown: int, strength: float) -> Image:
     """A row for each direction, the points side by side; of one direction a row each."""
     steps = [strength * share for share in (-1, -0.5, 0, 0.5, 1)]
     pictures = [
@@ -45,6 +47,8 @@ def inverted(found: Inversion, which: str) -> dict[str, Any]:
         entry["perceptual"] = round(value, 5)
     return {
         "pictures": which,
+        "search": "along the gradient" if found.made is None else BLACK_BOX,
+        **({} if found.made is None else {"generator_pictures": found.made}),
         "errors": {name: estimate(mean) for name, mean in found.errors.means().items()},
         "before_the_search": {name: estimate(mean) for name, mean in found.begun.means().items()},
         "each": each,

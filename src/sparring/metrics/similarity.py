@@ -132,6 +132,11 @@ def perceptual_distance(maps_a: Mapping[int, Tensor], maps_b: Mapping[int, Tenso
     return torch.stack(distances).sum(0)
 
 
+def perceptual_features(maps: Mapping[int, Tensor]) -> Tensor:
+    """Numbers float (N, M) whose squared distance is `perceptual_distance`, of maps (N, C, h, w) by stride."""
+    return torch.cat([(_unit(maps[s]) / math.sqrt(maps[s][0, 0].numel())).flatten(1) for s in sorted(maps)], dim=1)
+
+
 def mean_of_pairs(pictures: Tensor, likeness: Callable[[Tensor, Tensor], Tensor], seed: int, count: int) -> Estimate:
     """Mean of `likeness` over `count` random pairs of pictures (N, C, H, W), no picture in two of them.
 

@@ -120,8 +120,10 @@ def torchscript(path: Path) -> Foreign:
     return frozen(Foreign(path, "TorchScript", Script(module), None, digest))
 
 
-def opened_script(path: Path) -> tuple[nn.Module, str]:
+def opened_script(path: Path, extra: dict[str, Any] | None = None) -> tuple[nn.Module, str]:
     """The program in a TorchScript file, on the CPU, and the file's SHA-256; see `torchscript` on what that means.
+
+    extra: names of further files in it, whose contents are put there.
 
     Raises: MetricError if the file is missing, damaged, or no TorchScript.
     """
@@ -129,7 +131,7 @@ def opened_script(path: Path) -> tuple[nn.Module, str]:
     try:
         if not zipfile.is_zipfile(path):
             raise RuntimeError("no archive")
-        module = load_script(str(path), map_location="cpu")
+        module = load_script(str(path), map_location="cpu", _extra_files=extra)
     except (RuntimeError, ValueError, zipfile.BadZipFile) as error:
         raise MetricError(
             f"{path}: not a TorchScript file, or damaged; make one by torch.jit.trace(network, example).save(FILE), "

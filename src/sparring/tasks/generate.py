@@ -45,6 +45,7 @@ JUDGED_SEED = 2**63 - 1
 class FromNoise:
     """What the blueprints of generators that make something of noise have in common."""
 
+    shape: tuple[int, int, int]
     z_dim: int
     classes: tuple[str, ...]
     class_shares: tuple[float, ...]
@@ -87,9 +88,62 @@ class FromNoise:
         drawn = torch.rand(FORWARD, generator=generator, dtype=torch.float64) * shares[-1]
         return z, torch.searchsorted(shares, drawn, right=True).clamp(max=len(shares) - 1)
 
+    def drawn(self, n: int, seed: int, start: int = 0) -> tuple[Tensor, Tensor]:
+        """z (n, z_dim) and class numbers (n,) of samples `start` to `start + n - 1` of a seed.
+
+        Raises: SettingError for a number out of range.
+        """
+        if n < 1 or start < 0:
+            raise SettingError(f"n={n}, start={start}: they should be at least 1, and at least 0")
+        first, last = start // FORWARD, -(-(start + n) // FORWARD)
+        blocks = [self.latents(block, seed) for block in range(first, last)]
+        z, labels = (torch.cat(parts) for parts in zip(*blocks, strict=True))
+        offset = start - first * FORWARD
+        return z[offset : offset + n], labels[offset : offset + n]
+
     def condition(self, labels: Tensor) -> Tensor | None:
         """Class numbers (n,) as the generator takes them, float (n, classes); None if it knows no classes."""
         return one_hot(labels, len(self.classes)).float() if self.classes else None
+
+    def inputs(self, z: Tensor, label: int | str | Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """What the generator takes: z float32 (n, z_dim), and y (n, classes) if it knows classes.
+
+        label: as `Model.decode` has it.
+
+        Raises: SettingError for z or labels of another shape, with NaN or infinity, or if labels are missing, or given
+        to a generator without classes.
+        """
+        if z.ndim != 2 or not len(z) or z.shape[1] != self.z_dim or not z.isfinite().all():
+            raise SettingError(
+                f"z {tuple(z.shape)}: this generator takes (n, {self.z_dim}), n at least 1, of finite numbers"
+            )
+        z = z.detach().float()
+        if label is None:
+            if self.classes:
+                raise SettingError(
+                    "this generator knows classes: give decode a label, or one a picture, as labels(n, seed) gives them"
+                )
+            return z, None
+        if isinstance(label, Tensor):
+            return z, self.shares_of(len(z), label.detach().cpu())
+        return z, self.condition(torch.full((len(z),), self.class_number(label)))
+
+    def shares_of(self, n: int, label: Tensor) -> Tensor:
+        """Class numbers (n,) or shares (n, classes) as shares float32 (n, classes).
+
+        Raises: SettingError for another shape, or for numbers that are no classes.
+        """
+        count = len(self.classes)
+        if not count:
+            self.class_number(0)
+        if label.is_floating_point() and label.shape == (n, count) and label.isfinite().all():
+            return label.float()
+        if label.shape != (n,) or label.is_floating_point() or not ((label >= 0) & (label < count)).all():
+            raise SettingError(
+                f"labels {label.dtype} {tuple(label.shape)}: for {n} pictures there should be {n} class numbers from 0 "
+                f"to {count - 1}, or shares ({n}, {count})"
+            )
+        return one_hot(label.long(), count).float()
 
 
 @dataclass(frozen=True)
