@@ -243,7 +243,7 @@ def resume(
     epilog=examples(
         "sparring sample runs/demo --n 64 --out samples.png",
         "sparring sample runs/demo --n 10000 --seed 1 --out samples.npy",
-        "sparring sample runs/faces --n 100 --label smiling --truncation 0.8 --out faces/",
+        "sparring sample runs/faces --n 100 --label smiling --best-of 4 --out faces/",
         "sparring sample runs/poems --n 20 --prompt 床前 --temperature 0.8 --best-of 8 --out poems.txt",
         "sparring sample runs/molecules --n 1000 --out new.smi",
         "sparring sample runs/molecules --n 50 --scaffold c1ccc2[nH]ccc2c1 --out indoles.html",
@@ -275,7 +275,7 @@ def sample(
     best_of: Annotated[
         int,
         typer.Option(
-            "--best-of", metavar="N", help="Texts, molecules: each is what the discriminator likes most of N."
+            "--best-of", metavar="N", help="Not for clips: each is what the discriminator likes most of N; safer."
         ),
     ] = 1,
     scaffold: Annotated[str, typer.Option(metavar="SMILES", help="Molecules: what all hold as a part.")] = "",
@@ -347,7 +347,8 @@ def sample(
             write_texts(made, out)
         else:
             cut = truncation if truncation != 1 else None
-            write_samples(made, out, marks(model, seed=seed, label=label, truncation=cut))
+            of = best_of if best_of > 1 else None
+            write_samples(made, out, marks(model, seed=seed, label=label, truncation=cut, **{"best of": of}))
             outcome["shape"] = list(made.shape[1:])
         emit(outcome, output)
         tell(f"{n:,} samples in {out}")

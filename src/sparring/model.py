@@ -68,7 +68,8 @@ class Model:
     def __init__(self, generator: nn.Module, blueprint: Blueprint, judge: nn.Module | None = None) -> None:
         self.generator = generator.eval().requires_grad_(False)
         self.blueprint = blueprint
-        self.judge = None if judge is None else judge.eval().requires_grad_(False)
+        self._judge = None if judge is None else judge.eval().requires_grad_(False)
+        self._judge_file: Path | None = None
         self.origin: Path | None = None
         """The file that it was loaded from."""
 
@@ -92,17 +93,29 @@ class Model:
         model = cls(generator, blueprint)
         model.origin = path
         beside = path.with_name(JUDGE)
-        if (
-            path.name != FILE
-            or not beside.is_file()
-            or not isinstance(blueprint, sequences.Blueprint | graphs.Blueprint)
-        ):
-            return model
-        with understanding(beside):
-            judge = blueprint.judge().to(device)
-            judge.load_state_dict(read_generator(beside, device)[1])
-        model.judge = judge.eval().requires_grad_(False)
+        if path.name == FILE and beside.is_file():
+            model._judge_file = beside
+        if not isinstance(blueprint, generate.Blueprint):
+            _ = model.judge  # small, and so read at once
         return model
+
+    @property
+    def judge(self) -> nn.Module | None:
+        """The discriminator to choose samples by; None if there is none. That of pictures, which may look through a
+        large network, is read when it is asked for.
+
+        Raises: RunError if its file is damaged; SettingError as `generate.Blueprint.judge`.
+        """
+        blueprint, beside = self.blueprint, self._judge_file
+        if not isinstance(blueprint, generate.Blueprint | sequences.Blueprint | graphs.Blueprint):
+            return None
+        if self._judge is None and beside is not None:
+            device = str(self.device)
+            judge = blueprint.judge().to(device)
+            with understanding(beside):
+                judge.load_state_dict(read_generator(beside, device)[1])
+            self._judge = judge.eval().requires_grad_(False)
+        return self._judge
 
     def sample(
         self,
@@ -130,9 +143,10 @@ class Model:
 
         Sample i depends on (seed, i) alone: 16 samples are the first 16 of 64.
         Pictures. label: number or name of the class; None draws classes as often as they are in the training data.
-        truncation: 0 to 2; below 1 they are closer to the mean picture.
+        truncation: 0 to 2; below 1 they are closer to the mean picture. best_of: each is the one of so many that the
+        discriminator takes to be the most real: better pictures, and hardly less variety.
         Texts and molecules. temperature: 0 (the likeliest symbol each time) to 5; below 1 is safer and duller. best_of:
-        each is the one of so many that the discriminator takes to be the most real. prompt: what all texts begin with.
+        as of pictures. prompt: what all texts begin with.
         scaffold: a SMILES that all molecules hold as a part; not for those that are drawn as graphs, where
         temperature is a factor of their random numbers. A molecule is a canonical SMILES; a sample that is none, which
         is rare, is empty.
@@ -163,7 +177,8 @@ class Model:
             if isinstance(self.blueprint, graphs.Blueprint):
                 return self.drawn(self.blueprint, n, seed, start, temperature, best_of, scaffold)
             return self.written(self.blueprint, n, seed, start, temperature, prompt, best_of, scaffold)
-        self.refuse_options_of_texts(temperature, prompt, best_of, scaffold)
+        clips = isinstance(self.blueprint, video.Blueprint)
+        self.refuse_options_of_texts(temperature, prompt, best_of if clips else 1, scaffold)
         if isinstance(self.blueprint, video.Blueprint):
             take = self.take(
                 frames=frames,
@@ -182,14 +197,18 @@ class Model:
             raise SettingError(f"truncation={truncation}: it should be from 0 to 2; 1 changes nothing")
         blueprint = self.from_noise
         number = None if label is None else blueprint.class_number(label)
+        self.check_choice(temperature, best_of)
+        if best_of > 1:
+            assert self.judge is not None, "refused above"
+            return generate.best(self.generator, self.judge, blueprint, n, seed, best_of, number, truncation, start)
         return generate.sample(self.generator, blueprint, n, seed, number, truncation, start)
 
     def refuse_options_of_texts(self, temperature: float, prompt: str, best_of: int, scaffold: str) -> None:
-        """Raises: SettingError if something is asked for that texts or molecules alone have."""
+        """Raises: SettingError if something is asked for that texts or molecules have, or `best_of` of clips."""
         if temperature != 1 or prompt or best_of != 1 or scaffold:
             raise SettingError(
-                "--temperature, --prompt, --scaffold and --best-of are for texts and molecules, and this generator "
-                f"makes {self.makes}"
+                "--temperature, --prompt and --scaffold are for texts and molecules, --best-of for these and pictures, "
+                f"and this generator makes {self.makes}"
             )
 
     def take(

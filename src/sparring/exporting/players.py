@@ -204,7 +204,7 @@ def player_of(generator: nn.Module, blueprint: Blueprint) -> Player:
 def from_noise(generator: nn.Module, blueprint: generate.Blueprint) -> Player:
     """Pictures out of noise."""
     channels, height, width = blueprint.shape
-    z = Input("z", "float32", ("n", blueprint.z_dim), "standard normal numbers; times 0.7 safer, duller", normal)
+    z = Input("z", "float32", ("n", blueprint.z_dim), "standard normal numbers; times 0.7 duller", normal)
     module = FromNoise(generator, len(blueprint.classes))
     return Player(module, (z, *label_of(blueprint)), "image", "uint8", ("n", height, width, channels), IMAGE)
 

@@ -175,7 +175,7 @@ def besides(player: Player, facts: Mapping[str, str]) -> str:
     """What to know of the inputs."""
     match player.inputs[0].name:
         case "z":
-            return "Truncation is `z` times a number: below 1 pictures vary less."
+            return "Truncation is `z` times a number: below 1 pictures vary less, and are not better."
         case "content":
             return (
                 "The same motion with another content is another thing that moves alike. Times may lie as close "

@@ -159,12 +159,51 @@ class Blueprint(FromNoise):
     class_shares: tuple[float, ...] = ()
     discriminator_features: Mapping[str, str] = field(default_factory=dict)
     """`name`, `digest` and `trained_on` of the frozen network that trained it, whose features flatter it; or empty."""
+    discriminator_size: int | None = None
+    spectral_norm: bool = False
 
     def generator(self) -> nn.Module:
         """A new generator, not trained."""
         family = FAMILIES[self.network]
         return family.generator(
             self.shape, z_dim=self.z_dim, classes=len(self.classes), width=self.width, depth=self.depth
+        )
+
+    def judge(self) -> nn.Module:
+        """A new discriminator, not trained, to choose samples by.
+
+        Raises: SettingError if it looks through a network that comes from somebody's own file: a name that stands in
+        a file of weights must not open another file.
+        """
+        if not self.discriminator_features:
+            return self.discriminator()
+        name = self.discriminator_features["name"]
+        if name not in SPACES:
+            raise SettingError(
+                f"the discriminator looks through {name}, a file that is not kept: there is no --best-of"
+            )
+        # What is measured on pictures is part of the weights, which come next.
+        return self.looking_through(open_features(name), torch.zeros(1, *self.shape))
+
+    def discriminator(self) -> nn.Module:
+        """A new one that learns to see by itself."""
+        return FAMILIES[self.network].discriminator(
+            self.shape,
+            classes=len(self.classes),
+            width=self.width,
+            depth=self.depth,
+            spectral_norm=self.spectral_norm,
+        )
+
+    def looking_through(self, features: FeatureNetwork, pictures: Tensor) -> nn.Module:
+        """A new one that looks through a frozen network; pictures float (n, C, H, W): what its maps are measured on."""
+        return projected.Discriminator(
+            self.shape,
+            features=features,
+            pictures=pictures,
+            side=given(self.discriminator_size),
+            classes=len(self.classes),
+            spectral_norm=self.spectral_norm,
         )
 
     def describe(self) -> dict[str, Any]:
@@ -186,7 +225,7 @@ def sample(
 
     label: number of the class that all are to be of; None draws one for each. truncation: z is multiplied by it; below
     1 samples gather around the mean picture. Without a mapping network that is where no latent of training lay: there
-    is less variety, but not always less failure.
+    is less variety, but not always less failure. What has less of both is `best`.
 
     Picture i always goes through the generator in row i % FORWARD of a batch of FORWARD, so its bytes depend on
     (seed, i) alone and not on how many are asked for.
@@ -200,6 +239,53 @@ def sample(
         pictures.append(decode(generator, z * truncation, blueprint.condition(labels)))
     offset = start - first * FORWARD
     return torch.cat(pictures)[offset : offset + n]
+
+
+@torch.no_grad()
+def best(
+    generator: nn.Module,
+    judge: nn.Module,
+    blueprint: Blueprint,
+    n: int,
+    seed: int,
+    best_of: int,
+    label: int | None = None,
+    truncation: float = 1.0,
+    start: int = 0,
+) -> Tensor:
+    """As `sample`, each the one of `best_of` that the discriminator takes to be the most real.
+
+    Picture i is chosen from those whose latents are of samples best_of * i and on. They have the class that sample i
+    has, so that no class is preferred. It depends on (seed, best_of, i) alone.
+
+    Source: Azadi et al. 2019 (Discriminator Rejection Sampling, arXiv 1810.06758), with a choice among so many in the
+    place of a threshold, which depends on how large the logits are.
+    """
+    unit = max(1, FORWARD // best_of)
+    pictures = []
+    for at in range(start // unit * unit, start + n, unit):
+        z, _ = blueprint.drawn(unit * best_of, seed, at * best_of)
+        _, labels = blueprint.drawn(unit, seed, at)
+        if label is not None:
+            labels.fill_(label)
+        y = blueprint.condition(labels.repeat_interleave(best_of))
+        made = decode(generator, z * truncation, y)
+        chosen = scores(judge, made, y).view(unit, best_of).argmax(1)
+        pictures.append(made[torch.arange(unit) * best_of + chosen])
+    offset = start % unit
+    return torch.cat(pictures)[offset : offset + n]
+
+
+@torch.no_grad()
+def scores(judge: nn.Module, pictures: Tensor, y: Tensor | None) -> Tensor:
+    """Judgements (n,) of uint8 pictures (n, C, H, W), the mean of all where there are several; on the CPU."""
+    device = next(judge.parameters()).device
+    found = []
+    for start in range(0, len(pictures), FORWARD):
+        shown = to_floats(pictures[start : start + FORWARD].to(device))
+        judged = judge(shown, None if y is None else y[start : start + FORWARD].to(device))
+        found.append(judged.float().flatten(1).mean(1) if judged.ndim > 1 else judged.float())
+    return torch.cat(found).cpu()
 
 
 @torch.no_grad()
@@ -269,30 +355,18 @@ class Generate(PlainGame):
             data.classes,
             data.class_shares,
             {} if self.seen_through is None else known_as(self.seen_through.card),
+            settings.discriminator_size,
+            settings.spectral_norm,
         )
 
     def players(self) -> tuple[nn.Module, nn.Module]:
         """New generator and discriminator."""
-        blueprint, settings = self.blueprint, self.settings
+        blueprint = self.blueprint
         generator = blueprint.generator()
-        classes = len(blueprint.classes)
-        if self.seen_through is not None:
-            shown = self.known.batch(spread(len(self.known), LOOKED_AT))
-            return generator, projected.Discriminator(
-                blueprint.shape,
-                features=self.seen_through,
-                pictures=to_floats(shown.images),
-                side=given(settings.discriminator_size),
-                classes=classes,
-                spectral_norm=settings.spectral_norm,
-            )
-        return generator, FAMILIES[blueprint.network].discriminator(
-            blueprint.shape,
-            classes=classes,
-            width=blueprint.width,
-            depth=blueprint.depth,
-            spectral_norm=settings.spectral_norm,
-        )
+        if self.seen_through is None:
+            return generator, blueprint.discriminator()
+        shown = self.known.batch(spread(len(self.known), LOOKED_AT))
+        return generator, blueprint.looking_through(self.seen_through, to_floats(shown.images))
 
     def real(self, batch: Batch, random: Random) -> Sample:
         """The pictures of the batch, in [-1, 1]."""

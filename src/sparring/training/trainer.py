@@ -43,9 +43,11 @@ KEPT = 2
 PREVIEW_SIDE = 96
 """Pixels of each clip of a preview, about: a film of all of them is kept for every evaluation."""
 
-JUDGE_KEPT = ("text", "molecules")
-"""Tasks whose discriminator is of use later: it tells the better of several samples. So is what their generators had
-learned before the game."""
+JUDGE_KEPT = ("generate", "text", "molecules")
+"""Tasks whose discriminator is of use later: it tells the better of several samples."""
+
+LESSONS_KEPT = ("text", "molecules")
+"""Tasks of which what their generators had learned before the game is of use later."""
 
 Written = Callable[..., None]
 
@@ -303,7 +305,7 @@ class Trainer:
         if self.match.state.learned:
             self.match.take_over(load_file(self.run.folder / BEFORE, self.settings.device))
         self._note_trade_off("before the game")
-        if self.settings.task in JUDGE_KEPT and self.ranks.first:
+        if self.settings.task in LESSONS_KEPT and self.ranks.first:
             self.run.save_generator(self.match.average, self.task.describe(), BEFORE)
         self.match.begin()
 
