@@ -34,6 +34,16 @@ def test_an_mp4_has_every_frame_at_even_sides(tmp_path: Path) -> None:
     assert [abs(float(frame.mean()) - 10 * i) < 3 for i, frame in enumerate(frames)] == [True] * 25
 
 
+def test_a_film_has_the_same_bytes_however_many_cores_there_are(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    pictures = torch.randint(0, 256, (12, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    for name in ("a.mp4", "b.mp4"):
+        write_film([pictures], tmp_path / name, 10, MARKS)
+    film = (tmp_path / "a.mp4").read_bytes()
+    assert film == (tmp_path / "b.mp4").read_bytes()
+    assert b" threads=4 " in film  # as x264 says of itself: by default it takes one and a half for each core
+
+
 def test_grey_and_transparent_pictures_become_colour() -> None:
     grey = torch.full((1, 1, 100, 50), 7, dtype=torch.uint8)
     (frame,) = as_frames(grey)

@@ -369,13 +369,12 @@ def write_clips_of(model: Any, n: int, seed: int, take: Any, out: Path, form: An
     """Writes clips as they are made; gives what is to be said of them."""
     from sparring.films import frame_rate
     from sparring.footage import check_clips, write_clips
-    from sparring.provenance import marks
+    from sparring.provenance import marks_of_clips
 
     check_clips(out, n, take.frames, take.fps, form)
     channels, height, width = model.of_clips.shape
     shape = (n, take.frames, channels, height, width)
-    told = marks(model, seed=seed, label=take.label, truncation=take.truncation if take.truncation != 1 else None)
-    write_clips(model.films(n, seed, take), shape, out, take.fps, told, form)
+    write_clips(model.films(n, seed, take), shape, out, take.fps, marks_of_clips(model, seed, take), form)
     played = take.fps
     if out.suffix.lower() == ".gif" or form == "gif":
         played = round(float(frame_rate(Path("clip.gif"), take.fps)), 3)

@@ -22,13 +22,16 @@ FASTEST_OF_GIF = 50
 """Viewers slow down a GIF that is faster."""
 
 MOST_OF_GIF = 2000
-"""Frames of a GIF, which are held in memory until it is written."""
+"""Frames of a GIF, which are held in memory, a byte a pixel, until it is written."""
 
 LEAST_SIDE = 256
 """Pixels of the longer side up to which a film is enlarged, pixel by pixel: players blur what is smaller."""
 
 QUALITY = "18"
 """Constant rate factor of H.264: hardly to be told from the original."""
+
+THREADS = "4"
+"""Of x264, however many cores there are: it gives other bytes for another number of them."""
 
 Frame = NDArray[np.uint8]
 
@@ -79,12 +82,12 @@ def as_frames(pictures: Tensor) -> Iterator[Frame]:
 
 def write_gif(frames: Iterable[Frame], path: Path, rate: Fraction, told: str) -> None:
     """All frames at `rate`, for ever; each with colours of its own."""
-    pictures = [Image.fromarray(frame) for frame in frames]
-    pictures[0].save(
+    pictures = map(Image.fromarray, frames)
+    next(pictures).save(
         path,
         "GIF",
         save_all=True,
-        append_images=pictures[1:],
+        append_images=pictures,  # one after the other: Pillow keeps a third of what they take, a byte a pixel
         duration=round(1000 / rate),
         loop=0,
         comment=told.encode(),
@@ -100,7 +103,7 @@ def write_mp4(frames: Iterable[Frame], path: Path, rate: Fraction, told: str) ->
     try:
         with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
             container.metadata["comment"] = told
-            stream = container.add_stream("libx264", rate=rate, options={"crf": QUALITY})
+            stream = container.add_stream("libx264", rate=rate, options={"crf": QUALITY, "threads": THREADS})
             stream.pix_fmt = "yuv420p"
             for number, frame in enumerate(frames):
                 even = np.pad(frame, [(0, side % 2) for side in frame.shape[:2]] + [(0, 0)], "edge")

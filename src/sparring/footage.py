@@ -60,12 +60,13 @@ def write_clips(
     fps: float,
     marks: Mapping[str, str],
     format: Format | None = None,
+    start: int = 0,
 ) -> None:
     """Writes clips of one shape (N, T, C, H, W) by the ending of `path`.
 
     `.mp4` and `.gif`: one film, all clips side by side. `.npy`: uint8 (N, T, H, W, C). `.png`: a row of frames for each
     clip. Anything else: a folder, with a film each; format: mp4 if None; frames: a folder of PNG files each. A file is
-    there whole or not at all.
+    there whole or not at all. start: the number of the first clip, which the files of a folder tell.
 
     Raises: as `check_clips`; RunError if it cannot be written.
     """
@@ -82,7 +83,7 @@ def write_clips(
             case _:
                 path.mkdir(exist_ok=True)
                 for number, film in enumerate(films):
-                    told = {**marks, "Index": str(number)}
+                    told = {**marks, "Index": str(start + number)}
                     name = path / numbered(number, n)
                     if format == "frames":
                         write_frames(film, frames, name, told)

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from sparring.applying import Apparatus, apply_to_picture
 from sparring.errors import RunError, SettingError
-from sparring.films import FASTEST, SLOWEST
 from sparring.tasks import filming, generate, graphs, growing, restore, sequences, translate, video
 from sparring.tasks.filming import Beginning, Take
 from sparring.wording import things
@@ -49,13 +48,12 @@ BLUEPRINTS: dict[str, type[Blueprint]] = {
 """By the representation that a generator has, or else its task."""
 
 
+Kind = Literal["pictures", "texts", "molecules", "clips"]
+
+
 def blueprint_of(values: Mapping[str, Any]) -> Blueprint:
     """The blueprint that JSON made of its `describe()`. Raises: KeyError or TypeError if it is of another version."""
     return BLUEPRINTS[values.get("representation", values["task"])].from_json(values)
-
-
-USUAL_SECONDS = 2.0
-"""Of a clip that nobody gave a length, unless those that were learned from are shorter."""
 
 
 NOTHING_OF_CLIPS = (None, None, 1.0, False, False, None, None, None)
@@ -235,14 +233,18 @@ class Model:
 
         Raises: RunError if the generator makes no clips; SettingError as `filming.Take`, or for an unknown class.
         """
-        blueprint = self.of_clips
-        fps = min(max(blueprint.rate, SLOWEST), FASTEST) if fps is None else fps
-        if frames is None:
-            frames = max(1, round(min(USUAL_SECONDS, blueprint.frames / blueprint.rate) * fps))
-        if not 0 <= truncation <= 2:
-            raise SettingError(f"truncation={truncation}: it should be from 0 to 2; 1 changes nothing")
-        number = None if label is None else blueprint.class_number(label)
-        return Take(frames, fps, speed, loop, interpolate, same, motion_seed, number, truncation, first)
+        return self.of_clips.take(
+            frames=frames,
+            fps=fps,
+            speed=speed,
+            loop=loop,
+            interpolate=interpolate,
+            same=same,
+            motion_seed=motion_seed,
+            label=label,
+            truncation=truncation,
+            first=first,
+        )
 
     def films(self, n: int, seed: int, take: Take, start: int = 0) -> Iterator[Iterator[Tensor]]:
         """The clips that `sample` gives, each in parts uint8 (t, C, H, W) that follow one another, t at most 16.
@@ -456,13 +458,9 @@ class Model:
         return apply_to_picture(self.apparatus(style, strength), picture, mask)
 
     @property
-    def makes(self) -> Literal["pictures", "texts", "molecules", "clips"]:
+    def makes(self) -> Kind:
         """What samples are."""
-        if isinstance(self.blueprint, video.Blueprint):
-            return "clips"
-        if isinstance(self.blueprint, sequences.Blueprint | graphs.Blueprint):
-            return "texts" if self.blueprint.task == "text" else "molecules"
-        return "pictures"
+        return made_by(self.blueprint)
 
     @property
     def styles(self) -> Sequence[str]:
@@ -486,6 +484,15 @@ class Model:
     def classes(self) -> Sequence[str]:
         """Names of the classes that can be asked for; empty if there are none."""
         return self.blueprint.classes if isinstance(self.blueprint, video.Blueprint) else self.from_noise.classes
+
+
+def made_by(blueprint: Blueprint) -> Kind:
+    """What the samples of a generator are."""
+    if isinstance(blueprint, video.Blueprint):
+        return "clips"
+    if isinstance(blueprint, sequences.Blueprint | graphs.Blueprint):
+        return "texts" if blueprint.task == "text" else "molecules"
+    return "pictures"
 
 
 def refuse_counts(n: int, start: int) -> None:

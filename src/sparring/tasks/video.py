@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from PIL.Image import Image
@@ -12,21 +12,26 @@ from torch import Tensor, nn
 from sparring.adversarial.augment import mirror
 from sparring.config import Settings, given
 from sparring.data import ClipBatch, Clips, to_floats
+from sparring.errors import SettingError
 from sparring.evaluation.clips import JUDGED, ClipJudge, Shot, Taken, apt, length_of
 from sparring.evaluation.judgement import Evaluation
 from sparring.evaluation.nearest_clips import SHOWN, nearest_clips
+from sparring.films import FASTEST, SLOWEST
 from sparring.networks import video
 from sparring.networks.clip_features import open_clip_features
 from sparring.randomness import Random
 from sparring.ranks import ALONE, Ranks
 from sparring.tasks import Footage
-from sparring.tasks.filming import Take, sample
+from sparring.tasks.filming import Beginning, Take, sample
 from sparring.tasks.generate import JUDGED_SEED, FromNoise
 from sparring.tasks.plain_game import PlainGame
 from sparring.tasks.sample import Sample
 
 WIDER = {"r3": 1, "fast": 2, "dcgan": 1, "skip": 2}
 """Times the generator's width: the finest grid of `fast` has half the sides of the picture, so twice the channels."""
+
+USUAL_SECONDS = 2.0
+"""Of a clip that nobody gave a length, unless those that were learned from are shorter."""
 
 PREVIEWED, PREVIEW_FRAMES = 12, 32
 """Clips of a preview, and frames of each at most."""
@@ -63,6 +68,29 @@ class Blueprint(FromNoise):
             width=self.width,
             depth=self.depth,
         )
+
+    def take(
+        self,
+        *,
+        frames: int | None = None,
+        fps: float | None = None,
+        speed: float = 1.0,
+        loop: bool = False,
+        interpolate: bool = False,
+        same: Literal["content", "motion"] | None = None,
+        motion_seed: int | None = None,
+        label: int | str | None = None,
+        truncation: float = 1.0,
+        first: Beginning | None = None,
+    ) -> Take:
+        """How clips are made, as `Model.take` says. Raises: SettingError."""
+        fps = min(max(self.rate, SLOWEST), FASTEST) if fps is None else fps
+        if frames is None:
+            frames = max(1, round(min(USUAL_SECONDS, self.frames / self.rate) * fps))
+        if not 0 <= truncation <= 2:
+            raise SettingError(f"truncation={truncation}: it should be from 0 to 2; 1 changes nothing")
+        number = None if label is None else self.class_number(label)
+        return Take(frames, fps, speed, loop, interpolate, same, motion_seed, number, truncation, first)
 
     def describe(self) -> dict[str, Any]:
         """The values that `from_json` takes."""
