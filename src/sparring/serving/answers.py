@@ -4,7 +4,7 @@ import base64
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from PIL import Image
@@ -17,6 +17,7 @@ from sparring.serving.errors import RequestError
 
 PNG, ZIP, JSON, PLAIN = "image/png", "application/zip", "application/json", "text/plain"
 SVG = "image/svg+xml"
+MP4, GIF = "video/mp4", "image/gif"
 PICTURES, TEXTS, DRAWINGS = (PNG, ZIP, JSON), (JSON, PLAIN), (JSON, SVG, ZIP)
 """What samples come as; the first where a client has no wish."""
 
@@ -110,6 +111,19 @@ def drawings_answer(smiles: Sequence[str], form: str, headers: dict[str, str]) -
     return Response(body, media_type=JSON, headers=headers)
 
 
+def films_answer(
+    films: Sequence[bytes], form: str, kind: str, about: Mapping[str, object], headers: dict[str, str]
+) -> Response:
+    """Films of one type (`kind`): the only one as it is, a zip of all, or base64 in JSON with what is said of them."""
+    if form == kind:
+        return Response(films[0], media_type=kind, headers=headers)
+    if form == ZIP:
+        ending = {MP4: ".mp4", GIF: ".gif"}[kind]
+        return Response(zipped(films, ending), media_type=ZIP, headers=headers | attached("clips.zip"))
+    encoded = [base64.b64encode(film).decode() for film in films]
+    return Response(json.dumps({"clips": encoded, "type": kind, **about}), media_type=JSON, headers=headers)
+
+
 def svg(smiles: str) -> str:
     """A drawing; empty for what is no molecule. RDKit is there where a generator of molecules is."""
     from sparring.chemistry import drawing
@@ -118,7 +132,7 @@ def svg(smiles: str) -> str:
 
 
 def zipped(files: Sequence[bytes], ending: str) -> bytes:
-    """Files numbered from 0, stored as they are, since PNG is compressed already."""
+    """Files numbered from 0, stored as they are, since PNG and films are compressed already."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for number, file in enumerate(files):

@@ -16,10 +16,12 @@ from starlette.types import ASGIApp, Scope
 
 from sparring import __version__
 from sparring.errors import RunError, SparringError
-from sparring.model import Model
-from sparring.serving import counting, inverting, uploads, watching
+from sparring.model import Model, made_by
+from sparring.serving import clips, counting, inverting, uploads, watching
 from sparring.serving.answers import (
     DRAWINGS,
+    GIF,
+    MP4,
     PICTURES,
     PNG,
     SVG,
@@ -37,12 +39,14 @@ from sparring.serving.limits import Guard
 from sparring.serving.models import Card, Served, Shelf
 from sparring.serving.page import Pages
 from sparring.serving.requests import ApplyFields, InvertFields, SampleRequest
-from sparring.tasks import graphs, sequences
+from sparring.tasks import graphs, sequences, video
 
 ABOUT = """Samples of trained generators, and pictures changed by them. The same seed gives the same bytes, alone or in
 company. Errors are `{"error": {"kind", "message"}}`."""
 
-Accept = Annotated[str, Header(description="image/png, application/zip, application/json or text/plain.")]
+Accept = Annotated[
+    str, Header(description="image/png, video/mp4, image/gif, application/zip, application/json or text/plain.")
+]
 Number = Annotated[str, Path(max_length=64, description="As `/v1/invert` gives it.")]
 Name = Annotated[str, Path(max_length=255, description="As `/v1/models` gives it.")]
 
@@ -62,15 +66,19 @@ class Models(BaseModel):
 
 
 class Samples(BaseModel):
-    """What `/v1/sample` answers as JSON: pictures as PNG in base64; or texts, or molecules as SMILES.
+    """What `/v1/sample` answers as JSON: pictures or clips in base64, and their type; or texts, or SMILES of molecules.
 
-    drawings: of molecules, where they were asked for: SVG, empty for a sample that is no molecule.
+    drawings: of molecules, where they were asked for: SVG, empty for a sample that is no molecule. frames, fps: of each
+    clip; the rate is that of the file, which in a GIF is rounded.
     """
 
     pictures: list[str] | None = None
     type: str | None = None
     texts: list[str] | None = None
     drawings: list[str] | None = None
+    clips: list[str] | None = None
+    frames: int | None = None
+    fps: float | None = None
 
 
 def failures(*kinds: int) -> dict[int | str, dict[str, Any]]:
@@ -204,7 +212,8 @@ def add_runs(app: FastAPI, shelf: Shelf) -> None:
 
 def add_work(app: FastAPI, shelf: Shelf) -> None:
     """What models are asked for."""
-    produced: Mapping[str, Any] = {PNG: BINARY, "application/zip": BINARY, "text/plain": {}, SVG: {}}
+    files = dict.fromkeys((PNG, MP4, GIF, "application/zip"), BINARY)
+    produced: Mapping[str, Any] = files | {"text/plain": {}, SVG: {}}
 
     @app.post(
         "/v1/sample",
@@ -213,10 +222,16 @@ def add_work(app: FastAPI, shelf: Shelf) -> None:
         responses=failures(404, 406, 408, 409, 413, 422, 429, 503) | {200: {"content": produced}},
     )
     async def sample(asked: SampleRequest, accept: Accept = "") -> Response:
-        """New pictures (PNG, one or a grid; a zip; JSON), texts (JSON; one a line), or molecules (also as SVG)."""
+        """New pictures (PNG, one or a grid; a zip; JSON), texts (JSON; one a line), molecules (also as SVG), or clips
+        (a film of one or several; a zip; JSON)."""
         served = shelf[asked.run]
         line = served.jobs()
         blueprint = served.blueprint()
+        if isinstance(blueprint, video.Blueprint):
+            order = clips.ordered(blueprint, asked, accept)
+            made = await waited(line.call(lambda loaded: clips.filmed(loaded, order), order.frames))
+            return await run_in_threadpool(clips.answer, order, made.value, by(served, made))
+        refuse_wishes_of_clips(asked, "pictures" if blueprint is None else made_by(blueprint))
         if not isinstance(blueprint, sequences.Blueprint | graphs.Blueprint):
             form = form_of(accept, PICTURES)
             refuse_wishes_of_texts(asked)
@@ -228,7 +243,7 @@ def add_work(app: FastAPI, shelf: Shelf) -> None:
         if drawn and blueprint.task != "molecules":
             raise RequestError("invalid", "format: svg is for molecules, and this generator writes texts")
         form = form_of(accept, DRAWINGS if drawn else TEXTS)
-        made = await waited(line.call(lambda model: written(model, asked), asked.count * asked.best_of))
+        made = await waited(line.call(lambda loaded: written(loaded.model, asked), asked.count * asked.best_of))
         if drawn:
             return await run_in_threadpool(drawings_answer, made.value, form, by(served, made))
         return texts_answer(made.value, form, by(served, made))
@@ -245,7 +260,7 @@ def add_work(app: FastAPI, shelf: Shelf) -> None:
         form_of(request.headers.get("accept", ""), [PNG])
         upload = await uploads.receive(request, ApplyFields, ("picture", "mask"))
         served = shelf[upload.fields.run]
-        made = await waited(served.jobs().call(lambda model: uploads.change(model, upload)))
+        made = await waited(served.jobs().call(lambda loaded: uploads.change(loaded.model, upload)))
         return Response(made.value, media_type=PNG, headers=by(served, made))
 
 
@@ -293,9 +308,20 @@ def state_of(workshop: Workshop, job: Job) -> inverting.InvertJob:
     )
 
 
+def refuse_wishes_of_clips(asked: SampleRequest, makes: str) -> None:
+    """Raises: RequestError for what clips alone have."""
+    of_clips = ("frames", "fps", "speed", "loop", "interpolate", "same", "motion_seed")
+    if asked.wishes(*of_clips) or asked.format in clips.TYPES:
+        raise RequestError(
+            "invalid",
+            "frames, fps, speed, loop, interpolate, same, motion_seed and the formats of films are for clips, and this "
+            f"generator makes {makes}",
+        )
+
+
 def refuse_wishes_of_texts(asked: SampleRequest) -> None:
     """Raises: RequestError for what pictures know nothing of."""
-    if asked.temperature != 1 or asked.prompt or asked.best_of != 1 or asked.scaffold or asked.format != "smiles":
+    if asked.wishes("temperature", "prompt", "best_of", "scaffold", "format"):
         raise RequestError(
             "invalid",
             "temperature, prompt, best_of, scaffold and format are for texts and molecules, and this generator makes "
@@ -308,7 +334,7 @@ def written(model: Model, asked: SampleRequest) -> Sequence[str]:
 
     Raises: SparringError as `Model.sample`; RequestError for what texts know nothing of.
     """
-    if asked.mix is not None or asked.label is not None or asked.truncation != 1 or asked.edit:
+    if asked.wishes("mix", "label", "truncation", "edit"):
         raise RequestError(
             "invalid", "mix, label, truncation and edit are for pictures, and this generator writes texts"
         )

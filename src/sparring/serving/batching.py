@@ -17,6 +17,7 @@ from sparring.errors import RunError, SparringError
 from sparring.model import Model
 from sparring.serving.drawing import Painter, Recipe
 from sparring.serving.errors import RequestError, busy
+from sparring.serving.jobs import stand_back
 from sparring.serving.requests import SampleRequest
 from sparring.tasks.generate import FORWARD
 
@@ -63,7 +64,7 @@ class Job:
 
     cost: int
     draw: SampleRequest | None = None
-    call: Callable[[Model], Any] | None = None
+    call: Callable[[Loaded], Any] | None = None
     answer: Future[Answer] = field(default_factory=Future)
     came: float = field(default_factory=time.monotonic)
 
@@ -71,11 +72,18 @@ class Job:
 class Line:
     """The jobs before one model, and the thread that does them.
 
-    load: gives the model, a newer one when its file has changed. watch: told the size of every batch.
+    load: gives the model, a newer one when its file has changed. watch: told the size of every batch. patient: the
+    thread stands back for those of other lines, where the system knows threads.
     """
 
-    def __init__(self, name: str, load: Callable[[], Loaded], watch: Callable[[int], None] = lambda _: None) -> None:
-        self.load, self.watch = load, watch
+    def __init__(
+        self,
+        name: str,
+        load: Callable[[], Loaded],
+        watch: Callable[[int], None] = lambda _: None,
+        patient: bool = False,
+    ) -> None:
+        self.load, self.watch, self.patient = load, watch, patient
         self.jobs: deque[Job] = deque()
         self.waiting = 0
         self.closed = False
@@ -88,7 +96,7 @@ class Line:
         """Pictures uint8 (C, H, W), a list. Raises: RequestError if too many wait."""
         return self.submit(Job(asked.count, draw=asked))
 
-    def call(self, work: Callable[[Model], Any], cost: int = LONG) -> Future[Answer]:
+    def call(self, work: Callable[[Loaded], Any], cost: int = LONG) -> Future[Answer]:
         """Whatever `work` makes of the model. Raises: RequestError if too many wait."""
         return self.submit(Job(cost, call=work))
 
@@ -113,6 +121,8 @@ class Line:
 
     def work(self) -> None:
         """The thread."""
+        if self.patient:
+            stand_back()
         while (taken := self.take()) is not None:
             # Nobody waits any more for those that were cancelled; the others can no longer be.
             jobs = [job for job in taken if job.answer.set_running_or_notify_cancel()]
@@ -153,14 +163,12 @@ class Line:
         loaded = self.load()
         for job in jobs:
             if job.call is not None:
-                job.answer.set_result(Answer(job.call(loaded.model), loaded.digest))
+                job.answer.set_result(Answer(job.call(loaded), loaded.digest))
         if draws := [job for job in jobs if job.draw is not None]:
             self.paint(loaded, draws)
 
     def paint(self, loaded: Loaded, jobs: list[Job]) -> None:
         """Makes the pictures of several requests, each that is asked for twice or was made before once."""
-        if loaded.model.makes == "clips":
-            raise RunError("this generator makes clips, and those are not served yet: sparring sample RUN --out clips/")
         if loaded.painter is None:
             raise RunError("this generator makes no pictures of noise, but changes pictures: POST /v1/apply")
         wanted: list[tuple[Job, list[Recipe]]] = []

@@ -17,10 +17,11 @@ from sparring.evaluation.judgement import comparable, interval, shown
 from sparring.evaluation.judgement import summary as protocol_in_words
 from sparring.latents.directions import NAME, Directions, read
 from sparring.listing import find_runs
-from sparring.model import FILE, FORMAT, JUDGE, Blueprint, Model, blueprint_of, understanding
+from sparring.model import FILE, FORMAT, JUDGE, Blueprint, Kind, Model, blueprint_of, made_by, understanding
 from sparring.serving.batching import Line, Loaded
 from sparring.serving.drawing import Painter
 from sparring.serving.errors import RequestError
+from sparring.serving.requests import most_frames
 from sparring.tasks import generate, graphs, restore, sequences, translate, video
 from sparring.training.account import Account
 from sparring.training.files import checksum, reading
@@ -59,6 +60,8 @@ class Card(BaseModel):
 
     name: str
     task: str
+    makes: Kind | None = None
+    """What samples are; nothing is known of it before there is a generator."""
     state: str
     ready: bool
     """Whether it has a generator yet."""
@@ -79,6 +82,12 @@ class Card(BaseModel):
     """Whether there is a discriminator to choose texts by."""
     longest: int | None = None
     """Symbols of a text at most."""
+    frames: int | None = None
+    """Of a clip for which nobody says how many."""
+    fps: float | None = None
+    """Frames a second of such a clip."""
+    most_frames: int | None = None
+    """Of all clips of one request together."""
     quality: Quality | None = None
 
 
@@ -108,7 +117,8 @@ class Served:
         self.check_ready()
         with self.starting:
             if self.line is None:
-                self.line = Line(self.name, self.load, self.watch)
+                # Clips take seconds where pictures of other runs take milliseconds.
+                self.line = Line(self.name, self.load, self.watch, isinstance(self.blueprint(), video.Blueprint))
             return self.line
 
     def check_ready(self) -> None:
@@ -185,6 +195,7 @@ class Served:
             name=self.name,
             task=str(task),
             state=summary.get("state", "just begun" if run else "finished"),
+            makes=None if blueprint is None else made_by(blueprint),
             ready=blueprint is not None,
             data=str(account.data.get("name") or ""),
             images=account.images,
@@ -210,7 +221,8 @@ def abilities(blueprint: Blueprint | None, file: Path) -> dict[str, Any]:
     match blueprint:
         case generate.Blueprint() | video.Blueprint():
             channels, height, width = blueprint.shape
-            return {"channels": channels, "resolution": (height, width), "classes": list(blueprint.classes)}
+            known = {"channels": channels, "resolution": (height, width), "classes": list(blueprint.classes)}
+            return known | (of_clips(blueprint) if isinstance(blueprint, video.Blueprint) else {})
         case restore.Blueprint():
             known = {name: getattr(blueprint, name) for name in ("channels", "damage", "scale", "takes_mask")}
             return known
@@ -222,6 +234,12 @@ def abilities(blueprint: Blueprint | None, file: Path) -> dict[str, Any]:
             return {"chooses": file.with_name(JUDGE).is_file()}
         case None:
             return {}
+
+
+def of_clips(blueprint: video.Blueprint) -> dict[str, Any]:
+    """The fields of a card that are for clips."""
+    usual = blueprint.take()
+    return {"frames": usual.frames, "fps": usual.fps, "most_frames": most_frames(blueprint.shape)}
 
 
 def quality_of(account: Account) -> Quality | None:

@@ -4,11 +4,19 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from sparring.films import FASTEST, SLOWEST
+
 MOST = 256
 """Samples of one request at most."""
 
 MOST_DRAFTS = 2048
 """Texts that are written for one request at most, those that the discriminator did not choose among them."""
+
+MOST_CLIPS, MOST_FRAMES = 16, 256
+"""Clips of one request at most, and frames of each."""
+
+MOST_TOGETHER, MOST_PIXELS = 1024, 2**22
+"""Frames of all clips of a request at most, and their pixels: half a minute on a slow core, most of it for the film."""
 
 MOST_PARTS = 16
 """Latents that are mixed into one at most."""
@@ -55,7 +63,7 @@ Mixture = Annotated[list[Part], Field(min_length=1, max_length=MOST_PARTS)]
 
 
 class SampleRequest(Strict):
-    """New pictures or texts; what does not go with the run's kind is refused, as on the command line."""
+    """New samples of any kind; what does not go with that of the run is refused, as on the command line."""
 
     run: Annotated[str | None, Field(max_length=255, description="Its name; may be left out where one is served.")] = (
         None
@@ -66,7 +74,7 @@ class SampleRequest(Strict):
     label: Annotated[int | str | None, Field(description="Class, by name or number; else as often as in the data.")] = (
         None
     )
-    truncation: Annotated[float, Field(ge=0, le=2, description="Pictures: below 1 they vary less.")] = 1.0
+    truncation: Annotated[float, Field(ge=0, le=2, description="Pictures, clips: below 1 they vary less.")] = 1.0
     edit: Annotated[
         dict[Annotated[str, Field(max_length=255)], Annotated[float, Field(ge=-20, le=20)]],
         Field(
@@ -78,8 +86,12 @@ class SampleRequest(Strict):
     temperature: Annotated[float, Field(ge=0, le=5, description="Texts: below 1 safer and duller.")] = 1.0
     scaffold: Annotated[str, Field(max_length=1024, description="Molecules: a SMILES that all hold as a part.")] = ""
     format: Annotated[
-        Literal["smiles", "svg"], Field(description="Molecules: as SMILES, or with a drawing each, as SVG.")
-    ] = "smiles"
+        Literal["smiles", "svg", "mp4", "gif"] | None,
+        Field(
+            description="Molecules: as SMILES, or with a drawing each, as SVG. Clips: what a zip or JSON holds; "
+            "mp4 where the server has PyAV."
+        ),
+    ] = None
     prompt: Annotated[str, Field(max_length=4096, description="Texts: what all begin with.")] = ""
     best_of: Annotated[int, Field(ge=1, le=64, description="Texts: each is what the discriminator likes most.")] = 1
     mix: Annotated[
@@ -92,6 +104,22 @@ class SampleRequest(Strict):
         ),
     ] = None
 
+    frames: Annotated[
+        int | None, Field(ge=1, le=MOST_FRAMES, description="Clips: of each; as in training, up to 2 seconds.")
+    ] = None
+    fps: Annotated[
+        float | None, Field(ge=SLOWEST, le=FASTEST, description="Clips: frames a second; as in training if not given.")
+    ] = None
+    speed: Annotated[float, Field(ge=0.01, le=100, description="Clips: below 1 slow motion.")] = 1.0
+    loop: Annotated[bool, Field(description="Clips: the last frame leads to the first again.")] = False
+    interpolate: Annotated[bool, Field(description="Clips: the content of each turns into that of the next.")] = False
+    same: Annotated[
+        Literal["content", "motion"] | None, Field(description="Clips: what all have from clip 0 of the seed.")
+    ] = None
+    motion_seed: Annotated[
+        int | None, Field(ge=0, lt=2**63, description="Clips: motions of another seed than contents.")
+    ] = None
+
     @model_validator(mode="after")
     def fits(self) -> Self:
         """Raises: ValueError for more than is done at once, or two ways of saying what is wanted."""
@@ -102,6 +130,10 @@ class SampleRequest(Strict):
         if self.mix is not None and any(not sum(part.weight for part in mixture) for mixture in self.mix):
             raise ValueError("the weights of each mixture should not all be zero")
         return self
+
+    def wishes(self, *fields: str) -> bool:
+        """Whether one of these fields asks for something."""
+        return any(getattr(self, name) != type(self).model_fields[name].get_default() for name in fields)
 
     @property
     def count(self) -> int:
@@ -128,3 +160,8 @@ class InvertFields(Strict):
         USUAL_STEPS
     )
     seed: Annotated[Seed, Field(description="Of the noise of the search.")] = 0
+
+
+def most_frames(shape: tuple[int, int, int]) -> int:
+    """Of frames (C, H, W), how many one request may ask for, of all its clips."""
+    return min(MOST_TOGETHER, MOST_PIXELS // (shape[1] * shape[2]))
