@@ -14,7 +14,7 @@ from sparring.model import JUDGE, Blueprint, Model, save_generator
 from sparring.serving.app import create_app
 from sparring.serving.counting import Counts
 from sparring.serving.models import Shelf
-from sparring.tasks import generate, restore, sequences, translate
+from sparring.tasks import generate, restore, sequences, translate, video
 
 SYMBOLS = {"kind": "characters", "symbols": "abcdefgh "}
 
@@ -24,6 +24,7 @@ BLUEPRINTS: dict[str, Blueprint] = {
     "holes": restore.Blueprint("inpaint", 3, 8, 1),
     "larger": restore.Blueprint("super", 3, 8, 1, 2),
     "styles": translate.Blueprint(3, 8, 1, ("monet", "munch")),
+    "clips": video.Blueprint("fast", (3, 16, 16), 8, 4, 0.25, 16, 1, 10.0, 12, ("round", "square"), (0.5, 0.5)),
     "words": sequences.Blueprint("text", SYMBOLS, 12, 64, 1, 64, 1, False),
 }
 

@@ -92,6 +92,10 @@ def test_where_it_does_not_listen(shelf_folder: Path, host: str, token: str | No
         ("#/run/grey", ["Edit along directions", "Direction 1", "warmth"]),
         ("#/run/words", ['class="texts', "Temperature", "Write"]),
         ("#/run/holes", ["Choose a picture"]),
+        (
+            "#/run/clips",
+            ['class="gallery clips', "blob:http", "Clip 7 of seed 0", "Pause all clips", "Motion seed", "round"],
+        ),
         ("#/run/digits/training", ["<svg viewBox", "Curves", "finished", "blob:"]),
     ],
 )
@@ -109,5 +113,5 @@ def test_the_page(page_server: str, tmp_path: Path, place: str, expected: list[s
 @pytest.fixture(scope="module")
 def page_server(shelf_folder: Path, run: Path) -> Iterator[str]:
     """Some runs of each kind."""
-    with serving(*(shelf_folder / name for name in ("faces", "grey", "words", "holes")), run) as (_, address):
+    with serving(*(shelf_folder / name for name in ("faces", "grey", "words", "holes", "clips")), run) as (_, address):
         yield address

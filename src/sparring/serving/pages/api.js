@@ -61,6 +61,13 @@ export async function pictures(wishes) {
   return answer.pictures.map((one) => `data:${answer.type};base64,${one}`);
 }
 
+// Clips as files, their type, and how they play.
+export async function clips(wishes) {
+  const answer = await (await sample(wishes)).json();
+  const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  return { ...answer, clips: answer.clips.map((one) => new Blob([bytes(one)], { type: answer.type })) };
+}
+
 export async function apply(fields) {
   const body = new FormData();
   for (const [name, value] of Object.entries(fields)) {

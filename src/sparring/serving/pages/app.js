@@ -3,14 +3,15 @@
 import * as api from "./api.js";
 import { el } from "./dom.js";
 import { changing } from "./changing.js";
+import { clips } from "./clips.js";
 import { gallery } from "./gallery.js";
 import { molecules } from "./molecules.js";
 import { overview } from "./overview.js";
 import { texts } from "./texts.js";
 import { training } from "./training.js";
 
-const VIEWS = { generate: gallery, restore: changing, translate: changing, text: texts, molecules };
-const TRY = { generate: "Gallery", restore: "Restore", translate: "Translate", text: "Write", molecules: "Write" };
+const VIEWS = { generate: gallery, restore: changing, translate: changing, text: texts, molecules, video: clips };
+const TRY = { generate: "Gallery", restore: "Restore", translate: "Translate", text: "Write", molecules: "Write", video: "Clips" };
 
 let leave = null;
 
@@ -75,7 +76,8 @@ function navigation(runs, name) {
 function about(run) {
   const size = run.resolution ? `, ${run.resolution[0]} × ${run.resolution[1]} pixels` : "";
   const what = { generate: `Pictures out of random numbers${size}`, text: "Texts, one symbol after another",
-    molecules: "Molecules, one symbol after another", translate: "Photographs in another style" };
+    molecules: "Molecules, one symbol after another", translate: "Photographs in another style",
+    video: `Clips out of random numbers${size}` };
   const damages = { inpaint: "Fills what you paint over", denoise: "Takes noise out of pictures",
     super: `Pictures ${run.scale} times as large` };
   const learned = run.data ? `; learned from ${run.data}` : "";

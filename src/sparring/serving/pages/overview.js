@@ -34,6 +34,10 @@ async function illustrate(run, show) {
       const sources = await api.pictures({ run: run.name, n: 8, seed: 0 });
       if (run.resolution[0] <= 32) show.classList.add("coarse");
       show.replaceChildren(...sources.map((src) => el("img", { src, alt: "" })));
+    } else if (run.ready && run.task === "video") {
+      const { clips } = await api.clips({ run: run.name, n: Math.min(8, run.most_frames), seed: 0, frames: 1, format: "gif" });
+      if (run.resolution[0] <= 32) show.classList.add("coarse");
+      show.replaceChildren(...await Promise.all(clips.map(still)));
     } else if (run.ready && (run.task === "text" || run.task === "molecules")) {
       const answer = await (await api.sample({ run: run.name, n: 4, seed: 0 })).json();
       show.classList.add("words");
@@ -43,13 +47,18 @@ async function illustrate(run, show) {
       const name = watch.samples.find((one) => one.startsWith("after-") || one === "latest.png");
       if (!name) return;
       show.classList.add("whole");
-      const src = URL.createObjectURL(await (await api.sampleFile(run.name, name)).blob());
-      const image = el("img", { src, alt: "" });
-      await image.decode();
-      URL.revokeObjectURL(src);
-      show.replaceChildren(image);
+      show.replaceChildren(await still(await (await api.sampleFile(run.name, name)).blob()));
     }
   } catch { /* the card stands without a picture */ }
+}
+
+// An image that is there; of a clip it is the first frame.
+async function still(blob) {
+  const src = URL.createObjectURL(blob);
+  const image = el("img", { src, alt: "" });
+  await image.decode();
+  URL.revokeObjectURL(src);
+  return image;
 }
 
 // Qualities under one protocol in one table; those of others do not compare.

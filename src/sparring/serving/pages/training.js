@@ -5,7 +5,7 @@ import { el } from "./dom.js";
 
 const WHILE_TRAINING = 3000;
 const OTHERWISE = 20_000;
-const THINGS = { text: "texts", molecules: "molecules" };
+const THINGS = { text: "texts", molecules: "molecules", video: "clips" };
 
 export function training(body, run, signal) {
   let known = null;
