@@ -2,7 +2,6 @@
 
 import base64
 import io
-import os
 import sys
 import tempfile
 import threading
@@ -21,10 +20,8 @@ from typer.testing import CliRunner
 from sparring.cli import app
 from sparring.model import Model
 from sparring.serving import clips
-from sparring.serving.batching import Line, Loaded
-from sparring.serving.jobs import NICE
+from sparring.serving.batching import Loaded
 from sparring.serving.requests import SampleRequest, most_frames
-from sparring.tasks import video
 
 MP4, GIF, ZIP, JSON = "video/mp4", "image/gif", "application/zip", "application/json"
 
@@ -188,15 +185,9 @@ def test_nothing_is_left_on_the_disk(client: TestClient, tmp_path: Path, monkeyp
     assert not list(tmp_path.iterdir())
 
 
-def test_clips_wait_by_their_frames_in_a_thread_that_stands_back(shelf_folder: Path) -> None:
-    model = Model.load(shelf_folder / "clips")
-    assert isinstance(model.blueprint, video.Blueprint)
-    assert clips.ordered(model.blueprint, SampleRequest(n=3, frames=40), "").frames == 120
-    line = Line("clips", lambda: Loaded(model, "digest", None), patient=True)
-    if sys.platform == "linux":
-        place = line.call(lambda _: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())).result().value
-        assert place >= NICE and os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < NICE
-    line.close()
+def test_clips_wait_by_their_frames(shelf_folder: Path) -> None:
+    blueprint = Model.load(shelf_folder / "clips").of_clips
+    assert clips.ordered(blueprint, SampleRequest(n=3, frames=40), "").frames == 120
 
 
 def test_pictures_do_not_wait_for_clips(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,6 @@ from sparring.errors import RunError, SparringError
 from sparring.model import Model
 from sparring.serving.drawing import Painter, Recipe
 from sparring.serving.errors import RequestError, busy
-from sparring.serving.jobs import stand_back
 from sparring.serving.requests import SampleRequest
 from sparring.tasks.generate import FORWARD
 
@@ -72,18 +71,11 @@ class Job:
 class Line:
     """The jobs before one model, and the thread that does them.
 
-    load: gives the model, a newer one when its file has changed. watch: told the size of every batch. patient: the
-    thread stands back for those of other lines, where the system knows threads.
+    load: gives the model, a newer one when its file has changed. watch: told the size of every batch.
     """
 
-    def __init__(
-        self,
-        name: str,
-        load: Callable[[], Loaded],
-        watch: Callable[[int], None] = lambda _: None,
-        patient: bool = False,
-    ) -> None:
-        self.load, self.watch, self.patient = load, watch, patient
+    def __init__(self, name: str, load: Callable[[], Loaded], watch: Callable[[int], None] = lambda _: None) -> None:
+        self.load, self.watch = load, watch
         self.jobs: deque[Job] = deque()
         self.waiting = 0
         self.closed = False
@@ -121,8 +113,6 @@ class Line:
 
     def work(self) -> None:
         """The thread."""
-        if self.patient:
-            stand_back()
         while (taken := self.take()) is not None:
             # Nobody waits any more for those that were cancelled; the others can no longer be.
             jobs = [job for job in taken if job.answer.set_running_or_notify_cancel()]

@@ -29,7 +29,7 @@ KEPT, KEPT_FOR = 64, 600.0
 """Jobs that are done and can still be asked for, and the seconds that they can."""
 
 NICE = 10
-"""How far a thread stands back for those that make pictures, where the system knows threads: 19 would be the most."""
+"""How far the thread stands back for those that make samples, where the system knows threads: 19 would be the most."""
 
 AGAIN = {"Retry-After": "10"}
 
@@ -150,7 +150,9 @@ class Workshop:
 
     def do_all(self) -> None:
         """The thread."""
-        stand_back()
+        with suppress(AttributeError, OSError):  # elsewhere than on Linux it would be the whole process, or nothing
+            if os.uname().sysname == "Linux":
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         while True:
             with self.changed:
                 self.changed.wait_for(lambda: self.line or self.closed)
@@ -174,13 +176,6 @@ class Workshop:
         job.work = nothing  # it holds the picture
         job.ends = time.monotonic() + KEPT_FOR
         job.state = state
-
-
-def stand_back() -> None:
-    """Others go before the thread that calls it."""
-    with suppress(AttributeError, OSError):  # elsewhere than on Linux it would be the whole process, or nothing
-        if os.uname().sysname == "Linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 def nothing(_: Tell) -> None:

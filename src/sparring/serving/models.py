@@ -117,8 +117,7 @@ class Served:
         self.check_ready()
         with self.starting:
             if self.line is None:
-                # Clips take seconds where pictures of other runs take milliseconds.
-                self.line = Line(self.name, self.load, self.watch, isinstance(self.blueprint(), video.Blueprint))
+                self.line = Line(self.name, self.load, self.watch)
             return self.line
 
     def check_ready(self) -> None:
