@@ -348,7 +348,7 @@ def sample(
         else:
             cut = truncation if truncation != 1 else None
             of = best_of if best_of > 1 else None
-            write_samples(made, out, marks(model, seed=seed, label=label, truncation=cut, **{"best of": of}))
+            write_samples(made, out, marks(model, seed=seed, label=label, truncation=cut, best_of=of))
             outcome["shape"] = list(made.shape[1:])
         emit(outcome, output)
         tell(f"{n:,} samples in {out}")

@@ -26,7 +26,9 @@ def marks(model: "Model | Decoder", digest: str | None = None, **settings: objec
         place = model.origin.absolute()
         run = place.parent if place.suffix == ".safetensors" else place
         found |= {"Run": run.name, "Model": f"sha256:{digest or checksum(place)}"}
-    return found | {name.capitalize(): str(value) for name, value in settings.items() if value is not None}
+    return found | {
+        name.replace("_", " ").capitalize(): str(value) for name, value in settings.items() if value is not None
+    }
 
 
 def marks_of_clips(

@@ -264,3 +264,39 @@ def test_a_discriminator_sees_time() -> None:
         nn.init.normal_(weights, std=0.1)
     frames, gaps = torch.rand(2, 3, 3, SIDE, SIDE).unbind(1), torch.ones(2, 2)
     assert not torch.allclose(discriminator(*frames, gaps), discriminator(*frames, 3 * gaps))
+
+
+def test_content_paints_once_and_motion_only_moves_what_is_painted() -> None:
+    """The colours of a frame lie between those of the painting's ground and layers, whatever the motion."""
+    task = task_of()
+    generator, _ = task.players()
+    assert isinstance(generator, video.Generator)
+    z, times = torch.randn(1, task.blueprint.z_dim), torch.tensor([[0.0, 0.1, 0.5]])
+    anchors = generator.motion.anchors(0.5)
+    with torch.no_grad():
+        ground, layers = generator.painted(generator.painter(z), z)
+        ends = generator.palette(z).view(video.LAYERS, 2, -1)
+        frames = [
+            generator(z, torch.randn(1, anchors, config.given(task.settings.motion_dim)), times) for _ in range(3)
+        ]
+    cover = layers[:, :, -1:]
+    pure = layers[:, :, :-1] / cover
+    assert (pure >= ends.amin(1)[None, :, :, None, None] - 1e-5).all()
+    assert (pure <= ends.amax(1)[None, :, :, None, None] + 1e-5).all()
+    shades = torch.cat([ground.amax((2, 3)), ends.amax(1)])
+    for made in frames:
+        assert not torch.equal(made[:, 0], made[:, 2])
+        assert (made.amax((0, 1, 3, 4)) <= shades.amax(0) + 1e-5).all()
+
+
+def test_a_thing_that_is_shifted_is_the_same_thing_elsewhere() -> None:
+    moved = video.Moved(3, 1.0, padding="zeros")
+    for weights in moved.parameters():
+        nn.init.zeros_(weights)
+    x = torch.zeros(1, 2, 16, 16)
+    x[:, :, 4:8, 4:8] = torch.rand(2, 4, 4)
+    assert torch.allclose(moved(torch.zeros(1, 3), x), x, atol=1e-5)
+    with torch.no_grad():
+        moved.whole.bias[:2] = torch.tensor([0.25, 0.5])  # halves of a picture: 2 pixels to the right, 4 down
+    there = moved(torch.zeros(1, 3), x)
+    assert torch.allclose(there, x.roll((4, 2), (2, 3)), atol=1e-5)

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import sparring
 from sparring.cli import app
-from sparring.errors import RunError, SettingError
+from sparring.errors import SettingError
 from sparring.training.monitor import QuietMonitor
 
 SMALL: dict[str, Any] = {
@@ -176,15 +176,3 @@ def test_a_run_starts_with_the_weights_of_another_of_the_same_form(clips: Path, 
         clips, out=tmp_path / "same", start_from=run.folder, monitor=QuietMonitor(), **(settings | {"images": 8})
     )
     assert again.settings().motion_dim == 4
-
-
-def test_the_server_says_that_it_makes_no_clips(run: Any) -> None:
-    pytest.importorskip("starlette")
-    from sparring.serving.models import Served
-    from sparring.serving.requests import SampleRequest
-
-    served = Served("squares", run.folder, "cpu", lambda _: None)
-    assert served.card().resolution == (16, 16)
-    with pytest.raises(RunError, match="makes clips, and those are not served yet"):
-        served.jobs().draw(SampleRequest(run="squares")).result(60)
-    served.close()

@@ -1,18 +1,17 @@
 """Players for clips: what is seen in one and how it moves are apart, in the noise and in the generator.
 
-A clip has one content z, and at each moment t a motion m(t) (Tulyakov et al. 2018, MoCoGAN). The blocks are those of
-R3GAN. Content sets how strong their channels are, in all of them, and between which colours a clip's pixels lie; motion
-alone changes from frame to frame: so a thing keeps its colour and shape because nothing tells it otherwise.
+A clip has one content z, and at each moment t a motion m(t) (Tulyakov et al. 2018, MoCoGAN). Content paints a ground
+and some layers, once for all frames; motion says where they are (layers: Wang & Adelson 1994; ground, layer and mask
+out of a generator: Vondrick et al. 2016, VGAN). So a thing keeps its colour and shape: it is painted once.
 """
 
-import math
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sparring.networks import FAMILIES
+from sparring.networks import FAMILIES, r3
 from sparring.networks.layers import (
     GAIN,
     Latent,
@@ -22,41 +21,41 @@ from sparring.networks.layers import (
     check,
     draw_weights,
     full_precision,
-    halvings,
-    widths,
 )
 from sparring.networks.motion import Motion
-from sparring.networks.r3 import EXPANSION, MOST_CHANNELS, Block, Change, linear
 
-COARSEST = 8
-"""Least side of the coarsest grid: on a coarser one, places are hard to tell apart."""
+LAYERS = 2
+"""Things before the ground that move each by itself."""
 
-GROUPS = 8
-"""Parts of the first channels that move each by itself."""
+COVER, FALL = 2.0, 12.0
+"""Logit of how much a layer hides at first in its middle, and how far that has fallen at an edge: a veil over the whole
+would learn the colour of the ground before it became a thing with one of its own."""
 
-FASTEST = 1.5
-"""Waves from the middle of a picture to its edge, at most."""
+COLOURS = 0.6
+"""Standard deviation, at first, of the two ends that each colour of a layer lies between."""
 
-CHANGING = 4
-"""Every such channel at the beginning is as strong as content and motion say; the others as content alone says."""
+LIVELY, STILL = 0.5, 0.05
+"""Standard deviation, at first, of where layers are, and the ground, in halves of a picture."""
 
-STYLED = 0.5
-"""Standard deviation, at first, of what a channel is multiplied by; the mean is 1."""
+STRETCH, BEND, TURN = 0.1, 0.05, 0.5
+"""How far motion may stretch things (logarithm) and bend them (halves of a picture), and radians of a unit of turning:
+freer ones swelled, shrank and tore."""
 
-
-PALETTES = 0.3
-"""Standard deviation, at first, of the least and the most that pixels of a clip are, which are -1 and 1 in the mean."""
+BENDS = 4
+"""Points along a side of the grid between which bends are interpolated."""
 
 
 class Generator(nn.Module):
     """Content z (N, z_dim), motion noise (N, A, motion_dim) and times (N, K) in seconds to frames (N, K, C, H, W).
 
-    Each colour of a pixel lies between two ends that content alone sets, and saturates there: what is drawn at full
-    strength has the same colour in all frames, however it moves.
+    The painter is the generator of R3GAN. Each colour of a layer lies between two ends that content sets: contents
+    differ in colour from the beginning.
 
     `width` is the number of channels at the picture's own size, a multiple of 8; it doubles with each coarser grid.
     `depth` is the number of blocks at each size. `spacing`: seconds between the anchors of the motion, see `Motion`.
     """
+
+    middle: Tensor
 
     def __init__(
         self,
@@ -71,104 +70,70 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         check(shape, width=width, depth=depth, z_dim=z_dim, motion_dim=motion_dim)
-        grids = coarse_enough(halvings(*shape[1:]))
-        channels = widths(width, len(grids), MOST_CHANNELS)
-        blocks = depth * len(grids)
+        self.colours, height, across = shape
+        painted = self.colours + LAYERS * (self.colours + 1), height, across
         self.motion = Motion(motion_dim, spacing)
+        self.painter = r3.Generator(painted, z_dim=z_dim, classes=classes, width=width, depth=depth)
         self.latent = Latent(z_dim, classes)
-        self.content = mapping(self.latent.size, 2 * z_dim, z_dim)
-        self.meeting = mapping(z_dim + motion_dim, 2 * (z_dim + motion_dim), 2 * (z_dim + motion_dim))
-        self.start = MovingWaves(channels[-1], grids[-1], z_dim, 2 * (z_dim + motion_dim))
-        layers: list[nn.Module] = [StyledBlock(channels[-1], blocks, z_dim) for _ in range(depth)]
-        for stage in reversed(range(len(grids) - 1)):
-            layers.append(Change(channels[stage + 1], channels[stage], grids[stage], grows=True))
-            layers.extend(StyledBlock(channels[stage], blocks, z_dim) for _ in range(depth))
-        self.layers = nn.ModuleList(layers)
-        self.colours = styling(z_dim, channels[0], spread=1.0)
-        self.picture = linear(channels[0], shape[0])
-        self.level = nn.Parameter(torch.zeros(shape[0], 1, 1))
-        self.palette = nn.Linear(z_dim, 2 * shape[0])
-        draw_weights(self.palette, gain=PALETTES)
-        with torch.no_grad():
-            self.palette.bias.view(2, -1).copy_(torch.tensor([[-1.0], [1.0]]))
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        meeting = 2 * (self.latent.size + motion_dim)
+        self.meeting = mapping(self.latent.size + motion_dim, meeting, meeting)
+        rows, columns = places(height, across, torch.device("cpu")).unbind(2)
+        self.register_buffer("middle", COVER - FALL * (rows.square() + columns.square()), persistent=False)
+        self.palette = nn.Linear(self.latent.size, LAYERS * 2 * self.colours)
+        draw_weights(self.palette, COLOURS)
+        self.ground = Moved(meeting, STILL, padding="border")
+        self.layers = nn.ModuleList(Moved(meeting, LIVELY, padding="zeros") for _ in range(LAYERS))
 
     def forward(self, z: Tensor, noise: Tensor, times: Tensor, y: Tensor | None = None) -> Tensor:
         """See the class. `y` is float (N, classes), one-hot or a mixture."""
         moments = times.shape[1]
-        latent = self.latent(z, y)
-        content = self.content(latent * torch.rsqrt(latent.square().mean(1, keepdim=True) + 1e-8))
-        content = content[:, None].expand(-1, moments, -1).flatten(0, 1)
-        motion = self.motion(noise, times).flatten(0, 1).to(content.dtype)
-        x = self.start(content, activate(self.meeting(torch.cat([content, motion], 1))))
-        for layer in self.layers:
-            x = layer(x, content) if isinstance(layer, StyledBlock) else layer(x)
-        with full_precision(x):
-            content = at_least_float32(content)
-            strengths = 1 + self.colours(content)[:, :, None, None]
-            levels = torch.sigmoid(self.picture(at_least_float32(x) * strengths) + self.level)
-            least, most = self.palette(content).view(-1, 2, len(self.level), 1, 1).unbind(1)
-            pictures: Tensor = least + (most - least) * levels
-        frames: Tensor = pictures.unflatten(0, (-1, moments))  # type: ignore[no-untyped-call]
-        return frames
+        painted = self.painter(z, y)
+        with full_precision(painted):
+            content = at_least_float32(self.latent(z, y))
+            ground, layers = self.painted(at_least_float32(painted), content)
+            motion = torch.cat([content[:, None].expand(-1, moments, -1), self.motion(noise, times)], 2)
+            meeting = activate(self.meeting(motion.flatten(0, 1)))
+            ground, layers = (x[:, None].expand(-1, moments, *x.shape[1:]).flatten(0, 1) for x in (ground, layers))
+            frames: Tensor = self.ground(meeting, ground)
+            for moved, layer in zip(self.layers, layers.unbind(1), strict=True):
+                shown = moved(meeting, layer)
+                frames = frames * (1 - shown[:, self.colours :]) + shown[:, : self.colours]
+        return frames.unflatten(0, (-1, moments))  # type: ignore[no-untyped-call, no-any-return]
+
+    def painted(self, x: Tensor, content: Tensor) -> tuple[Tensor, Tensor]:
+        """Ground (N, C, H, W), and layers (N, LAYERS, C + 1, H, W): colours times cover, and cover."""
+        ground, layers = x[:, : self.colours], x[:, self.colours :].unflatten(1, (LAYERS, -1))  # type: ignore[no-untyped-call]
+        cover = torch.sigmoid(layers[:, :, self.colours :] + self.middle)
+        least, most = self.palette(content).view(-1, LAYERS, 2, self.colours, 1, 1).unbind(2)
+        shown = least + (most - least) * torch.sigmoid(layers[:, :, : self.colours])
+        return ground, torch.cat([shown * cover, cover], 2)
 
 
-class MovingWaves(nn.Module):
-    """Waves over the coarsest grid, in frames of reference that motion shifts, turns and stretches.
+class Moved(nn.Module):
+    """Where something painted is: shifted, turned, stretched a little and bent a little, as a motion says.
 
-    Fourier features as the first layer, moved by an affine map, are those of StyleGAN3 (Karras et al. 2021, section 3);
-    here the map follows the motion. All waves move as a whole, and at first a little, each group in its own way: where
-    groups move apart, what they add up to changes its looks.
+    spread: standard deviation, at first, of its moves. padding: what lies outside the painting, as in `F.grid_sample`.
+    Reading a picture at places that a network moves is a spatial transformer (Jaderberg et al. 2015).
     """
 
-    frequencies: Tensor
-    phases: Tensor
-    coordinates: Tensor
-
-    def __init__(self, channels: int, grid: tuple[int, int], z_dim: int, meeting: int) -> None:
+    def __init__(self, meeting: int, spread: float, *, padding: str) -> None:
         super().__init__()
-        angles, radii, phases = 2 * math.pi * torch.rand(channels), torch.rand(channels).sqrt(), torch.rand(channels)
-        waves = math.pi * FASTEST * radii[:, None] * torch.stack([angles.cos(), angles.sin()], 1)
-        self.register_buffer("frequencies", waves.view(GROUPS, channels // GROUPS, 2))
-        self.register_buffer("phases", 2 * math.pi * phases[:, None, None])
-        lines = [torch.linspace(-1, 1, side) for side in grid]
-        self.register_buffer("coordinates", torch.stack(torch.meshgrid(*lines, indexing="ij"), 2))
-        self.whole = nn.Linear(meeting, 6)
-        self.parts = nn.Linear(meeting, GROUPS * 6)
-        self.steady = nn.Linear(z_dim, channels, bias=False)
-        self.changing = nn.Linear(meeting, channels // CHANGING, bias=False)
-        draw_weights(self.whole, gain=0.5)
-        draw_weights(self.parts, gain=0.1)
-        draw_weights(self.steady, gain=1)
-        draw_weights(self.changing, gain=1)
+        self.padding = padding
+        self.whole = nn.Linear(meeting, 5)
+        self.bends = nn.Linear(meeting, 2 * BENDS * BENDS)
+        draw_weights(self.whole, spread)
+        draw_weights(self.bends, spread)
 
-    def forward(self, content: Tensor, meeting: Tensor) -> Tensor:
-        """Content (N, z_dim), and what became of content and motion together, to (N, channels, h, w)."""
-        with full_precision(content):
-            content, meeting = at_least_float32(content), at_least_float32(meeting)
-            pose = self.whole(meeting).view(-1, 1, 6) + self.parts(meeting).view(-1, GROUPS, 6)
-            turned = torch.eye(2, device=pose.device) + 0.3 * pose[..., 2:].unflatten(2, (2, 2))
-            places = self.coordinates - pose[:, :, None, None, :2]
-            places = torch.einsum("nghwe,ngef->nghwf", places, turned)
-            waves = torch.einsum("nghwe,gce->ngchw", places, self.frequencies).flatten(1, 2)
-            changes = F.pad(self.changing(meeting)[:, :, None], (0, CHANGING - 1)).flatten(1)
-            strengths = math.sqrt(2) * (self.steady(content) + changes)
-            x: Tensor = strengths[:, :, None, None] * torch.sin(waves + self.phases)
-        return x.contiguous(memory_format=torch.channels_last)
-
-
-class StyledBlock(Block):
-    """The block of R3GAN, in which content multiplies the channels inside."""
-
-    def __init__(self, channels: int, blocks: int, z_dim: int) -> None:
-        super().__init__(channels, blocks)
-        self.style = styling(z_dim, EXPANSION * channels, STYLED)
-
-    def forward(self, x: Tensor, content: Tensor) -> Tensor:  # type: ignore[override]
-        """Keeps the shape (N, channels, h, w)."""
-        wide = activate(self.expand(x)) * (1 + self.style(content))[:, :, None, None]
-        branch: Tensor = self.project(activate(self.mix(wide)))
-        return x + branch
+    def forward(self, meeting: Tensor, x: Tensor) -> Tensor:
+        """What became of content and motion together (N, size), and paintings (N, C, H, W), to the same shape."""
+        shift, turn, stretch = self.whole(meeting).split([2, 1, 2], dim=1)
+        cosine, sine = (TURN * turn).cos(), (TURN * turn).sin()
+        matrix = torch.cat([cosine, sine, -sine, cosine], 1).view(-1, 2, 2) * (STRETCH * stretch.tanh()).exp()[:, None]
+        at = places(x.shape[2], x.shape[3], x.device) - shift[:, None, None]
+        at = torch.einsum("nhwe,nef->nhwf", at, matrix)
+        bends = BEND * self.bends(meeting).tanh().view(-1, 2, BENDS, BENDS)
+        at = at + F.grid_sample(bends, at, padding_mode="border", align_corners=True).permute(0, 2, 3, 1)
+        return F.grid_sample(x, at, padding_mode=self.padding, align_corners=False)
 
 
 class Discriminator(nn.Module):
@@ -206,9 +171,10 @@ class Discriminator(nn.Module):
         return logits
 
 
-def coarse_enough(grids: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The grids, finest first, without those that have a side below `COARSEST`; the finest stays."""
-    return grids[:1] + [grid for grid in grids[1:] if min(grid) >= COARSEST]
+def places(height: int, width: int, device: torch.device) -> Tensor:
+    """Column and row (H, W, 2) of the middle of each pixel; the picture reaches from -1 to 1."""
+    rows, columns = (torch.linspace(-1, 1, side, device=device) * (1 - 1 / side) for side in (height, width))
+    return torch.stack([columns.expand(height, width), rows[:, None].expand(height, width)], 2)
 
 
 def mapping(before: int, inside: int, after: int) -> nn.Sequential:
@@ -217,10 +183,3 @@ def mapping(before: int, inside: int, after: int) -> nn.Sequential:
     for layer in layers:
         draw_weights(layer, GAIN)
     return nn.Sequential(layers[0], nn.LeakyReLU(0.2), layers[1])
-
-
-def styling(z_dim: int, channels: int, spread: float) -> nn.Linear:
-    """What channels are multiplied by, less 1."""
-    layer = nn.Linear(z_dim, channels)
-    draw_weights(layer, gain=spread)
-    return layer
