@@ -2,7 +2,7 @@
 
 Plays each arm, some settings with all others chosen as ever, for equal seconds of processor time, and judges the clips
 as a run is judged. The arm `plain` has a generator of pictures (R3GAN's, as wide) that is given content and motion side
-by side, as MoCoGAN's is, in place of the one in which content sets the strength of channels and motion moves waves.
+by side, as MoCoGAN's is, in place of the one in which content paints layers and motion moves them.
 
     python benchmarks/clips.py CLIPS.zip --resolution 32 --arm plain --arm seen=3 --arm seen=2 --seconds 300
 """
