@@ -27,7 +27,7 @@ from sparring.networks.motion import Motion
 LAYERS = 2
 """Things before the ground that move each by itself."""
 
-COVER, FALL = 2.0, 12.0
+COVER, FALL = 4.0, 40.0
 """Logit of how much a layer hides at first in its middle, and how far that has fallen at an edge: a veil over the whole
 would learn the colour of the ground before it became a thing with one of its own."""
 
