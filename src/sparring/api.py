@@ -24,7 +24,7 @@ from sparring.networks.features import anchored
 from sparring.ranks import Ranks, joined, launch
 from sparring.tasks import Task, Tempered, molecules_recipe
 from sparring.tasks.chemical import Chemical
-from sparring.tasks.generate import Generate
+from sparring.tasks.generate import Generate, known_as
 from sparring.tasks.molecule_graphs import MoleculeGraphs
 from sparring.tasks.molecules import Molecules
 from sparring.tasks.restore import Restore
@@ -269,7 +269,7 @@ def start(
             chosen, choices = match.settings, [choice, *(other for other in choices if other.setting != name)]
             estimate = 60 * (chosen.minutes or 0.0) - match.state.seconds
         if ranks.first:
-            run.create(chosen, {"plan.json": plan(choices, estimate), "data.json": about(place, pictures)})
+            run.create(chosen, {"plan.json": plan(choices, estimate), "data.json": about(place, pictures, task)})
             keep_reward(run, task, monitor)
         try:
             monitor.plan([asdict(choice) for choice in choices], estimate)
@@ -378,6 +378,11 @@ def go_on(
                 f"{settings.data} is not what {run} was trained on: its pictures have changed, or are packed otherwise "
                 f"({known.get('pictures')} then, {len(pictures)} now); a new run with these weights: "
                 f"sparring train {settings.data} --out NEW --from {run}"
+            )
+        if (before := known.get("seen_through")) != looked_through(task):
+            raise RunError(
+                f"discriminator_features: {settings.discriminator_features} is not the file that {run} was trained "
+                f"through: its SHA-256 was {(before or {}).get('digest')}; put that back in its place"
             )
         match.restore(*run.load_checkpoint(settings.device))
         ranks.agree(match.state.step, f"the newest checkpoint of {run}")
@@ -696,8 +701,8 @@ def plan(choices: list[Choice], estimate: float) -> dict[str, Any]:
     }
 
 
-def about(place: str, pictures: data.Samples) -> dict[str, Any]:
-    """What the report, and later runs, want to know of the pictures, for `data.json`."""
+def about(place: str, pictures: data.Samples, task: Task) -> dict[str, Any]:
+    """What the report, and later runs, want to know of the pictures and of what sees them, for `data.json`."""
     return {
         "name": Path(pictures.name).name,
         "source": place,
@@ -705,8 +710,15 @@ def about(place: str, pictures: data.Samples) -> dict[str, Any]:
         "shape": list(pictures.shape),
         "classes": list(pictures.classes),
         "fingerprint": pictures.fingerprint,
+        "seen_through": looked_through(task),
         "skipped": [asdict(entry) for entry in pictures.skipped],
     }
+
+
+def looked_through(task: Task) -> dict[str, str] | None:
+    """The frozen network that the discriminator of a task looks through, by name and digest; None if there is none."""
+    network = task.seen_through if isinstance(task, Generate | Restore | Translate) else None
+    return None if network is None else known_as(network.card)
 
 
 @contextmanager

@@ -313,8 +313,10 @@ def pretrained(settings: Mapping[str, Any], survey: Survey) -> tuple[str, str]:
 
     Who asks for a network of generators other than the one for photographs means the pair of that name.
     """
-    if settings["channels"] != 3 or min(settings["resolution"]) < PHOTOGRAPH_SIDE or not survey.photographic():
+    if settings["channels"] != 3 or not survey.photographic():
         return "none", ""
+    if min(settings["resolution"]) < PHOTOGRAPH_SIDE:
+        return "none", f"a classifier sees little in photographs below {PHOTOGRAPH_SIDE} pixels a side"
     if (network := settings.get("network", "skip")) != "skip":
         return "none", f"network={network} learns to see; for photographs --preset photographs learns more"
     return FEATURES, "photographs: what it knows of pictures need not be learned anew"

@@ -101,6 +101,16 @@ class ForeignGenerator:
         return checksum(self.path)
 
     @property
+    def discriminator_features(self) -> Mapping[str, str]:
+        """`name`, `digest` and `trained_on` of the frozen network that trained it, where the file says so; or empty."""
+        try:
+            told = json.loads(self.program.facts.get("discriminator_features", "{}"))
+        except ValueError:
+            return {}
+        names = ("name", "digest", "trained_on")
+        return {name: str(told[name]) for name in names} if isinstance(told, dict) and {*names} <= {*told} else {}
+
+    @property
     def classes(self) -> Sequence[str]:
         """Names of the classes, numbers where the file gives none; empty if there are none."""
         return self.from_noise.classes

@@ -130,6 +130,8 @@ def _foreign(path: Path, count: int, seed: int, device: str) -> Found:
         "digest": generator.digest,
         "range": generator.range,
     }
+    if generator.discriminator_features:
+        about["discriminator_features"] = generator.discriminator_features
     form = Form(height, width, channels_of(channels))
     return Found(
         form, lambda wanted, progress: Evidence(str(path), about, reformed(gallery, wanted or form), made=True)

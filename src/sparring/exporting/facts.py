@@ -51,6 +51,8 @@ def about(
             if isinstance(blueprint, video.Blueprint):
                 names = ("motion_dim", "spacing", "rate")
                 found |= {name: f"{getattr(blueprint, name):g}" for name in names}
+            if isinstance(blueprint, generate.Blueprint) and blueprint.discriminator_features:
+                found["discriminator_features"] = json.dumps(dict(blueprint.discriminator_features))
             if blueprint.classes:
                 found |= {
                     "classes": str(len(blueprint.classes)),

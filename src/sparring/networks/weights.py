@@ -109,8 +109,7 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
 
 def _download(path: Path, check: Check, url: str) -> Path:
     by_hand = (
-        f"download {url} with a machine that has a network, and put it at {path}, "
-        "or say where it lies: --features NAME=FILE"
+        f"download {url} with a machine that has a network, and put it at {path}, or say where it lies, as NAME=FILE"
     )
     part = None
     try:
