@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
 import torch
 from PIL.Image import Image
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sparring.applying import Apparatus, apply_to_picture
 from sparring.errors import RunError, SettingError
 from sparring.tasks import filming, generate, graphs, growing, restore, sequences, translate, video
-from sparring.tasks.filming import Beginning, Take
+from sparring.tasks.filming import Beginning, Take, Wishes
 from sparring.wording import things
 
 if TYPE_CHECKING:
@@ -209,20 +209,7 @@ class Model:
                 f"and this generator makes {self.makes}"
             )
 
-    def take(
-        self,
-        *,
-        frames: int | None = None,
-        fps: float | None = None,
-        speed: float = 1.0,
-        loop: bool = False,
-        interpolate: bool = False,
-        same: Literal["content", "motion"] | None = None,
-        motion_seed: int | None = None,
-        label: int | str | None = None,
-        truncation: float = 1.0,
-        first: Beginning | None = None,
-    ) -> Take:
+    def take(self, **wishes: Unpack[Wishes]) -> Take:
         """How clips are made, for `films`.
 
         frames: of a clip; None: as many as clips of the training data have, 2 seconds at most. fps: None: as they have.
@@ -233,18 +220,7 @@ class Model:
 
         Raises: RunError if the generator makes no clips; SettingError as `filming.Take`, or for an unknown class.
         """
-        return self.of_clips.take(
-            frames=frames,
-            fps=fps,
-            speed=speed,
-            loop=loop,
-            interpolate=interpolate,
-            same=same,
-            motion_seed=motion_seed,
-            label=label,
-            truncation=truncation,
-            first=first,
-        )
+        return self.of_clips.take(**wishes)
 
     def films(self, n: int, seed: int, take: Take, start: int = 0) -> Iterator[Iterator[Tensor]]:
         """The clips that `sample` gives, each in parts uint8 (t, C, H, W) that follow one another, t at most 16.

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,21 @@ class Beginning:
     noise: Tensor
     y: Tensor | None
     psnr: float
+
+
+class Wishes(TypedDict, total=False):
+    """What people say of clips, all of it optional; see `Model.take`."""
+
+    frames: int | None
+    fps: float | None
+    speed: float
+    loop: bool
+    interpolate: bool
+    same: Literal["content", "motion"] | None
+    motion_seed: int | None
+    label: int | str | None
+    truncation: float
+    first: Beginning | None
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ MOTION_DIM = 32
 """Random numbers at an anchor; there is less to a movement than to what moves."""
 
 CPU_WIDTH, GPU_WIDTH = 16, 32
-"""Channels of the generator at a frame's own size: it makes several frames a clip, so it is a slim one."""
+"""Channels of the generator at a frame's own size: on a core, one of 32 painted in grey for longer than one of 16."""
 
 GAMMA = 5.0
 """Of the penalty: with the 1 that pictures of this size have, the discriminator wins within a minute of a core."""
