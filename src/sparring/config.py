@@ -185,8 +185,11 @@ class Settings(BaseModel):
     likelihood_weight: MaybeNotNegative = about(
         "sequences", "of the likelihood of real sequences in the game, against 1 of the game"
     )
+    supervised_optimiser: Literal["muon", "adam", None] = about(
+        "sequences", "of the generator before the game; muon: for the weights of dense layers, and Adam for the others"
+    )
     supervised_learning_rate: MaybePositive = about(
-        "sequences", "of Adam before the game, which has a schedule and an optimiser of its own; there at the start"
+        "sequences", "of that optimiser, which has a schedule of its own; there at the start"
     )
     supervised_metric: Annotated[Literal["perplexity", None], BeforeValidator(parse_none)] = about(
         "sequences", "what decides before the game which generator is the best; the game begins when it gets worse"
@@ -330,7 +333,7 @@ OF_CLIPS = ("clip_distance", "fvd", "frame_fid", "kid", "precision", "recall", "
 """Metrics that can decide which generator is the best: of pictures of noise, of pairs, of style and scene, ..."""
 
 OF_GRAPHS = (
-    *("likelihood_weight", "supervised_learning_rate", "head_start"),
+    *("likelihood_weight", "supervised_optimiser", "supervised_learning_rate", "head_start"),
     *("judge_learning_rate", "judge_width", "judge_depth"),
 )
 """Settings of sequences that molecules as graphs have too."""

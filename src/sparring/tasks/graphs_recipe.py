@@ -68,6 +68,7 @@ def choose(settings: Choices, survey: MoleculeSurvey, factor: float) -> int:
 
     batch = pick("batch", BATCH)
     pick("micro_batch", batch)
+    pick("supervised_optimiser", "adam")
     pick("supervised_learning_rate", SUPERVISED_RATE / math.sqrt(factor))
     rate = pick("learning_rate", RATE / math.sqrt(factor))
     pick("learning_rate_final", rate * FALL)

@@ -4,7 +4,7 @@ import math
 
 from sparring.choices import Choices
 
-SUPERVISED_RATE, RATE, JUDGE_RATE, FALL = 2e-3, 1e-4, 3e-4, 0.1
+SUPERVISED_RATE, RATE, JUDGE_RATE, FALL = 3e-3, 1e-4, 3e-4, 0.1
 
 HELD_OUT, LEAST_HELD_OUT = 0.05, 2
 """Share of the sequences that are held out if any are; a single one cannot be judged by."""
@@ -54,6 +54,7 @@ def choose_game(settings: Choices, supervised: float, head_start: float) -> bool
 def choose_rates(settings: Choices, factor: float) -> None:
     """Fills in what the optimisers and the average go by."""
     pick = settings.choose
+    pick("supervised_optimiser", "muon")
     pick("supervised_learning_rate", SUPERVISED_RATE / math.sqrt(factor))
     rate = pick("learning_rate", RATE / math.sqrt(factor))
     pick("learning_rate_final", rate * FALL)

@@ -15,6 +15,7 @@ from sparring import config
 from sparring.adversarial import ema
 from sparring.adversarial.augment import AUGMENTATIONS, AdaController
 from sparring.adversarial.game import Game
+from sparring.adversarial.muon import Muon
 from sparring.adversarial.objectives import OBJECTIVES
 from sparring.adversarial.penalties import penalty
 from sparring.adversarial.player import MicroBatch, Player
@@ -95,7 +96,7 @@ class Match:
             generator, discriminator = (player.to(self.device) for player in task.players())
         self.micro_batch = MicroBatch(min(settings.micro_batch, self.part))
         self.average = copy.deepcopy(generator).requires_grad_(False)
-        self.generator = self._player(generator)
+        self.generator = self._player(generator, taught=True)
         self.discriminator = self._player(discriminator)
         self.controller = AdaController(settings.augment_target, settings.augment_images)
         self.state = State()
@@ -112,10 +113,17 @@ class Match:
             partial(low_precision, settings.precision, self.device.type),
         )
 
-    def _player(self, module: nn.Module) -> Player:
-        learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        adam = torch.optim.Adam(learning, lr=self.settings.learning_rate, fused=self.device.type != "mps")
-        return Player(module, adam, self.micro_batch, self.ranks.mean)
+    def _player(self, module: nn.Module, *, taught: bool = False) -> Player:
+        """A player; taught: whether lessons come before the game, which may have an optimiser of their own."""
+        settings, fused = self.settings, self.device.type != "mps"
+        optimiser: torch.optim.Optimizer
+        if taught and settings.supervised_optimiser == "muon":
+            precision = torch.bfloat16 if settings.precision == "bf16" else torch.float32
+            optimiser = Muon(module, settings.learning_rate, fused=fused, precision=precision)
+        else:
+            learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
+            optimiser = torch.optim.Adam(learning, lr=settings.learning_rate, fused=fused)
+        return Player(module, optimiser, self.micro_batch, self.ranks.mean)
 
     @property
     def progress(self) -> float:
@@ -190,6 +198,8 @@ class Match:
         for player in (self.generator, self.discriminator):
             for group in player.optimizer.param_groups:
                 group["lr"], group["betas"] = now["learning_rate"], (settings.beta1, now["beta2"])
+        if isinstance(self.generator.optimizer, Muon):
+            self.generator.optimizer.orthogonal = not self.playing
         if settings.judge_learning_rate is not None:
             for group in self.discriminator.optimizer.param_groups:
                 group["lr"] *= settings.judge_learning_rate / settings.learning_rate
@@ -268,7 +278,7 @@ class Match:
         double.state = replace(self.state)
         double.average = copy.deepcopy(self.average)
         double.controller = copy.deepcopy(self.controller)
-        double.generator = self._player(copy.deepcopy(self.generator.module))
+        double.generator = self._player(copy.deepcopy(self.generator.module), taught=True)
         double.discriminator = self._player(copy.deepcopy(self.discriminator.module))
         float(double.play()["generator_loss"])
         start = time.perf_counter()
@@ -336,7 +346,7 @@ def low_precision(precision: str, device: str) -> AbstractContextManager[Any]:
 
 
 def optimizer_tensors(player: Player) -> dict[str, Tensor]:
-    """Adam's memory by the names of the parameters."""
+    """The optimiser's memory by the names of the parameters."""
     names: dict[Tensor, str] = {parameter: name for name, parameter in player.module.named_parameters()}
     return {
         f"{names[parameter]}.{key}": value

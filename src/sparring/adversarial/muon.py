@@ -1,0 +1,75 @@
+"""Muon: matrices are moved by as much in every direction that their gradients have, not by as much in every number."""
+
+import torch
+from torch import Tensor, nn
+
+COEFFICIENTS, STEPS = (3.4445, -4.7750, 2.0315), 5
+"""Of the iteration that brings singular values near one: odd polynomials, steep at zero (Jordan et al. 2024, "Muon: An
+optimizer for hidden layers in neural networks")."""
+
+MOMENTUM = 0.95
+
+SCALE = 0.2
+"""Root mean square of an update over the learning rate; Adam's is about that, so that one rate suits both (Liu et al.
+2025, "Muon is scalable for LLM training", section 2.2)."""
+
+
+class Muon(torch.optim.Adam):
+    """Adam, which leaves the weights of dense layers to Muon while `orthogonal` is set.
+
+    Embeddings, biases and norms are Adam's always. Both have the learning rate of their group; of the betas Muon takes
+    none. precision: of the iteration; bfloat16 suffices for it.
+    """
+
+    def __init__(self, module: nn.Module, lr: float, *, fused: bool, precision: torch.dtype) -> None:
+        learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        dense = {layer.weight for layer in module.modules() if isinstance(layer, nn.Linear)}
+        self.orthogonal = True
+        self.precision = precision
+        parts = ([parameter for parameter in learning if (parameter in dense) is inside] for inside in (False, True))
+        super().__init__([{"params": part} for part in parts], lr=lr, fused=fused)
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One update by the gradients that are there."""
+        if not self.orthogonal:
+            super().step()
+            return
+        groups = self.param_groups
+        others, dense = groups
+        self.param_groups = [others]
+        try:
+            super().step()
+        finally:
+            self.param_groups = groups
+        shapes: dict[torch.Size, list[Tensor]] = {}
+        for matrix in dense["params"]:
+            if matrix.grad is not None:
+                shapes.setdefault(matrix.shape, []).append(matrix)
+        for alike in shapes.values():
+            heading = [self._heading(matrix) for matrix in alike]
+            moves = orthogonal(torch.stack(heading).to(self.precision))
+            size = SCALE * max(alike[0].shape) ** 0.5
+            torch._foreach_add_(alike, list(moves.to(alike[0].dtype).unbind()), alpha=-dense["lr"] * size)
+
+    def _heading(self, matrix: Tensor) -> Tensor:
+        """The gradient with Nesterov's momentum, which the state keeps."""
+        assert matrix.grad is not None
+        memory = self.state[matrix].setdefault("momentum", torch.zeros_like(matrix))
+        memory.lerp_(matrix.grad, 1 - MOMENTUM)
+        return matrix.grad.lerp(memory, MOMENTUM)
+
+
+def orthogonal(x: Tensor) -> Tensor:
+    """Matrices (N, A, B) to such whose singular values lie about between 0.7 and 1.2, by Newton-Schulz iterations.
+
+    Zero stays zero.
+    """
+    tall = x.shape[1] > x.shape[2]
+    x = x.mT if tall else x
+    x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
+    first, third, fifth = COEFFICIENTS
+    for _ in range(STEPS):
+        square = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=third, alpha=fifth), x, beta=first)
+    return x.mT if tall else x
