@@ -274,8 +274,8 @@ def test_content_paints_once_and_motion_only_moves_what_is_painted() -> None:
     z, times = torch.randn(1, task.blueprint.z_dim), torch.tensor([[0.0, 0.1, 0.5]])
     anchors = generator.motion.anchors(0.5)
     with torch.no_grad():
-        ground, layers = generator.painted(generator.painter(z), z)
-        ends = generator.palette(z).view(video.LAYERS, 2, -1)
+        content, ground, layers = generator.paint(z)
+        ends = generator.palette(content).view(video.LAYERS, 2, -1)
         frames = [
             generator(z, torch.randn(1, anchors, config.given(task.settings.motion_dim)), times) for _ in range(3)
         ]

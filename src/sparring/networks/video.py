@@ -6,6 +6,7 @@ out of a generator: Vondrick et al. 2016, VGAN). So a thing keeps its colour and
 """
 
 from itertools import pairwise
+from typing import NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,6 @@ from torch import Tensor, nn
 from sparring.networks import FAMILIES, r3
 from sparring.networks.layers import (
     GAIN,
-    Latent,
     Shape,
     activate,
     at_least_float32,
@@ -43,6 +43,19 @@ freer ones swelled, shrank and tore."""
 
 BENDS = 4
 """Points along a side of the grid between which bends are interpolated."""
+
+
+class Painting(NamedTuple):
+    """What a clip shows, before it is moved: `content` (N, size), the latent; `ground` (N, C, H, W); `layers` (N,
+    LAYERS, C + 1, H, W), colours times cover, and cover."""
+
+    content: Tensor
+    ground: Tensor
+    layers: Tensor
+
+    def expand(self, count: int) -> Self:
+        """One for all of `count` clips."""
+        return type(self)(*(part.expand(count, *part.shape[1:]) for part in self))
 
 
 class Generator(nn.Module):
@@ -74,39 +87,47 @@ class Generator(nn.Module):
         painted = self.colours + LAYERS * (self.colours + 1), height, across
         self.motion = Motion(motion_dim, spacing)
         self.painter = r3.Generator(painted, z_dim=z_dim, classes=classes, width=width, depth=depth)
-        self.latent = Latent(z_dim, classes)
-        meeting = 2 * (self.latent.size + motion_dim)
-        self.meeting = mapping(self.latent.size + motion_dim, meeting, meeting)
+        content = self.painter.latent.size
+        meeting = 2 * (content + motion_dim)
+        self.meeting = mapping(content + motion_dim, meeting, meeting)
         rows, columns = places(height, across, torch.device("cpu")).unbind(2)
         self.register_buffer("middle", COVER - FALL * (rows.square() + columns.square()), persistent=False)
-        self.palette = nn.Linear(self.latent.size, LAYERS * 2 * self.colours)
+        self.palette = nn.Linear(content, LAYERS * 2 * self.colours)
         draw_weights(self.palette, COLOURS)
         self.ground = Moved(meeting, STILL, padding="border")
         self.layers = nn.ModuleList(Moved(meeting, LIVELY, padding="zeros") for _ in range(LAYERS))
 
     def forward(self, z: Tensor, noise: Tensor, times: Tensor, y: Tensor | None = None) -> Tensor:
         """See the class. `y` is float (N, classes), one-hot or a mixture."""
-        moments = times.shape[1]
+        return self.move(self.paint(z, y), noise, times)
+
+    def paint(self, z: Tensor, y: Tensor | None = None) -> Painting:
+        """What clips of contents z (N, z_dim) show, float32."""
         painted = self.painter(z, y)
         with full_precision(painted):
-            content = at_least_float32(self.latent(z, y))
-            ground, layers = self.painted(at_least_float32(painted), content)
-            motion = torch.cat([content[:, None].expand(-1, moments, -1), self.motion(noise, times)], 2)
-            meeting = activate(self.meeting(motion.flatten(0, 1)))
-            ground, layers = (x[:, None].expand(-1, moments, *x.shape[1:]).flatten(0, 1) for x in (ground, layers))
+            content = at_least_float32(self.painter.latent(z, y))
+            painted = at_least_float32(painted)
+            ground = painted[:, : self.colours]
+            layers = painted[:, self.colours :].unflatten(1, (LAYERS, -1))  # type: ignore[no-untyped-call]
+            cover = torch.sigmoid(layers[:, :, self.colours :] + self.middle)
+            least, most = self.palette(content).view(-1, LAYERS, 2, self.colours, 1, 1).unbind(2)
+            shown = least + (most - least) * torch.sigmoid(layers[:, :, : self.colours])
+            return Painting(content, ground, torch.cat([shown * cover, cover], 2))
+
+    def move(self, painting: Painting, noise: Tensor, times: Tensor) -> Tensor:
+        """The frames (N, K, C, H, W) of N paintings, by the noise and at the times of `forward`."""
+        moments = times.shape[1]
+        with full_precision(painting.ground):
+            motion = self.motion(noise, times)
+            meeting = torch.cat([painting.content[:, None].expand(-1, moments, -1), motion], 2)
+            meeting = activate(self.meeting(meeting.flatten(0, 1)))
+            still = painting.ground, painting.layers
+            ground, layers = (x[:, None].expand(-1, moments, *x.shape[1:]).flatten(0, 1) for x in still)
             frames: Tensor = self.ground(meeting, ground)
             for moved, layer in zip(self.layers, layers.unbind(1), strict=True):
                 shown = moved(meeting, layer)
                 frames = frames * (1 - shown[:, self.colours :]) + shown[:, : self.colours]
         return frames.unflatten(0, (-1, moments))  # type: ignore[no-untyped-call, no-any-return]
-
-    def painted(self, x: Tensor, content: Tensor) -> tuple[Tensor, Tensor]:
-        """Ground (N, C, H, W), and layers (N, LAYERS, C + 1, H, W): colours times cover, and cover."""
-        ground, layers = x[:, : self.colours], x[:, self.colours :].unflatten(1, (LAYERS, -1))  # type: ignore[no-untyped-call]
-        cover = torch.sigmoid(layers[:, :, self.colours :] + self.middle)
-        least, most = self.palette(content).view(-1, LAYERS, 2, self.colours, 1, 1).unbind(2)
-        shown = least + (most - least) * torch.sigmoid(layers[:, :, : self.colours])
-        return ground, torch.cat([shown * cover, cover], 2)
 
 
 class Moved(nn.Module):

@@ -1,4 +1,4 @@
-"""Making clips: every frame of a clip by itself, from its content, the noise around its moment, and the moment.
+"""Making clips: what one shows is painted once, and each frame moved by the noise around its moment.
 
 A frame takes few anchors of the noise, and the motion does not change when anchors and moment move together. So each
 frame is made from its own few anchors, as a clip of one frame: clips may be of any length, and the memory that they
@@ -124,6 +124,7 @@ class Camera:
             self.period = round(self.seconds / blueprint.spacing)
         self.latents = lru_cache(maxsize=4)(blueprint.latents)
         self.drawn = lru_cache(maxsize=4)(self.draw)
+        self.painted = lru_cache(maxsize=1)(self.paint)
 
     def moments(self, first: int, last: int) -> list[float]:
         """The times of frames `first` to `last - 1`, in seconds of the motion; a loop meets its end exactly."""
@@ -143,11 +144,9 @@ class Camera:
         return z[row][0] * take.truncation, None if y is None else y[0]
 
     def contents(self, number: int, first: int, last: int) -> tuple[Tensor, Tensor | None]:
-        """z (n, z_dim) and y (n, classes) of frames `first` to `last - 1` of a clip."""
-        z, y = self.content(0 if self.take.same == "content" else number)
+        """z (n, z_dim) and y (n, classes) of frames `first` to `last - 1` of a clip that becomes the next."""
+        z, y = self.content(number)
         count = last - first
-        if not self.take.interpolate:
-            return z.expand(count, -1), None if y is None else y.expand(count, -1)
         later, later_y = self.content(number + 1)
         share = torch.arange(first, last, dtype=torch.float64) / self.take.frames
         way = slerp(z.expand(count, -1), later.expand(count, -1), share).float()
@@ -155,6 +154,19 @@ class Camera:
             return way, None
         part = share.float()[:, None]
         return way, (1 - part) * y + part * later_y
+
+    def painting(self, number: int, first: int, last: int) -> video.Painting:
+        """What frames `first` to `last - 1` of a clip show, filled up to `FORWARD`."""
+        if not self.take.interpolate:
+            return self.painted(0 if self.take.same == "content" else number).expand(FORWARD)
+        z, y = self.contents(number, first, last)
+        rows = torch.arange(FORWARD).clamp(max=last - first - 1)
+        return self.generator.paint(z[rows].to(self.device), None if y is None else y[rows].to(self.device))
+
+    def paint(self, number: int) -> video.Painting:
+        """What a clip shows, if it is the same all the time."""
+        z, y = self.content(number)
+        return self.generator.paint(z[None].to(self.device), None if y is None else y[None].to(self.device))
 
     def draw(self, block: int, chunk: int) -> Tensor:
         """The noise of `BLOCK` clips at `DRAWN` anchors, float (BLOCK, DRAWN, motion_dim)."""
@@ -187,12 +199,9 @@ class Camera:
                 [torch.stack([self.anchor(number, at + i) for i in range(self.window)]) for at in before]
             )
             times = torch.tensor([[moment - at * spacing] for moment, at in zip(moments, before, strict=True)])
-            z, y = self.contents(number, first, last)
             rows = torch.arange(FORWARD).clamp(max=last - first - 1)
-            condition = None if y is None else y[rows].to(device)
-            made = self.generator(
-                z[rows].to(device), noise[rows].to(device), times[rows].clamp(min=0).to(device), condition
-            )
+            painting = self.painting(number, first, last)
+            made = self.generator.move(painting, noise[rows].to(device), times[rows].clamp(min=0).to(device))
             yield to_bytes(made[: last - first, 0]).cpu()
 
 
@@ -203,8 +212,8 @@ def sample(
 
     begin: the first frame that is made of them, a multiple of `FORWARD`.
 
-    Frame k of clip i always goes through the generator in row k % FORWARD, beside frames of its own clip, so its bytes
-    depend on (seed, i), its number and its moment alone.
+    Frame k of clip i is always moved in row k % FORWARD, beside frames of its own clip, so its bytes depend on
+    (seed, i), its number and its moment alone.
     """
     camera = Camera(generator, blueprint, seed, take)
     return torch.stack([torch.cat(list(camera.film(number, begin))) for number in range(start, start + n)])
