@@ -36,10 +36,14 @@ class Plain(video.Generator):
         self.motion = Motion(kept.motion_dim, kept.spacing)
         self.frame = r3.Generator(kept.shape, z_dim=kept.z_dim + kept.motion_dim, width=kept.width, depth=kept.depth)
 
-    def forward(self, z: Tensor, noise: Tensor, times: Tensor, y: Tensor | None = None) -> Tensor:
-        """As of the other generator, without classes."""
-        content = z[:, None].expand(-1, times.shape[1], -1)
-        code = torch.cat([content, self.motion(noise, times).to(z.dtype)], 2).flatten(0, 1)
+    def paint(self, z: Tensor, y: Tensor | None = None) -> video.Painting:
+        """Nothing: content is all that frames have in common."""
+        return video.Painting(z, z[:, :0], z[:, :0])
+
+    def move(self, painting: video.Painting, noise: Tensor, times: Tensor) -> Tensor:
+        """Every frame anew, of content and motion."""
+        content = painting.content[:, None].expand(-1, times.shape[1], -1)
+        code = torch.cat([content, self.motion(noise, times).to(content.dtype)], 2).flatten(0, 1)
         return self.frame(code).unflatten(0, (-1, times.shape[1]))
 
 
