@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sparring.networks import FAMILIES, r3
+from sparring.networks import FAMILIES
 from sparring.networks.layers import (
     GAIN,
+    Latent,
     Shape,
     activate,
     at_least_float32,
@@ -61,11 +62,10 @@ class Painting(NamedTuple):
 class Generator(nn.Module):
     """Content z (N, z_dim), motion noise (N, A, motion_dim) and times (N, K) in seconds to frames (N, K, C, H, W).
 
-    The painter is the generator of R3GAN. Each colour of a layer lies between two ends that content sets: contents
-    differ in colour from the beginning.
+    The painter is a generator of pictures, `network` a name of `FAMILIES`, and `width` and `depth` are its own. Each
+    colour of a layer lies between two ends that content sets: contents differ in colour from the beginning.
 
-    `width` is the number of channels at the picture's own size, a multiple of 8; it doubles with each coarser grid.
-    `depth` is the number of blocks at each size. `spacing`: seconds between the anchors of the motion, see `Motion`.
+    `spacing`: seconds between the anchors of the motion, see `Motion`.
     """
 
     middle: Tensor
@@ -80,14 +80,15 @@ class Generator(nn.Module):
         classes: int = 0,
         width: int,
         depth: int,
+        network: str,
     ) -> None:
         super().__init__()
         check(shape, width=width, depth=depth, z_dim=z_dim, motion_dim=motion_dim)
         self.colours, height, across = shape
         painted = self.colours + LAYERS * (self.colours + 1), height, across
         self.motion = Motion(motion_dim, spacing)
-        self.painter = r3.Generator(painted, z_dim=z_dim, classes=classes, width=width, depth=depth)
-        content = self.painter.latent.size
+        self.painter = FAMILIES[network].generator(painted, z_dim=z_dim, classes=classes, width=width, depth=depth)
+        content = self.latent.size
         meeting = 2 * (content + motion_dim)
         self.meeting = mapping(content + motion_dim, meeting, meeting)
         rows, columns = places(height, across, torch.device("cpu")).unbind(2)
@@ -97,6 +98,13 @@ class Generator(nn.Module):
         self.ground = Moved(meeting, STILL, padding="border")
         self.layers = nn.ModuleList(Moved(meeting, LIVELY, padding="zeros") for _ in range(LAYERS))
 
+    @property
+    def latent(self) -> Latent:
+        """What z and classes are brought to: the painter's."""
+        latent = self.painter.latent
+        assert isinstance(latent, Latent), "the generators of all families have one"
+        return latent
+
     def forward(self, z: Tensor, noise: Tensor, times: Tensor, y: Tensor | None = None) -> Tensor:
         """See the class. `y` is float (N, classes), one-hot or a mixture."""
         return self.move(self.paint(z, y), noise, times)
@@ -105,7 +113,7 @@ class Generator(nn.Module):
         """What clips of contents z (N, z_dim) show, float32."""
         painted = self.painter(z, y)
         with full_precision(painted):
-            content = at_least_float32(self.painter.latent(z, y))
+            content = at_least_float32(self.latent(z, y))
             painted = at_least_float32(painted)
             ground = painted[:, : self.colours]
             layers = painted[:, self.colours :].unflatten(1, (LAYERS, -1))  # type: ignore[no-untyped-call]

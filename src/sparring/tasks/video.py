@@ -28,7 +28,7 @@ from sparring.tasks.plain_game import PlainGame
 from sparring.tasks.sample import Sample
 
 WIDER = {"r3": 1, "fast": 2, "dcgan": 1, "skip": 2}
-"""Times the generator's width: the finest grid of `fast` has half the sides of the picture, so twice the channels."""
+"""Times the width that is set: the finest grid of `fast` has half the sides of the picture, so twice the channels."""
 
 USUAL_SECONDS = 2.0
 """Of a clip that nobody gave a length, unless those that were learned from are shorter."""
@@ -65,8 +65,9 @@ class Blueprint(FromNoise):
             motion_dim=self.motion_dim,
             spacing=self.spacing,
             classes=len(self.classes),
-            width=self.width,
+            width=self.width * WIDER[self.network],
             depth=self.depth,
+            network=self.network,
         )
 
     def take(
