@@ -75,8 +75,11 @@ def is_quick(pictures: Sequence[Tensor], form: str) -> bool:
     return (form != PNG or len(pictures) == 1) and sum(picture.nbytes for picture in pictures) <= QUICK
 
 
-def pictures_answer(pictures: Sequence[Tensor], form: str, headers: dict[str, str]) -> Response:
-    """Pictures uint8 (C, H, W): one as it is or a grid of several, a zip of all, or base64 in JSON."""
+def pictures_answer(
+    pictures: Sequence[Tensor], form: str, headers: dict[str, str], about: Mapping[str, object] | None = None
+) -> Response:
+    """Pictures uint8 (C, H, W): one as it is or a grid of several, a zip of all, or base64 in JSON with what is said of
+    them."""
     if form == PNG:
         body = picture_file(pictures[0]) if len(pictures) == 1 else saved(grid(torch.stack(list(pictures))))
         return Response(body, media_type=PNG, headers=headers)
@@ -84,7 +87,7 @@ def pictures_answer(pictures: Sequence[Tensor], form: str, headers: dict[str, st
     if form == ZIP:
         return Response(zipped(files, ".png"), media_type=ZIP, headers=headers | attached("samples.zip"))
     encoded = [base64.b64encode(file).decode() for file in files]
-    return Response(json.dumps({"pictures": encoded, "type": PNG}), media_type=JSON, headers=headers)
+    return Response(json.dumps({"pictures": encoded, "type": PNG, **(about or {})}), media_type=JSON, headers=headers)
 
 
 def texts_answer(texts: Sequence[str], form: str, headers: dict[str, str]) -> Response:

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Scope
 from sparring import __version__
 from sparring.errors import RunError, SparringError
 from sparring.model import Model, made_by
-from sparring.serving import clips, counting, inverting, uploads, watching
+from sparring.serving import choosing, clips, counting, inverting, uploads, watching
 from sparring.serving.answers import (
     DRAWINGS,
     GIF,
@@ -38,8 +38,8 @@ from sparring.serving.jobs import Job, Workshop
 from sparring.serving.limits import Guard
 from sparring.serving.models import Card, Served, Shelf
 from sparring.serving.page import Pages
-from sparring.serving.requests import ApplyFields, InvertFields, SampleRequest
-from sparring.tasks import graphs, sequences, video
+from sparring.serving.requests import ApplyFields, InvertFields, Part, SampleRequest
+from sparring.tasks import generate, graphs, sequences, video
 
 ABOUT = """Samples of trained generators, and pictures changed by them. The same seed gives the same bytes, alone or in
 company. Errors are `{"error": {"kind", "message"}}`."""
@@ -68,12 +68,14 @@ class Models(BaseModel):
 class Samples(BaseModel):
     """What `/v1/sample` answers as JSON: pictures or clips in base64, and their type; or texts, or SMILES of molecules.
 
-    drawings: of molecules, where they were asked for: SVG, empty for a sample that is no molecule. frames, fps: of each
-    clip; the rate is that of the file, which in a GIF is rounded.
+    parts: of pictures that the discriminator chose: what a mixture makes each of again. drawings: of molecules, where
+    they were asked for: SVG, empty for a sample that is no molecule. frames, fps: of each clip; the rate is that of the
+    file, which in a GIF is rounded.
     """
 
     pictures: list[str] | None = None
     type: str | None = None
+    parts: list[Part] | None = None
     texts: list[str] | None = None
     drawings: list[str] | None = None
     clips: list[str] | None = None
@@ -235,6 +237,13 @@ def add_work(app: FastAPI, shelf: Shelf) -> None:
         if not isinstance(blueprint, sequences.Blueprint | graphs.Blueprint):
             form = form_of(accept, PICTURES)
             refuse_wishes_of_texts(asked)
+            if asked.best_of > 1 and isinstance(blueprint, generate.Blueprint):
+                choosing.refuse_too_many(blueprint, asked)
+                made = await waited(
+                    line.call(lambda loaded: choosing.chosen(loaded, asked), asked.count * asked.best_of)
+                )
+                found, headers = made.value, by(served, made)
+                return await run_in_threadpool(pictures_answer, found.pictures, form, headers, found.told())
             made = await waited(line.draw(asked))
             if is_quick(made.value, form):  # a thread would take longer to take it up
                 return pictures_answer(made.value, form, by(served, made))
@@ -321,11 +330,10 @@ def refuse_wishes_of_clips(asked: SampleRequest, makes: str) -> None:
 
 def refuse_wishes_of_texts(asked: SampleRequest) -> None:
     """Raises: RequestError for what pictures know nothing of."""
-    if asked.wishes("temperature", "prompt", "best_of", "scaffold", "format"):
+    if asked.wishes("temperature", "prompt", "scaffold", "format"):
         raise RequestError(
             "invalid",
-            "temperature, prompt, best_of, scaffold and format are for texts and molecules, and this generator makes "
-            "pictures",
+            "temperature, prompt, scaffold and format are for texts and molecules, and this generator makes pictures",
         )
 
 

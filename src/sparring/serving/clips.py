@@ -75,12 +75,12 @@ def ordered(blueprint: video.Blueprint, asked: SampleRequest, accept: str) -> Or
 def refuse_wishes_of_others(asked: SampleRequest) -> None:
     """Raises: RequestError for what is for pictures, texts or molecules."""
     for fields, whose in (
-        (("mix", "edit"), "pictures"),
-        (("temperature", "prompt", "best_of", "scaffold"), "texts and molecules"),
+        (("mix", "edit"), "mix and edit are for pictures"),
+        (("temperature", "prompt", "scaffold"), "temperature, prompt and scaffold are for texts and molecules"),
+        (("best_of",), "best_of is for pictures, texts and molecules"),
     ):
         if asked.wishes(*fields):
-            named = f"{', '.join(fields[:-1])} and {fields[-1]}"
-            raise RequestError("invalid", f"{named} are for {whose}, and this generator makes clips")
+            raise RequestError("invalid", f"{whose}, and this generator makes clips")
     if asked.format not in (None, *TYPES):
         raise RequestError("invalid", f"format={asked.format}: clips are written as {' or '.join(TYPES)}")
 

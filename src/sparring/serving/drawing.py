@@ -72,8 +72,15 @@ class Painter:
             ]
         else:
             mixtures = [((asked.seed, index, 1.0),) for index in range(asked.start, asked.start + asked.count)]
-        edits = tuple((self.direction(name), strength) for name, strength in asked.edit.items() if strength)
+        edits = self.edits(asked)
         return [Recipe(parts, label, asked.truncation, edits) for parts in mixtures]
+
+    def edits(self, asked: SampleRequest) -> tuple[tuple[int, float], ...]:
+        """The directions of a request, as recipes have them.
+
+        Raises: SettingError for one that is not known.
+        """
+        return tuple((self.direction(name), strength) for name, strength in asked.edit.items() if strength)
 
     def direction(self, name: str) -> int:
         """The number of a direction.
@@ -85,13 +92,16 @@ class Painter:
         return self.directions.number(name)
 
     def source(self, part: Part, label: int | None) -> int | Given:
-        """The seed of a part, or its own latent.
+        """The seed of a part, or its own latent; the latent of a sample that is to be of another class.
 
         Raises: SettingError.
         """
         if part.z is None:
             assert part.seed is not None, "a part is one or the other"
-            return part.seed
+            if part.label is None:
+                return part.seed
+            z, _ = self.latent(part.seed, part.index)
+            return Given(tuple(z.tolist()), self.blueprint.class_number(part.label))
         if len(part.z) != self.blueprint.z_dim:
             raise SettingError(f"z has {len(part.z)} numbers; this generator takes {self.blueprint.z_dim}")
         if part.label is not None:

@@ -21,7 +21,7 @@ from sparring.model import FILE, FORMAT, JUDGE, Blueprint, Kind, Model, blueprin
 from sparring.serving.batching import Line, Loaded
 from sparring.serving.drawing import Painter
 from sparring.serving.errors import RequestError
-from sparring.serving.requests import most_frames
+from sparring.serving.requests import most_frames, most_judged
 from sparring.tasks import generate, graphs, restore, sequences, translate, video
 from sparring.training.account import Account
 from sparring.training.files import checksum, reading
@@ -79,7 +79,9 @@ class Card(BaseModel):
     scale: int = 1
     takes_mask: bool = False
     chooses: bool = False
-    """Whether there is a discriminator to choose texts by."""
+    """Whether there is a discriminator to choose samples by."""
+    most_judged: int | None = None
+    """Pictures among which it chooses for one request, all together."""
     longest: int | None = None
     """Symbols of a text at most."""
     frames: int | None = None
@@ -221,18 +223,27 @@ def abilities(blueprint: Blueprint | None, file: Path) -> dict[str, Any]:
         case generate.Blueprint() | video.Blueprint():
             channels, height, width = blueprint.shape
             known = {"channels": channels, "resolution": (height, width), "classes": list(blueprint.classes)}
-            return known | (of_clips(blueprint) if isinstance(blueprint, video.Blueprint) else {})
+            if isinstance(blueprint, video.Blueprint):
+                return known | of_clips(blueprint)
+            if blueprint.judges and judged(file):
+                known |= {"chooses": True, "most_judged": most_judged(blueprint.shape)}
+            return known
         case restore.Blueprint():
             known = {name: getattr(blueprint, name) for name in ("channels", "damage", "scale", "takes_mask")}
             return known
         case translate.Blueprint():
             return {"channels": blueprint.channels, "styles": list(blueprint.styles)}
         case sequences.Blueprint():
-            return {"longest": blueprint.longest - 1, "chooses": file.with_name(JUDGE).is_file()}
+            return {"longest": blueprint.longest - 1, "chooses": judged(file)}
         case graphs.Blueprint():
-            return {"chooses": file.with_name(JUDGE).is_file()}
+            return {"chooses": judged(file)}
         case None:
             return {}
+
+
+def judged(file: Path) -> bool:
+    """Whether a discriminator lies beside a generator, which belongs to one of the usual name alone."""
+    return file.name == FILE and file.with_name(JUDGE).is_file()
 
 
 def of_clips(blueprint: video.Blueprint) -> dict[str, Any]:

@@ -10,13 +10,17 @@ MOST = 256
 """Samples of one request at most."""
 
 MOST_DRAFTS = 2048
-"""Texts that are written for one request at most, those that the discriminator did not choose among them."""
+"""Samples that are made for one request at most, those that the discriminator did not choose among them."""
+
+MOST_BEST_OF = 64
+"""Samples among which one is chosen at most."""
 
 MOST_CLIPS, MOST_FRAMES = 16, 256
 """Clips of one request at most, and frames of each."""
 
 MOST_TOGETHER, MOST_PIXELS = 1024, 2**22
-"""Frames of all clips of a request at most, and their pixels: half a minute on a slow core, most of it for the film."""
+"""Frames of all clips of a request at most, and their pixels: half a minute on a slow core, most of it for the film.
+The same for pictures that the discriminator chooses from, where most of it is its look at them."""
 
 MOST_PARTS = 16
 """Latents that are mixed into one at most."""
@@ -39,13 +43,16 @@ Number = Annotated[float, Field(ge=-1e4, le=1e4)]
 
 
 class Part(Strict):
-    """One latent of a mixture and its share: that of sample `index` of `seed`, or `z`, as `/v1/invert` finds it."""
+    """One latent of a mixture and its share: that of sample `index` of `seed`, or `z`, as `/v1/invert` finds it.
+
+    Of a seed it has the class of that sample, unless `label` says another.
+    """
 
     seed: Seed | None = None
     z: Annotated[
         list[Number] | None, Field(min_length=1, max_length=4096, description="The latent itself, all its numbers.")
     ] = None
-    label: Annotated[Label, Field(description="With z: its class, by name or number.")] = None
+    label: Label = None
     index: Annotated[int, Field(ge=0, lt=2**31)] = 0
     weight: Annotated[float, Field(ge=0, le=1e6)] = 1.0
 
@@ -53,9 +60,9 @@ class Part(Strict):
     def meant(self) -> Self:
         """Raises: ValueError for a part that is both or neither."""
         if (self.seed is None) == (self.z is None):
-            raise ValueError("a part is a seed (and an index), or z (and a label)")
-        if (self.z is None and self.label is not None) or (self.z is not None and self.index):
-            raise ValueError("index goes with seed, and label with z")
+            raise ValueError("a part is a seed (and an index), or z")
+        if self.z is not None and self.index:
+            raise ValueError("index goes with seed")
         return self
 
 
@@ -93,7 +100,12 @@ class SampleRequest(Strict):
         ),
     ] = None
     prompt: Annotated[str, Field(max_length=4096, description="Texts: what all begin with.")] = ""
-    best_of: Annotated[int, Field(ge=1, le=64, description="Texts: each is what the discriminator likes most.")] = 1
+    best_of: Annotated[
+        int,
+        Field(
+            ge=1, le=MOST_BEST_OF, description="Not for clips: each is what the discriminator likes most of so many."
+        ),
+    ] = 1
     mix: Annotated[
         list[Mixture] | None,
         Field(
@@ -125,6 +137,8 @@ class SampleRequest(Strict):
         """Raises: ValueError for more than is done at once, or two ways of saying what is wanted."""
         if self.mix is not None and (self.n not in (None, len(self.mix)) or self.seed or self.start):
             raise ValueError("mix says how many and of which seeds: leave n, seed and start away")
+        if self.mix is not None and self.best_of > 1:
+            raise ValueError("mix says which latents, so that there is nothing to choose from: leave best_of away")
         if self.count * self.best_of > MOST_DRAFTS:
             raise ValueError(f"n times best_of may be {MOST_DRAFTS} at most")
         if self.mix is not None and any(not sum(part.weight for part in mixture) for mixture in self.mix):
@@ -165,3 +179,8 @@ class InvertFields(Strict):
 def most_frames(shape: tuple[int, int, int]) -> int:
     """Of frames (C, H, W), how many one request may ask for, of all its clips."""
     return min(MOST_TOGETHER, MOST_PIXELS // (shape[1] * shape[2]))
+
+
+def most_judged(shape: tuple[int, int, int]) -> int:
+    """Of pictures (C, H, W), how many the discriminator may choose from for one request."""
+    return max(MOST_BEST_OF, most_frames(shape))

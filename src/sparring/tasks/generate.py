@@ -169,6 +169,11 @@ class Blueprint(FromNoise):
             self.shape, z_dim=self.z_dim, classes=len(self.classes), width=self.width, depth=self.depth
         )
 
+    @property
+    def judges(self) -> bool:
+        """Whether its discriminator can be built again from what is known of it."""
+        return not self.discriminator_features or self.discriminator_features["name"] in SPACES
+
     def judge(self) -> nn.Module:
         """A new discriminator, not trained, to choose samples by.
 
@@ -178,7 +183,7 @@ class Blueprint(FromNoise):
         if not self.discriminator_features:
             return self.discriminator()
         name = self.discriminator_features["name"]
-        if name not in SPACES:
+        if not self.judges:
             raise SettingError(
                 f"the discriminator looks through {name}, a file that is not kept: there is no --best-of"
             )
@@ -261,8 +266,34 @@ def best(
     Source: Azadi et al. 2019 (Discriminator Rejection Sampling, arXiv 1810.06758), with a choice among so many in the
     place of a threshold, which depends on how large the logits are.
     """
+    return chosen(generator, judge, blueprint, n, seed, best_of, label, truncation, start).pictures
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What `best` gives: pictures uint8 (n, C, H, W); `numbers` (n,) of the samples of the seed whose latents they are
+    made of, and `labels` (n,), the classes that they are made of, which are not always those of these samples."""
+
+    pictures: Tensor
+    numbers: Tensor
+    labels: Tensor
+
+
+@torch.no_grad()
+def chosen(
+    generator: nn.Module,
+    judge: nn.Module,
+    blueprint: Blueprint,
+    n: int,
+    seed: int,
+    best_of: int,
+    label: int | None = None,
+    truncation: float = 1.0,
+    start: int = 0,
+) -> Chosen:
+    """As `best`, with what was chosen."""
     unit = max(1, FORWARD // best_of)
-    pictures = []
+    found: list[tuple[Tensor, Tensor, Tensor]] = []
     for at in range(start // unit * unit, start + n, unit):
         z, _ = blueprint.drawn(unit * best_of, seed, at * best_of)
         _, labels = blueprint.drawn(unit, seed, at)
@@ -270,10 +301,10 @@ def best(
             labels.fill_(label)
         y = blueprint.condition(labels.repeat_interleave(best_of))
         made = decode(generator, z * truncation, y)
-        chosen = scores(judge, made, y).view(unit, best_of).argmax(1)
-        pictures.append(made[torch.arange(unit) * best_of + chosen])
+        rows = torch.arange(unit) * best_of + scores(judge, made, y).view(unit, best_of).argmax(1)
+        found.append((made[rows], at * best_of + rows, labels))
     offset = start % unit
-    return torch.cat(pictures)[offset : offset + n]
+    return Chosen(*(torch.cat(parts)[offset : offset + n] for parts in zip(*found, strict=True)))
 
 
 @torch.no_grad()
