@@ -39,7 +39,8 @@ def shelf_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, blueprint in BLUEPRINTS.items():
         (folder / name).mkdir()
         Model(blueprint.generator(), blueprint).save(folder / name / "generator.safetensors")
-        if isinstance(blueprint, sequences.Blueprint):
+        if isinstance(blueprint, sequences.Blueprint) or name == "faces":
+            assert isinstance(blueprint, sequences.Blueprint | generate.Blueprint)
             save_generator(blueprint.judge(), blueprint.describe(), folder / name / JUDGE)
     found = Directions(torch.eye(8)[:2], ("warmth", "1"), (2.0, 1.0), "by hand", "none")
     directions.write(found, folder / "grey" / directions.NAME)

@@ -113,7 +113,8 @@ def test_searches_that_do_not_begin(
         ({"z": [1e9] * 8, "label": 0}, "less than or equal"),
         ({"z": [0.0] * 8, "seed": 1}, "a part is"),
         ({}, "a part is"),
-        ({"seed": 1, "label": 0}, "label with z"),
+        ({"seed": 1, "label": "bird"}, "cat, dog"),
+        ({"z": [0.0] * 8, "label": 0, "index": 1}, "index goes with seed"),
     ],
 )
 def test_latents_that_are_none(client: TestClient, part: dict[str, object], words: str) -> None:

@@ -237,8 +237,9 @@ def add_work(app: FastAPI, shelf: Shelf) -> None:
         if not isinstance(blueprint, sequences.Blueprint | graphs.Blueprint):
             form = form_of(accept, PICTURES)
             refuse_wishes_of_texts(asked)
-            if asked.best_of > 1 and isinstance(blueprint, generate.Blueprint):
-                choosing.refuse_too_many(blueprint, asked)
+            if asked.best_of > 1:
+                if isinstance(blueprint, generate.Blueprint):
+                    choosing.refuse_too_many(blueprint, asked)
                 made = await waited(
                     line.call(lambda loaded: choosing.chosen(loaded, asked), asked.count * asked.best_of)
                 )

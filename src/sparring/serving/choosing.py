@@ -45,14 +45,13 @@ def chosen(loaded: Loaded, asked: SampleRequest) -> Choice:
 
     Directions come after the choice: a picture stays the same one while it is moved along them.
 
-    Raises: RunError if there is no discriminator; SettingError for an unknown class or direction, or as
-    `generate.Blueprint.judge`.
+    Raises: RunError if there is no discriminator, or nothing is made of noise; SettingError for an unknown class or
+    direction, or as `generate.Blueprint.judge`.
     """
-    model, painter = loaded.model, loaded.painter
-    assert painter is not None, "only pictures of noise are chosen here"
+    model, painter, blueprint = loaded.model, loaded.painter, loaded.model.from_noise
     model.check_choice(asked.temperature, asked.best_of)
-    judge, blueprint = model.judge, model.from_noise
-    assert judge is not None, "refused above"
+    judge = model.judge
+    assert painter is not None and judge is not None, "refused above"
     label = None if asked.label is None else blueprint.class_number(asked.label)
     edits = painter.edits(asked)
     found = generate.chosen(

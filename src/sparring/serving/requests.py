@@ -53,7 +53,7 @@ class Part(Strict):
         list[Number] | None, Field(min_length=1, max_length=4096, description="The latent itself, all its numbers.")
     ] = None
     label: Label = None
-    index: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    index: Annotated[int, Field(ge=0, lt=2**31 * MOST_BEST_OF)] = 0
     weight: Annotated[float, Field(ge=0, le=1e6)] = 1.0
 
     @model_validator(mode="after")

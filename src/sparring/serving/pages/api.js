@@ -55,10 +55,10 @@ export function sample(wishes, accept = "application/json") {
     headers: { "Content-Type": "application/json" } }, accept);
 }
 
-// Pictures as addresses that an <img> takes.
+// Pictures as addresses that an <img> takes; of those that were chosen also what a mixture makes them of.
 export async function pictures(wishes) {
   const answer = await (await sample(wishes)).json();
-  return answer.pictures.map((one) => `data:${answer.type};base64,${one}`);
+  return answer.pictures.map((one, index) => ({ source: `data:${answer.type};base64,${one}`, part: answer.parts?.[index] }));
 }
 
 // Clips as files, their type, and how they play.

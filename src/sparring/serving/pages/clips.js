@@ -7,6 +7,7 @@ const NUMBERS = [1, 2, 4, 8, 12, 16];
 const USUAL_NUMBER = 8;
 const LONGEST = 256;
 const LENGTHS = [0.5, 1, 2, 4, 8];
+const [SLOWEST, FASTEST] = [1, 120];
 const COARSE = 32;
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -15,7 +16,7 @@ const playsFilms = () => el("video").canPlayType('video/mp4; codecs="avc1.640028
 
 export function clips(body, run, signal) {
   const [height, width] = run.resolution;
-  const wish = { seed: 0, motions: null, label: null, truncation: 1, speed: 1, same: null, course: "plain" };
+  const wish = { seed: 0, motions: null, label: null, truncation: 1, speed: 1, same: null, course: "plain", fps: null };
   const kind = playsFilms() ? {} : { format: "gif" };
   const coarse = height <= COARSE ? " coarse" : "";
   let playing = !STILL.matches;
@@ -42,17 +43,39 @@ export function clips(body, run, signal) {
 
   const number = el("select", { onchange: () => { fit(); again(); } },
     NUMBERS.filter((n) => n <= run.most_frames).map((n) => el("option", { value: `${n}` }, `${n}`)));
-  const lengths = [...new Set(LENGTHS.map((times) => Math.max(1, Math.min(LONGEST, run.most_frames, Math.round(times * run.frames)))))];
-  const length = el("select", { onchange: () => again() }, lengths.map((frames) => el("option", { value: `${frames}` },
-    `${(frames / run.fps).toFixed(1)} s, ${frames} frames`)));
+  const length = el("select", { onchange: () => again() });
+  const rate = el("input", { type: "number", min: `${SLOWEST}`, max: `${FASTEST}`, step: "any", value: "",
+    placeholder: `${Number(run.fps.toFixed(2))}`, onchange: () => {
+      const given = Number(rate.value);
+      wish.fps = given > 0 ? Math.min(FASTEST, Math.max(SLOWEST, given)) : null;
+      rate.value = wish.fps ?? "";
+      offer();
+      fit();
+      again();
+    } });
   number.value = `${NUMBERS.filter((n) => n <= USUAL_NUMBER && n * run.frames <= run.most_frames).at(-1) ?? 1}`;
-  length.value = `${Math.min(run.frames, lengths.at(-1))}`;
+  offer();
   fit();
+
+  // Lengths in seconds, the one that was chosen again; each once, since all end at as many frames as one request may have.
+  function offer() {
+    const fps = wish.fps ?? run.fps;
+    const chosen = Number(length.selectedOptions[0]?.dataset.times ?? 1);
+    const offered = new Map();
+    for (const times of LENGTHS) {
+      const frames = Math.max(1, Math.min(LONGEST, run.most_frames, Math.round((times * run.frames * fps) / run.fps)));
+      if (!offered.has(frames) || times === chosen) offered.set(frames, times);
+    }
+    length.replaceChildren(...[...offered].map(([frames, times]) => el("option", { value: `${frames}`,
+      "data-times": `${times}`, selected: times === chosen }, `${(frames / fps).toFixed(1)} s, ${frames} frames`)));
+  }
 
   // Lengths that so many clips cannot have in one request are not offered.
   function fit() {
     for (const option of length.options) option.disabled = option.value * number.value > run.most_frames;
-    if (length.selectedOptions[0]?.disabled) length.value = [...length.options].filter((one) => !one.disabled).at(-1)?.value ?? `${lengths[0]}`;
+    if (length.selectedOptions[0]?.disabled) {
+      length.value = [...length.options].filter((one) => !one.disabled).at(-1)?.value ?? length.options[0].value;
+    }
   }
 
   const same = chips("What differs from clip to clip", "same", [[null, "content and motion"],
@@ -76,7 +99,7 @@ export function clips(body, run, signal) {
   const pause = el("button", { type: "button", onclick: () => { playing = !playing; turn(); } });
 
   const wishes = () => ({ run: run.name, seed: wish.seed, motion_seed: wish.motions, label: wish.label, same: wish.same,
-    truncation: wish.truncation, speed: wish.speed, frames: Number(length.value), loop: wish.course === "loop",
+    truncation: wish.truncation, speed: wish.speed, fps: wish.fps, frames: Number(length.value), loop: wish.course === "loop",
     interpolate: wish.course === "interpolate" });
 
   function again() {
@@ -138,7 +161,8 @@ export function clips(body, run, signal) {
   body.append(
     el("div", { class: "controls" }, seedField, fresh("New seed", seed, true, (value) => { wish.seed = value; }),
       motionsField, fresh("New motions", motions, false, (value) => { wish.motions = value; }),
-      field("How many", number, { number: true }), field("Length", length)),
+      field("How many", number, { number: true }), field("Length", length),
+      field("Frames a second", rate, { number: true })),
     el("div", { class: "controls" },
       slider("Speed, 1 as in life", { min: 0.1, max: 3, step: 0.05, value: 1, onchange: (value) => { wish.speed = value; again(); } }),
       slider("Truncation, from alike to varied", { min: 0, max: 1.5, step: 0.05, value: 1,
@@ -155,9 +179,9 @@ const endingOf = (type) => (type === "image/gif" ? ".gif" : ".mp4");
 
 const seeds = (one) => `Seed ${one.seed}${one.motions === null ? "" : `, motions of seed ${one.motions}`}`;
 
-const rate = (one) => Number(one.fps.toFixed(1));
+const rateOf = (one) => Number(one.fps.toFixed(1));
 
-const words = (one) => `${seeds(one)}: ${one.frames} frames each, ${rate(one)} a second. The same seed gives them again.`;
+const words = (one) => `${seeds(one)}: ${one.frames} frames each, ${rateOf(one)} a second. The same seed gives them again.`;
 
 const forget = (one) => one && URL.revokeObjectURL(one.source);
 
@@ -202,7 +226,7 @@ function enlarged(run, shown, coarse, playing, tell) {
     stand.replaceChildren(film.element);
     stand.setAttribute("aria-label", `Clip ${one.index} of seed ${one.seed}`);
     said.textContent = `${seeds(one)}: clip ${one.index}, ${width} × ${height} pixels, ${one.frames} frames, `
-      + `${rate(one)} a second.`;
+      + `${rateOf(one)} a second.`;
     turn();
   };
   const dialog = el("dialog", { "aria-label": "One clip, large",

@@ -7,21 +7,30 @@ import { chips, download, el, field, newest, randomSeed, slider } from "./dom.js
 
 const ROWS = 4;
 const SLIDERS = 6;
+const TOGETHER = 256;
+const BEST_OF = 64;
+const JUDGED = 64;
 export const COARSE = 32;
 
 export function gallery(body, run, signal) {
   const [height, width] = run.resolution;
-  const wish = { seed: 0, truncation: 1, label: null, count: 0, edit: {} };
-  let shown = [];
+  const wish = { seed: 0, truncation: 1, label: null, count: 0, edit: {}, best: 1 };
+  const shown = [];
+  let wanted = 0;
+  let complete = null;
 
   const seed = el("input", { type: "number", min: "0", step: "1", value: "0",
     onchange: () => { wish.seed = Math.max(0, Math.trunc(Number(seed.value)) || 0); seed.value = wish.seed; again(); } });
   const fresh = el("button", { class: "main", type: "button",
     onclick: () => { wish.seed = randomSeed(); seed.value = wish.seed; again(); } }, "New seed");
+  const best = el("input", { type: "number", min: "1", max: `${BEST_OF}`, step: "1", value: "1",
+    onchange: () => { wish.best = Math.min(BEST_OF, Math.max(1, Math.trunc(Number(best.value)) || 1)); best.value = wish.best;
+      tellFiles(); redraw(); } });
   const controls = el("div", { class: "controls" },
     field("Seed", seed, { number: true }), fresh,
     slider("Truncation, from alike to varied", { min: 0, max: 1.5, step: 0.05, value: 1,
-      onchange: (value) => { wish.truncation = value; redraw(); } }));
+      onchange: (value) => { wish.truncation = value; redraw(); } }),
+    run.chooses && field("Best of, by the discriminator", best));
   const classes = run.classes.length > 1 && chips("Class", "label",
     [[null, "as in the data"], ...run.classes.slice(0, 60).map((name, number) => [number, name])], null,
     (value) => { wish.label = value; again(); });
@@ -31,25 +40,48 @@ export function gallery(body, run, signal) {
   grid.style.setProperty("--cell", height <= 16 ? "88px" : height <= 64 ? "124px" : "172px");
 
   const wishes = () => ({ run: run.name, seed: wish.seed, truncation: wish.truncation, label: wish.label,
-    edit: wish.edit });
+    edit: wish.edit, best_of: wish.best });
 
-  const redraw = newest(() => api.trying(grid, async () => {
-    const parts = [];
-    for (let start = 0; start < wish.count; start += 256) {
-      parts.push(api.pictures({ ...wishes(), start, n: Math.min(256, wish.count - start) }));
+  // Where the discriminator chooses, a few pictures after the others, so that the first can be seen meanwhile; newer wishes
+  // end it.
+  function redraw() {
+    wanted += 1;
+    make();
+  }
+
+  const make = newest(() => api.trying(grid, async () => {
+    const [mine, count, asked] = [wanted, wish.count, wishes()];
+    const known = complete === JSON.stringify(asked) ? shown.length : 0;
+    complete = null;
+    if (asked.best_of > 1) {
+      const step = Math.max(1, Math.floor(JUDGED / asked.best_of));
+      for (let start = known; start < count; start += step) {
+        const made = await api.pictures({ ...asked, start, n: Math.min(step, count - start) });
+        if (mine !== wanted || signal.aborted) return;
+        made.forEach((one, index) => show(one, start + index, asked));
+      }
+      complete = JSON.stringify(asked);
+    } else {
+      const parts = [];
+      for (let start = 0; start < count; start += TOGETHER) {
+        parts.push(api.pictures({ ...asked, start, n: Math.min(TOGETHER, count - start) }));
+      }
+      const made = (await Promise.all(parts)).flat();
+      if (signal.aborted) return;
+      made.forEach((one, index) => show(one, index, asked));
     }
-    const sources = (await Promise.all(parts)).flat();
-    if (signal.aborted) return;
-    shown = sources.map((source, index) => ({ source, index, seed: wish.seed }));
-    sources.forEach((source, index) => {
-      const old = grid.children[index];
-      const image = old?.firstChild ?? el("img", { alt: "" });
-      image.src = source;
-      if (!old) grid.append(el("button", { type: "button", onclick: () => large.open(index) }, image));
-      grid.children[index].setAttribute("aria-label", `Picture ${index} of seed ${wish.seed}, show large`);
-    });
-    while (grid.children.length > sources.length) grid.lastChild.remove();
+    while (grid.children.length > count) grid.lastChild.remove();
+    shown.splice(count);
   }));
+
+  function show({ source, part }, index, asked) {
+    shown[index] = { source, index, seed: asked.seed, best: asked.best_of, corner: part ?? { seed: asked.seed, index } };
+    const old = grid.children[index];
+    const image = old?.firstChild ?? el("img", { alt: "" });
+    image.src = source;
+    if (!old) grid.append(el("button", { type: "button", onclick: () => large.open(index) }, image));
+    grid.children[index].setAttribute("aria-label", `Picture ${index} of seed ${asked.seed}, show large`);
+  }
 
   const map = latentMap(run, () => ({ truncation: wish.truncation, label: wish.label, edit: wish.edit }), signal);
   const large = enlarged(run, () => shown, map.take);
@@ -61,19 +93,28 @@ export function gallery(body, run, signal) {
 
   const edits = run.directions.length > 0 && editing(run.directions, (edit) => { wish.edit = edit; again(); });
 
-  const more = el("button", { type: "button", onclick: () => { wish.count += rows(); redraw(); } }, "More");
-  const all = el("button", { type: "button", onclick: (event) => api.trying(event.target, async () => {
-    const answer = await api.sample({ ...wishes(), n: Math.min(wish.count, 256) }, "application/zip");
-    download(await answer.blob(), `${run.name}-seed-${wish.seed}.zip`);
-  }) }, "Download all (zip)");
-  const sheet = el("button", { type: "button", onclick: (event) => api.trying(event.target, async () => {
-    const answer = await api.sample({ ...wishes(), n: Math.min(wish.count, 256) }, "image/png");
-    download(await answer.blob(), `${run.name}-seed-${wish.seed}.png`);
-  }) }, "Download as one picture");
+  const more = el("button", { type: "button", onclick: () => { wish.count += rows(); tellFiles(); redraw(); } }, "More");
+  const file = (accept, ending) => el("button", { type: "button", onclick: (event) => api.trying(event.target, async () => {
+    const answer = await api.sample({ ...wishes(), n: fitting() }, accept);
+    download(await answer.blob(), `${run.name}-seed-${wish.seed}${ending}`);
+  }) });
+  const [all, sheet] = [file("application/zip", ".zip"), file("image/png", ".png")];
+
+  // As many of those that are shown as come with one request.
+  function fitting() {
+    return Math.min(wish.count, wish.best > 1 ? Math.floor(run.most_judged / wish.best) : TOGETHER);
+  }
+
+  function tellFiles() {
+    const which = fitting() < wish.count ? `the first ${fitting()}` : "all";
+    all.textContent = `Download ${which} (zip)`;
+    sheet.textContent = `Download ${which} as one picture`;
+  }
 
   body.append(controls, ...(classes ? [el("div", { class: "controls" }, classes)] : []), ...(edits ? [edits] : []), grid,
     el("div", { class: "row" }, more, all, sheet), map.section, inverting(run, map.take, signal), large.dialog);
   wish.count = rows();
+  tellFiles();
   redraw();
   map.draw();
 
@@ -112,7 +153,8 @@ function enlarged(run, shown, take) {
     const one = shown()[at];
     image.src = one.source;
     image.alt = `Picture ${one.index} of seed ${one.seed}`;
-    words.textContent = `Seed ${one.seed}, picture ${one.index}, ${width} × ${height} pixels. The same seed gives it again.`;
+    const best = one.best > 1 ? `, the best of ${one.best}` : "";
+    words.textContent = `Seed ${one.seed}, picture ${one.index}${best}, ${width} × ${height} pixels. The same seed gives it again.`;
   };
   const dialog = el("dialog", { "aria-label": "One picture, large",
     onclick: (event) => { if (event.target === dialog) dialog.close(); },
@@ -126,7 +168,7 @@ function enlarged(run, shown, take) {
     el("button", { type: "button", "aria-label": "The next one", onclick: () => go(1) }, "→"),
     el("button", { type: "button", onclick: () => { const one = shown()[at];
       download(one.source, `${run.name}-${one.seed}-${one.index}.png`); } }, "Download"),
-    el("button", { type: "button", onclick: () => { const { seed, index } = shown()[at]; take({ seed, index }); dialog.close(); } }, "Put on the map"),
+    el("button", { type: "button", onclick: () => { take(shown()[at].corner); dialog.close(); } }, "Put on the map"),
     el("button", { type: "button", class: "main push", onclick: () => dialog.close() }, "Close")));
   return { dialog, open: (index) => { at = index; show(); dialog.showModal(); } };
 }

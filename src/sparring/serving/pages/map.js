@@ -36,14 +36,14 @@ export function latentMap(run, wishes, signal) {
     const places = cells.map((_, number) => [(number % SIDE) / (SIDE - 1), Math.floor(number / SIDE) / (SIDE - 1)]);
     const way = strip.map((_, number) => number / (STEPS - 1));
     const mix = [...places.map(([x, y]) => mixture(x, y)), ...way.map((t) => mixture(t, t))];
-    const sources = await api.pictures({ run: run.name, mix, ...wishes() });
+    const made = await api.pictures({ run: run.name, mix, ...wishes() });
     if (signal.aborted) return;
-    [...cells, ...strip].forEach((cell, number) => { cell.src = sources[number]; });
+    [...cells, ...strip].forEach((cell, number) => { cell.src = made[number].source; });
     move();
   }));
 
   const paint = newest(() => api.trying(null, async () => {
-    const [source] = await api.pictures({ run: run.name, mix: [mixture(here.x, here.y)], ...wishes() });
+    const [{ source }] = await api.pictures({ run: run.name, mix: [mixture(here.x, here.y)], ...wishes() });
     if (!signal.aborted) one.src = source;
   }));
 

@@ -31,9 +31,9 @@ function measured(quality) {
 async function illustrate(run, show) {
   try {
     if (run.ready && run.task === "generate") {
-      const sources = await api.pictures({ run: run.name, n: 8, seed: 0 });
+      const made = await api.pictures({ run: run.name, n: 8, seed: 0 });
       if (run.resolution[0] <= 32) show.classList.add("coarse");
-      show.replaceChildren(...sources.map((src) => el("img", { src, alt: "" })));
+      show.replaceChildren(...made.map(({ source }) => el("img", { src: source, alt: "" })));
     } else if (run.ready && run.task === "video") {
       const { clips } = await api.clips({ run: run.name, n: Math.min(8, run.most_frames), seed: 0, frames: 1, format: "gif" });
       if (run.resolution[0] <= 32) show.classList.add("coarse");
