@@ -5,6 +5,7 @@ import io
 import sys
 import tempfile
 import threading
+import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,16 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image, ImageSequence
 from starlette.testclient import TestClient
 from tests.serving.conftest import client_of
 from typer.testing import CliRunner
 
 from sparring.cli import app
+from sparring.latents.beginnings import beginning_with
 from sparring.model import Model
 from sparring.serving import clips
 from sparring.serving.batching import Loaded
 from sparring.serving.requests import SampleRequest, most_frames
+from sparring.training.files import checksum
 
 MP4, GIF, ZIP, JSON = "video/mp4", "image/gif", "application/zip", "application/json"
 
@@ -129,6 +133,54 @@ def test_films_say_what_made_them(client: TestClient, shelf_folder: Path, tmp_pa
         assert (told["Seed"], told["Label"], told["Index"]) == ("4", "1", {"00000.mp4": "30", "00001.mp4": "31"}[name])
 
 
+def ended(client: TestClient, place: str) -> dict[str, Any]:
+    end = time.monotonic() + 30
+    while (state := client.get(place).json())["state"] in ("waiting", "running"):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert state["state"] == "done", state
+    found: dict[str, Any] = state["result"]
+    return found
+
+
+def test_clips_begin_with_what_was_found_for_a_picture(client: TestClient, shelf_folder: Path) -> None:
+    model = Model.load(shelf_folder / "clips")
+    (target,) = model.sample(1, seed=3, label="square", frames=1)
+    assert isinstance(target, torch.Tensor)
+    sent = io.BytesIO()
+    Image.fromarray(target[0].permute(1, 2, 0).numpy()).save(sent, "PNG")
+    fields = {"run": "clips", "label": "square", "steps": "20", "seed": "2"}
+    answer = client.post("/v1/invert", data=fields, files={"picture": sent.getvalue()})
+    assert answer.status_code == 202
+    found = ended(client, answer.headers["location"])
+    wanted = beginning_with(model, target[0], "square", 2, steps=20)
+    assert found["z"] == wanted.z.tolist() and found["noise"] == wanted.noise.tolist() and found["label"] == 1
+    assert found["psnr"] == pytest.approx(wanted.psnr)
+    assert base64.b64decode(found["given"]) == sent.getvalue()
+    first = {name: found[name] for name in ("z", "noise", "label")}
+    made = model.sample(2, seed=5, frames=6, first=wanted)
+    assert isinstance(made, torch.Tensor) and torch.equal(made[0, 0], made[1, 0])
+    with Image.open(io.BytesIO(base64.b64decode(found["picture"]))) as picture:
+        assert picture.tobytes() == made[0, 0].permute(1, 2, 0).numpy().tobytes()
+    loaded = Loaded(model, checksum(shelf_folder / "clips/generator.safetensors"), None)
+    order = clips.ordered(
+        model.of_clips, SampleRequest.model_validate({"n": 2, "seed": 5, "frames": 6, "first": first}), GIF
+    )
+    assert order.take.begins is not None and order.take.begins.y is not None and wanted.y is not None
+    assert torch.equal(order.take.begins.z, wanted.z) and torch.equal(order.take.begins.noise, wanted.noise)
+    assert torch.equal(order.take.begins.y, wanted.y)
+    answer = asked(client, GIF, n=2, seed=5, frames=6, first=first)
+    assert [answer.content] == clips.filmed(loaded, order)
+    assert answer.content != asked(client, GIF, n=2, seed=5, frames=6).content
+
+
+def test_the_document_names_the_fields_of_clips(client: TestClient) -> None:
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    assert {"frames", "fps", "speed", "first"} <= schemas["SampleRequest"]["properties"].keys()
+    assert schemas["First"]["required"] == ["z", "noise"]
+    assert "noise" in schemas["Found"]["properties"]
+
+
 WRONG = [
     ({"n": 17}, "at most 16 clips"),
     ({"frames": 257}, "frames: "),
@@ -141,6 +193,15 @@ WRONG = [
     ({"label": "star"}, "round, square"),
     ({"loop": True, "interpolate": True}, "loop or interpolate"),
     ({"first": "picture.png"}, "first: "),
+    ({"first": {"z": [0] * 7, "noise": [[0] * 4], "label": 0}}, "8 numbers as z and 4 in each row of noise"),
+    ({"first": {"z": [0] * 8, "noise": [[0] * 3], "label": 0}}, "8 numbers as z and 4 in each row of noise"),
+    ({"first": {"z": [0] * 8, "noise": [], "label": 0}}, "first.noise: "),
+    ({"first": {"z": [1e9] * 8, "noise": [[0] * 4], "label": 0}}, "first.z.0: "),
+    ({"first": {"z": [0] * 8, "noise": [[0] * 4]}}, "say which one"),
+    ({"first": {"z": [0] * 8, "noise": [[0] * 4], "label": "star"}}, "round, square"),
+    ({"first": {"z": [0] * 8, "noise": [[0] * 4], "label": 0}, "label": 1}, "class of what they begin with"),
+    ({"first": {"z": [0] * 8, "noise": [[0] * 4], "label": 0}, "loop": True}, "leave loop"),
+    ({"run": "faces", "first": {"z": [0] * 8, "noise": [[0] * 4]}}, "for clips, and this generator makes pictures"),
     ({"mix": [[{"seed": 1}]]}, "for pictures, and this generator makes clips"),
     ({"edit": {"0": 1}}, "for pictures, and this generator makes clips"),
     ({"prompt": "a"}, "for texts and molecules, and this generator makes clips"),

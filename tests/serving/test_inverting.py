@@ -88,7 +88,7 @@ def test_others_do_not_wait_for_a_search(client: TestClient, monkeypatch: pytest
 @pytest.mark.parametrize(
     ("asked", "picture", "status", "words"),
     [
-        ({"run": "words"}, None, 409, "no pictures of noise"),
+        ({"run": "words"}, None, 409, "no pictures or clips of noise"),
         ({"run": "faces", "steps": "301"}, None, 422, "steps: "),
         ({"run": "faces", "label": "bird"}, None, 422, "cat, dog"),
         ({"run": "faces", "sead": "1"}, None, 422, "sead: "),

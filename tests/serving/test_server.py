@@ -87,14 +87,20 @@ def test_where_it_does_not_listen(shelf_folder: Path, host: str, token: str | No
         ("#/", ["digits", "1,797 real"]),
         (
             "#/run/faces",
-            ['class="gallery', "data:image/png;base64", "New seed", "What lies between", "A picture of your own"],
+            [
+                *('class="gallery', "data:image/png;base64", "New seed", "What lies between", "A picture of your own"),
+                "Best of, by the discriminator",
+            ],
         ),
         ("#/run/grey", ["Edit along directions", "Direction 1", "warmth"]),
         ("#/run/words", ['class="texts', "Temperature", "Write"]),
         ("#/run/holes", ["Choose a picture"]),
         (
             "#/run/clips",
-            ['class="gallery clips', "blob:http", "Clip 7 of seed 0", "Pause all clips", "Motion seed", "round"],
+            [
+                *('class="gallery clips', "blob:http", "Clip 7 of seed 0", "Pause all clips", "Motion seed", "round"),
+                "Frames a second",
+            ],
         ),
         ("#/run/digits/training", ["<svg viewBox", "Curves", "finished", "blob:"]),
     ],
@@ -108,6 +114,7 @@ def test_the_page(page_server: str, tmp_path: Path, place: str, expected: list[s
         assert words in done.stdout
     assert "CONSOLE" not in done.stderr, done.stderr
     assert "Error" not in done.stdout
+    assert ("Best of" in done.stdout) == (place == "#/run/faces")  # the others have no discriminator of pictures
 
 
 @pytest.fixture(scope="module")

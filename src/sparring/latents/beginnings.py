@@ -1,9 +1,11 @@
 """What a clip is made of that begins with a given picture: its content, and the noise at the first anchors."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
-from sparring.latents.inversion import invert
+from sparring.latents.inversion import STEPS, invert
 from sparring.latents.likeness import Likeness, space_for
 from sparring.model import Model
 from sparring.networks import video
@@ -36,8 +38,19 @@ class FirstFrame(nn.Module):
         return made[:, 0]
 
 
-def beginning_with(model: Model, picture: Tensor, label: int | str | None = None, seed: int = 0) -> Beginning:
-    """See `Model.beginning`: content and first motion are looked for together, as `invert` looks for latents."""
+def beginning_with(
+    model: Model,
+    picture: Tensor,
+    label: int | str | None = None,
+    seed: int = 0,
+    *,
+    steps: int = STEPS,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Beginning:
+    """See `Model.beginning`: content and first motion are looked for together, as `invert` looks for latents.
+
+    steps, progress: as `invert` has them.
+    """
     blueprint, generator = model.of_clips, model.generator
     assert isinstance(generator, video.Generator)
     first = FirstFrame(generator, blueprint.z_dim, blueprint.motion_dim)
@@ -54,7 +67,16 @@ def beginning_with(model: Model, picture: Tensor, label: int | str | None = None
     device = next(generator.parameters()).device
     likeness = Likeness(space_for(blueprint.shape, None), device)
     number = None if label is None else blueprint.class_number(label)
-    found = invert(Model(first, of_pictures), picture[None], ["first frame"], likeness, label=number, seed=seed)
+    found = invert(
+        Model(first, of_pictures),
+        picture[None],
+        ["first frame"],
+        likeness,
+        label=number,
+        steps=steps,
+        seed=seed,
+        progress=progress,
+    )
     z, noise = first.parted(found.points.z)
     classes = found.points.classes
     return Beginning(z[0], noise[0], None if classes is None else classes[0], found.errors.psnr[0])

@@ -320,12 +320,12 @@ def state_of(workshop: Workshop, job: Job) -> inverting.InvertJob:
 
 def refuse_wishes_of_clips(asked: SampleRequest, makes: str) -> None:
     """Raises: RequestError for what clips alone have."""
-    of_clips = ("frames", "fps", "speed", "loop", "interpolate", "same", "motion_seed")
+    of_clips = ("frames", "fps", "speed", "loop", "interpolate", "same", "motion_seed", "first")
     if asked.wishes(*of_clips) or asked.format in clips.TYPES:
         raise RequestError(
             "invalid",
-            "frames, fps, speed, loop, interpolate, same, motion_seed and the formats of films are for clips, and this "
-            f"generator makes {makes}",
+            "frames, fps, speed, loop, interpolate, same, motion_seed, first and the formats of films are for clips, "
+            f"and this generator makes {makes}",
         )
 
 

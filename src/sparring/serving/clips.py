@@ -4,11 +4,13 @@ Frames and films are made in the thread of the model, one request after another:
 more than one film of each run is in memory. The files are written by what `sparring sample` writes them with.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
+import torch
 from starlette.responses import Response
 
 from sparring.errors import SettingError
@@ -18,9 +20,9 @@ from sparring.provenance import marks_of_clips
 from sparring.serving.answers import GIF, JSON, MP4, ZIP, films_answer, form_of
 from sparring.serving.batching import Loaded
 from sparring.serving.errors import RequestError
-from sparring.serving.requests import MOST_CLIPS, SampleRequest, most_frames
+from sparring.serving.requests import MOST_CLIPS, First, SampleRequest, most_frames
 from sparring.tasks import video
-from sparring.tasks.filming import Take
+from sparring.tasks.filming import Beginning, Take
 
 TYPES: dict[Literal["mp4", "gif"], str] = {"mp4": MP4, "gif": GIF}
 
@@ -64,12 +66,33 @@ def ordered(blueprint: video.Blueprint, asked: SampleRequest, accept: str) -> Or
         motion_seed=asked.motion_seed,
         label=asked.label,
         truncation=asked.truncation,
+        first=None if asked.first is None else beginning(blueprint, asked.first, asked.label),
     )
     refuse_too_many(blueprint, asked.count, take.frames)
     kinds = kinds_for(asked)
     form = form_of(accept, (*(TYPES[kind] for kind in kinds), ZIP, JSON))
     kind = next((kind for kind in kinds if TYPES[kind] == form), kinds[0])
     return Order(asked.count, asked.seed, asked.start, take, form, kind)
+
+
+def beginning(blueprint: video.Blueprint, first: First, label: int | str | None) -> Beginning:
+    """What a client was given for a picture, as clips take it.
+
+    Raises: SettingError for numbers of another generator, or a class that is not known, or not that of the clips.
+    """
+    if len(first.z) != blueprint.z_dim or any(len(row) != blueprint.motion_dim for row in first.noise):
+        raise SettingError(
+            f"first: this generator takes {blueprint.z_dim} numbers as z and {blueprint.motion_dim} in each row of "
+            "noise: send what /v1/invert found for this run"
+        )
+    number = None if first.label is None else blueprint.class_number(first.label)
+    if number is None and blueprint.classes:
+        raise SettingError("first comes without a label, and this generator knows classes: say which one")
+    if label is not None and blueprint.class_number(label) != number:
+        raise SettingError(f"label {label!r}: clips have the class of what they begin with: leave it away")
+    y = blueprint.condition(torch.tensor([number or 0]))
+    near = math.nan  # the picture stayed with who sent it
+    return Beginning(torch.tensor(first.z), torch.tensor(first.noise), None if y is None else y[0], near)
 
 
 def refuse_wishes_of_others(asked: SampleRequest) -> None:

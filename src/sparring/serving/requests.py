@@ -66,6 +66,17 @@ class Part(Strict):
         return self
 
 
+class First(Strict):
+    """What clips begin with, as `/v1/invert` finds it for a picture: the content, the noise of the motion at its first
+    anchors, and the class."""
+
+    z: Annotated[list[Number], Field(min_length=1, max_length=4096)]
+    noise: Annotated[
+        list[Annotated[list[Number], Field(min_length=1, max_length=4096)]], Field(min_length=1, max_length=64)
+    ]
+    label: Label = None
+
+
 Mixture = Annotated[list[Part], Field(min_length=1, max_length=MOST_PARTS)]
 
 
@@ -130,6 +141,9 @@ class SampleRequest(Strict):
     ] = None
     motion_seed: Annotated[
         int | None, Field(ge=0, lt=2**63, description="Clips: motions of another seed than contents.")
+    ] = None
+    first: Annotated[
+        First | None, Field(description="Clips: what all begin with; they go on differently. It has its own class.")
     ] = None
 
     @model_validator(mode="after")
