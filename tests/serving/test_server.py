@@ -99,7 +99,7 @@ def test_where_it_does_not_listen(shelf_folder: Path, host: str, token: str | No
             "#/run/clips",
             [
                 *('class="gallery clips', "blob:http", "Clip 7 of seed 0", "Pause all clips", "Motion seed", "round"),
-                "Frames a second",
+                *("Frames a second", "A picture of your own"),
             ],
         ),
         ("#/run/digits/training", ["<svg viewBox", "Curves", "finished", "blob:"]),

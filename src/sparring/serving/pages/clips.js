@@ -1,6 +1,7 @@
 // Clips out of random numbers: they play side by side, with what they have in common, their length and their speed.
 
 import * as api from "./api.js";
+import { inverting } from "./inverting.js";
 import { chips, download, el, field, newest, randomSeed, slider } from "./dom.js";
 
 const NUMBERS = [1, 2, 4, 8, 12, 16];
@@ -16,7 +17,7 @@ const playsFilms = () => el("video").canPlayType('video/mp4; codecs="avc1.640028
 
 export function clips(body, run, signal) {
   const [height, width] = run.resolution;
-  const wish = { seed: 0, motions: null, label: null, truncation: 1, speed: 1, same: null, course: "plain", fps: null };
+  const wish = { seed: 0, motions: null, label: null, truncation: 1, speed: 1, same: null, course: "plain", fps: null, first: null };
   const kind = playsFilms() ? {} : { format: "gif" };
   const coarse = height <= COARSE ? " coarse" : "";
   let playing = !STILL.matches;
@@ -40,6 +41,8 @@ export function clips(body, run, signal) {
     control.value = wish[control === seed ? "seed" : "motions"];
     again();
   } }, words);
+
+  const freshMotions = fresh("New motions", motions, false, (value) => { wish.motions = value; });
 
   const number = el("select", { onchange: () => { fit(); again(); } },
     NUMBERS.filter((n) => n <= run.most_frames).map((n) => el("option", { value: `${n}` }, `${n}`)));
@@ -86,21 +89,36 @@ export function clips(body, run, signal) {
     [[null, "as in the data"], ...run.classes.slice(0, 60).map((name, index) => [index, name])], null,
     (value) => { wish.label = value; again(); });
 
-  // One content cannot turn into the next one: the two wishes are not offered together.
+  // One content cannot turn into the next one: the two wishes are not offered together. What begins with a picture has its
+  // content, class and first motion.
   function agree() {
     const of = (set, value) => set.querySelector(`input[value="${value}"]`);
     of(course, "interpolate").disabled = wish.same === "content";
     of(same, "content").disabled = wish.course === "interpolate";
+    for (const control of [motions, freshMotions, same, course, ...(classes ? [classes] : []), truncation.querySelector("input")]) {
+      control.disabled = wish.first !== null;
+    }
+    freely.hidden = wish.first === null;
   }
 
+  const freely = el("button", { type: "button", hidden: true, onclick: () => begin(null) }, "Begin without the picture");
+  function begin(first) {
+    wish.first = first;
+    agree();
+    again();
+    if (first) list.scrollIntoView({ block: "center", behavior: STILL.matches ? "auto" : "smooth" });
+  }
+
+  const truncation = slider("Truncation, from alike to varied", { min: 0, max: 1.5, step: 0.05, value: 1,
+    onchange: (value) => { wish.truncation = value; again(); } });
   const list = el("div", { class: `gallery clips${coarse}`, role: "group", "aria-label": "Clips" });
   list.style.setProperty("--shape", `${width} / ${height}`);
   const told = el("p", { class: "soft" });
   const pause = el("button", { type: "button", onclick: () => { playing = !playing; turn(); } });
 
-  const wishes = () => ({ run: run.name, seed: wish.seed, motion_seed: wish.motions, label: wish.label, same: wish.same,
-    truncation: wish.truncation, speed: wish.speed, fps: wish.fps, frames: Number(length.value), loop: wish.course === "loop",
-    interpolate: wish.course === "interpolate" });
+  const wishes = () => ({ run: run.name, seed: wish.seed, speed: wish.speed, fps: wish.fps, frames: Number(length.value),
+    ...(wish.first ? { first: wish.first } : { motion_seed: wish.motions, label: wish.label, same: wish.same,
+      truncation: wish.truncation, loop: wish.course === "loop", interpolate: wish.course === "interpolate" }) });
 
   function again() {
     wanted += 1;
@@ -137,7 +155,7 @@ export function clips(body, run, signal) {
   function show(index, answer, asked) {
     const source = URL.createObjectURL(answer.clips[0]);
     if (shown[index]) forget(shown[index]);
-    shown[index] = { source, index, seed: asked.seed, motions: asked.motion_seed, type: answer.type, frames: answer.frames, fps: answer.fps };
+    shown[index] = { source, index, seed: asked.seed, motions: asked.motion_seed ?? null, first: asked.first, type: answer.type, frames: answer.frames, fps: answer.fps };
     const film = screen(shown[index], playing);
     list.children[index].replaceChildren(film.element);
     list.children[index].classList.remove("waiting");
@@ -160,24 +178,25 @@ export function clips(body, run, signal) {
   const large = enlarged(run, () => shown, coarse, () => playing, (now) => { playing = now; turn(); });
   body.append(
     el("div", { class: "controls" }, seedField, fresh("New seed", seed, true, (value) => { wish.seed = value; }),
-      motionsField, fresh("New motions", motions, false, (value) => { wish.motions = value; }),
+      motionsField, freshMotions,
       field("How many", number, { number: true }), field("Length", length),
       field("Frames a second", rate, { number: true })),
     el("div", { class: "controls" },
       slider("Speed, 1 as in life", { min: 0.1, max: 3, step: 0.05, value: 1, onchange: (value) => { wish.speed = value; again(); } }),
-      slider("Truncation, from alike to varied", { min: 0, max: 1.5, step: 0.05, value: 1,
-        onchange: (value) => { wish.truncation = value; again(); } })),
+      truncation),
     el("div", { class: "controls" }, same, course, ...(classes ? [classes] : [])),
-    el("div", { class: "row watch" }, pause, told), list,
+    el("div", { class: "row watch" }, pause, freely, told), list,
     el("div", { class: "row" }, file("Download all (zip)", "application/zip", ".zip"),
-      file("Download as one film", "video/mp4, image/gif;q=0.9", null)), large.dialog);
+      file("Download as one film", "video/mp4, image/gif;q=0.9", null)),
+    inverting(run, begin, signal, "Begin all clips with it"), large.dialog);
   turn();
   again();
 }
 
 const endingOf = (type) => (type === "image/gif" ? ".gif" : ".mp4");
 
-const seeds = (one) => `Seed ${one.seed}${one.motions === null ? "" : `, motions of seed ${one.motions}`}`;
+const seeds = (one) => `Seed ${one.seed}${one.motions === null ? "" : `, motions of seed ${one.motions}`}`
+  + `${one.first ? ", from the picture" : ""}`;
 
 const rateOf = (one) => Number(one.fps.toFixed(1));
 

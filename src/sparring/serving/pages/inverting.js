@@ -1,4 +1,5 @@
-// A picture of one's own, as the generator would make it: its latent is looked for, and can be put on the map.
+// A picture of one's own, as the generator would make it: its latent is looked for, and can be put on the map, or clips
+// begin with it.
 
 import * as api from "./api.js";
 import { COARSE } from "./gallery.js";
@@ -8,7 +9,7 @@ import { picturePlace } from "./picking.js";
 
 const DECIMALS = 4;
 
-export function inverting(run, take, signal) {
+export function inverting(run, take, signal, act = "Put on the map") {
   const [height, width] = run.resolution;
   const stage = el("div", { "aria-live": "polite" });
   let newest = null;
@@ -36,14 +37,15 @@ export function inverting(run, take, signal) {
     compared.style.setProperty("--ratio", `${width / height}`);
     if (height <= COARSE) compared.classList.add("coarse");
     const corner = { z: found.z.map((one) => Number(one.toFixed(DECIMALS))) };
+    if (found.noise) corner.noise = found.noise;
     if (found.label !== null) corner.label = found.label;
     const kind = found.label === null ? "" : `, as ${run.classes[found.label]}`;
     stage.append(compared, el("p", { class: "soft" }, `Under it what the generator comes nearest with${kind}: `
       + `${found.psnr.toFixed(1)}\u00a0dB from what was given.`),
     el("div", { class: "row" },
-      el("button", { type: "button", class: "main", onclick: () => take(corner) }, "Put on the map"),
+      el("button", { type: "button", class: "main", onclick: () => take(corner) }, act),
       el("button", { type: "button", onclick: () => download(source(found.picture), `${run.name}-found.png`) }, "Download"),
-      el("button", { type: "button", onclick: () => download(new Blob([JSON.stringify({ z: found.z, label: found.label })],
+      el("button", { type: "button", onclick: () => download(new Blob([JSON.stringify({ z: found.z, noise: found.noise ?? undefined, label: found.label })],
         { type: "application/json" }), `${run.name}-latent.json`) }, "Download the latent")));
   }
 
