@@ -39,7 +39,7 @@ from sparring.training.run import Run
 from sparring.training.tracking import need_tensorboard
 from sparring.training.trainer import Trainer, shrunk
 from sparring.training.tuning import TRYING, search, tuned_setting
-from sparring.wording import duration, share, things
+from sparring.wording import duration, roughly, share, things
 
 ARCHITECTURE = (
     "network",
@@ -86,6 +86,9 @@ TASKS: dict[str, Callable[[Settings, Any, Ranks], Task]] = {
 }
 
 TUNED_MINUTES = 20.0
+
+LEAST_LEFT = 0.5
+"""Seconds after a search below which there is no run to speak of."""
 
 EVALUATIONS = 10
 """Of a run by the clock, at most."""
@@ -268,6 +271,9 @@ def start(
             )
             chosen, choices = match.settings, [choice, *(other for other in choices if other.setting != name)]
             estimate = 60 * (chosen.minutes or 0.0) - match.state.seconds
+            if estimate < LEAST_LEFT:
+                spent = "the search has used up the time: what the best has learned in it is all there is"
+                monitor.note(f"{spent}; give more --minutes", urgent=True)
         if ranks.first:
             run.create(chosen, {"plan.json": plan(choices, estimate), "data.json": about(place, pictures, task)})
             keep_reward(run, task, monitor)
@@ -277,7 +283,7 @@ def start(
                 run.event(
                     "started",
                     0,
-                    f"{len(pictures):,} {things(chosen.task)[0]}, about {duration(estimate)}{among(ranks)}",
+                    f"{len(pictures):,} {things(chosen.task)[0]}, {roughly(estimate)}{among(ranks)}",
                 )
             tell_damaged(match, run, monitor)
             Trainer(match, task, chosen, run, monitor).train()

@@ -16,6 +16,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def roughly(seconds: float) -> str:
+    """A time that is expected: `about 45 s`, `less than a second`."""
+    return f"about {duration(seconds)}" if seconds >= 0.5 else "less than a second"
+
+
 def share(value: float) -> str:
     """A share of 1 in per cent: `98 %`; with a decimal below 10 %, so that `0.4 %` is not nothing."""
     percent = 100 * value

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from sparring.training.monitor import LiveMonitor, PlainMonitor, QuietMonitor, open_monitor
-from sparring.wording import compact, duration, printable, share
+from sparring.wording import compact, duration, printable, roughly, share
 
 CHOICES = [{"setting": "network", "value": "fast", "reason": "8x8 pictures on a CPU"}]
 MEASURED = {"images": 198400, "images_per_second": 2110.3, "discriminator_loss": 0.52, "r1": 0.031, "accuracy": 0.78}
@@ -167,6 +167,15 @@ def test_no_terminal_means_plain_lines():
 )
 def test_durations(seconds, words):
     assert duration(seconds) == words
+
+
+def test_expected_times():
+    assert [roughly(seconds) for seconds in (0.0, 0.4, 0.6, 90)] == [
+        "less than a second",
+        "less than a second",
+        "about 1 s",
+        "about 1 min 30 s",
+    ]
 
 
 @pytest.mark.parametrize(

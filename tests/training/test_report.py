@@ -338,3 +338,15 @@ def test_texts_are_read_as_they_were_written(tmp_path, texts):
     write_text(path, as_lines(texts, path.suffix))
     main = Texts.read(tmp_path, None).main
     assert main is not None and list(main.lines) == texts
+
+
+def test_how_often_each_was_seen_reads_well_in_short_runs():
+    said = [report.epochs(count, "clips", "clip") for count in (0, 0.004, 0.3, 1.2, 1.6, 1234)]
+    assert said == [
+        "about 0 % of the clips",
+        "about 0.4 % of the clips",
+        "about 30 % of the clips",
+        "each clip about once",
+        "each clip about 2 times",
+        "each clip about 1,234 times",
+    ]

@@ -1,3 +1,4 @@
+import io
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from sparring.errors import SettingError
 from sparring.metrics.estimate import Estimate
 from sparring.training import tuning
 from sparring.training.match import Match
+from sparring.training.monitor import PlainMonitor
 from sparring.training.tuning import FACTORS, ROUNDS, TRYING, Candidate, ranked, tuned_setting, variant
 
 BRIEF = {name: value for name, value in SMALL.items() if "every" not in name}
@@ -74,6 +76,14 @@ def test_the_best_goes_on_from_where_it_is(tmp_path: Path, monkeypatch: pytest.M
     choice = run.plan()["choices"][0]
     assert (choice["setting"], choice["value"]) == ("penalty_strength", "3")
     assert "of 5 that were tried the best" in choice["reason"]
+
+
+def test_a_search_that_takes_all_of_the_time_says_so(tmp_path: Path) -> None:
+    log = io.StringIO()
+    run = sparring.tune("digits", out=tmp_path / "run", minutes=0.001, monitor=PlainMonitor(log), **BRIEF)
+    assert "warning: the search has used up the time" in log.getvalue()
+    assert "It will take less than a second." in log.getvalue()
+    assert run.summary()["state"] == "finished"
 
 
 def test_a_search_in_which_nothing_can_be_judged_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sparring.evaluation.judgement import shown
-from sparring.wording import compact, duration, printable, share
+from sparring.wording import compact, duration, printable, roughly, share
 
 Choice = Mapping[str, Any]
 """What the chooser decided: `setting`, `value` and `reason`, as in plan.json."""
@@ -253,7 +253,7 @@ def bar_line(fraction: float, text: str) -> RenderableType:
 
 def expected(estimate: float | None) -> str:
     """How long it will take, in a sentence."""
-    return "Time: not known yet." if estimate is None else f"It will take about {duration(estimate)}."
+    return "Time: not known yet." if estimate is None else f"It will take {roughly(estimate)}."
 
 
 def readings(measurements: Measurements) -> list[tuple[str, str]]:

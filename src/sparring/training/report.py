@@ -233,8 +233,19 @@ def headline(account: Account) -> str:
     if not account.images:
         return f"A generator is about to learn from {what}."
     took = f"trained for {duration(seconds)}" if seconds else "trained"
-    times = f", each {one} about {account.images / data['pictures']:,.0f} times" if data.get("pictures") else ""
-    return f"A generator {took} on {what}: it has seen {account.images:,} {seen}{times}."
+    often = f", {epochs(account.images / data['pictures'], many, one)}" if data.get("pictures") else ""
+    return f"A generator {took} on {what}: it has seen {account.images:,} {seen}{often}."
+
+
+def epochs(count: float, many: str, one: str) -> str:
+    """How often each was seen, or in a first epoch that is not over, how much of them.
+
+    >>> epochs(12.3, "pictures", "picture"), epochs(0.3, "pictures", "picture")
+    ('each picture about 12 times', 'about 30 % of the pictures')
+    """
+    if count < 1:
+        return f"about {share(count)} of the {many}"
+    return f"each {one} about {f'{count:,.0f} times' if count >= 1.5 else 'once'}"
 
 
 def verdict(account: Account) -> str:
