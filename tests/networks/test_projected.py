@@ -144,6 +144,24 @@ def test_maps_are_standardised_over_real_pictures() -> None:
         torch.testing.assert_close(deviation, torch.ones_like(deviation), atol=1e-3, rtol=0)
 
 
+def test_a_channel_that_hardly_varies_is_not_blown_up() -> None:
+    """Of three channels that vary by s and one by a thousandth of it, the last is divided by a fifth of the root mean
+    square, sqrt(3 / 4) s; where none varies, all are by the least there is."""
+
+    class Uneven(Eyes):
+        def maps(self, pictures: Tensor) -> Mapping[int, Tensor]:
+            red = pictures[:, :1, ::4, ::4]
+            return {4: torch.cat([red, red, red, 1e-3 * red], dim=1)}
+
+    shown = pictures((3, 32, 32))
+    (standard,) = Discriminator((3, 32, 32), features=Uneven(), pictures=shown, side=32).standard
+    deviation = float(shown[:, 0, ::4, ::4].std(correction=0))
+    expected = deviation * torch.tensor([1, 1, 1, 0.2 * 0.75**0.5])
+    torch.testing.assert_close(standard.deviation, expected, atol=0, rtol=1e-4)
+    (standard,) = Discriminator((3, 32, 32), features=Uneven(), pictures=torch.zeros_like(shown), side=32).standard
+    torch.testing.assert_close(standard.deviation, torch.full((4,), 1e-3))
+
+
 def test_through_the_network_of_the_package() -> None:
     """Lite0 in half precision, as photographs are trained on a CPU, and the same in float32."""
     torch.manual_seed(0)

@@ -44,6 +44,16 @@ HEAD, PLACES = 64, 4
 AT_ONCE = 32
 """Pictures looked at together when maps are measured."""
 
+FLOOR = 0.2
+"""Least deviation of a channel, as a share of the root mean square of those of its stride.
+
+Pictures whose alpha channel is always the same leave channels that hardly vary, of .002 beside 2 at stride 32: a hair
+that the generator is off there would be all that the heads see. The root mean square, not the median, since alpha has
+half of the channels. Through EfficientNet-Lite0 no channel comes below .24 where pictures differ, and all stay as they
+are; of the wavelets, the faintest count for less. With one mask for 256 pictures of 32x32 the Frechet distance after
+1,600 images is 1.66 instead of 2.55 (in wavelets, one seed).
+"""
+
 EPS = 1e-3
 
 
@@ -162,14 +172,16 @@ class Discriminator(nn.Module):
 
     @torch.no_grad()
     def measure(self, pictures: Tensor) -> None:
-        """Takes means and deviations of the maps over these pictures."""
+        """Takes means and deviations of the maps over these pictures; a channel that hardly varies gets `FLOOR`."""
         moments: list[Tensor] = []
         for part in torch.split(pictures, AT_ONCE):
             sums = [powers(x.cpu().double()) for x in self.look(part)]
             moments = [a + b for a, b in zip(moments, sums, strict=True)] if moments else sums
         for standard, (count, total, squares) in zip(self.standard, moments, strict=True):
             standard.mean = (total / count).float()
-            standard.deviation = (squares / count - (total / count) ** 2).clamp(min=EPS**2).sqrt().float()
+            variance = squares / count - (total / count) ** 2
+            least = max(EPS**2, FLOOR**2 * float(variance.mean()))
+            standard.deviation = variance.clamp(min=least).sqrt().float()
 
 
 def powers(maps: Tensor) -> Tensor:
