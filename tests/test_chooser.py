@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from sparring import config, data
+from sparring.choices import Choice
 from sparring.chooser import SIZES, choose, pick_device
 from sparring.errors import SettingError
 
@@ -98,6 +99,14 @@ def test_photographs_are_looked_at_through_pretrained_features(tmp_path: Path) -
     asked, _ = choose("a", {"device": "cpu", "penalty": "r1+r2"}, photographs(tmp_path / "b"), 1.0)
     assert asked.discriminator_features == "lite0"
     assert asked.penalty_strength > 0
+
+
+def test_features_that_are_given_are_told_among_the_choices(tmp_path: Path) -> None:
+    survey = photographs(tmp_path / "a")
+    for features in ("wavelets", "/there/eyes.pt", "none"):
+        _, choices = choose("a", {"device": "cpu", "discriminator_features": features}, survey, 1.0)
+        told = [choice for choice in choices if choice.setting == "discriminator_features"]
+        assert told == [Choice("discriminator_features", features, "as given")]
 
 
 def test_drawings_grey_and_small_pictures_are_learned_from_scratch(tmp_path: Path) -> None:

@@ -39,6 +39,11 @@ class Choices:
                 self.told.append(Choice(setting, shown(value), reason))
         return self.values[setting]
 
+    def confirm(self, setting: str) -> None:
+        """Tells people of a given setting as well: one that many others follow from."""
+        if self.was_given(setting):
+            self.told.append(Choice(setting, shown(self.values[setting]), "as given"))
+
 
 def shown(value: Any) -> str:
     """A setting as people read it."""

@@ -179,6 +179,7 @@ def choose_for_pictures(settings: Choices, survey: Survey, factor: float) -> int
     pick("held_out", 0 if streams else min(int(HELD_OUT * survey.pictures), MOST_HELD_OUT))
 
     pick("discriminator_features", *pretrained(settings.values, survey))
+    settings.confirm("discriminator_features")
     return choose_players_and_game(settings, survey.pictures, factor)
 
 
