@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ from sparring.adversarial.player import MicroBatch, Player
 from sparring.errors import RunError, SettingError
 from sparring.training.files import read_lines
 from sparring.training.match import Match
-from sparring.training.monitor import QuietMonitor
+from sparring.training.monitor import PlainMonitor, QuietMonitor
 
 SMALL: dict[str, Any] = {
     "width": 32,
@@ -263,6 +264,17 @@ def test_memory_that_runs_out_at_the_start_is_told(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(Player, "_accumulate", tight)
     sparring.train("digits", out=tmp_path / "run", monitor=Listening(), **SMALL | {"images": 64})
     assert notes[0].startswith("out of memory: 16 samples at a time")
+
+
+def test_what_quality_is_measured_in_is_told_once_above_the_first_numbers(tmp_path: Path) -> None:
+    log = io.StringIO()
+    sparring.train("digits", out=tmp_path / "run", monitor=PlainMonitor(log), **SMALL | {"images": 1280})
+    lines = log.getvalue().splitlines()
+    first, second = (i for i, line in enumerate(lines) if line.startswith("quality after"))
+    said = "how quality is measured: pixels, reduced to at most 16 a side; pictures of 8x8; 64 generated against "
+    assert lines[first - 1].startswith(said)
+    assert sum(said in line for line in lines) == 1
+    assert "pixels" not in lines[first] + lines[second]
 
 
 def test_networks_that_do_not_fit_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from torch import Tensor
 from sparring.config import Settings
 from sparring.errors import MetricError, SparringError
 from sparring.evaluation.catalogue import improves
+from sparring.evaluation.judgement import summary
 from sparring.films import FASTEST_OF_GIF, SLOWEST, write_film
 from sparring.footage import sheet, side_by_side
 from sparring.mosaic import grid
@@ -109,6 +110,7 @@ class Trainer:
         self.measured: dict[str, float] = {}
         self.logged = (match.state.images, match.state.seconds)
         self.speed = 0.0
+        self.protocol = ""
         self.treatment = Treatment(match, run, monitor)
         match.micro_batch.on_shrink = self._tell_shrunk
 
@@ -284,6 +286,7 @@ class Trainer:
             self._keep_generator()
             return
         quality = judged.to_json()
+        self._tell_protocol(summary(judged.protocol))
         self._note(
             {"images": state.images, "seconds": round(state.seconds, 3), "quality": quality["metrics"]},
             {f"quality/{name}": result.value for name, result in judged.metrics.items()},
@@ -299,6 +302,12 @@ class Trainer:
             self._keep_generator()
         elif self.settings.supervised_metric and self.settings.adversarial and not self.match.playing:
             self._end_the_lesson()
+
+    def _tell_protocol(self, protocol: str) -> None:
+        """What the numbers hold under, above the first of them rather than in each line."""
+        if protocol != self.protocol:
+            self.monitor.note(f"how quality is measured: {protocol}")
+        self.protocol = protocol
 
     def _begin(self) -> None:
         """The game begins; what the generator has learned before it is kept, to compare with."""
