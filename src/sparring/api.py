@@ -24,7 +24,7 @@ from sparring.networks.features import anchored
 from sparring.ranks import Ranks, joined, launch
 from sparring.tasks import Task, Tempered, molecules_recipe
 from sparring.tasks.chemical import Chemical
-from sparring.tasks.generate import Generate, known_as
+from sparring.tasks.generate import Generate, known_as, refuse_unknown_features
 from sparring.tasks.molecule_graphs import MoleculeGraphs
 from sparring.tasks.molecules import Molecules
 from sparring.tasks.restore import Restore
@@ -213,6 +213,7 @@ def start(
     given.pop("data_b", None)
     for name in {"quality_features", "discriminator_features"} & given.keys():
         given[name] = anchored(given[name])
+    refuse_unknown_features(given.get("discriminator_features", "none"))  # before all pictures are looked at
     if given.get("optimise") is not None:
         given["optimise"] = molecules_recipe.anchored(given["optimise"])
     place = placed(source)

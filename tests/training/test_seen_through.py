@@ -1,5 +1,6 @@
 """What a discriminator looks through is part of what a run is: it may not change, and goes along into exports."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import torch
 from torch import nn
 
 import sparring
-from sparring.errors import RunError
+from sparring import api
+from sparring.errors import RunError, SettingError
 from sparring.evaluation.sides import look
 from sparring.training.monitor import QuietMonitor
 
@@ -48,6 +50,24 @@ def test_a_run_goes_on_through_the_same_network_only(run: sparring.Run) -> None:
         sparring.resume(run.folder, images=64, monitor=QuietMonitor())
     path.write_bytes(same)
     assert sparring.resume(run.folder, images=64, monitor=QuietMonitor()).summary()["images"] == 64
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("lite1", "did you mean lite0?"),
+        ("nowhere.pt", "nowhere.pt: cannot be read: No such file"),
+        ("lite0=nowhere.pth", "nowhere.pth: cannot be read: No such file"),
+        ("pixels=eyes.pt", "pixels has no weights"),
+        ("eyes.onnx", "no gradient comes through an ONNX file"),
+    ],
+)
+def test_what_cannot_be_looked_through_is_told_before_pictures_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, said: str
+) -> None:
+    monkeypatch.setattr(api, "looked_at", lambda *_: pytest.fail("pictures were looked at"))
+    with pytest.raises(SettingError, match=re.escape(said)):
+        sparring.train("digits", out=tmp_path / "run", discriminator_features=name, monitor=QuietMonitor())
 
 
 def test_an_export_says_through_what_it_was_trained(run: sparring.Run) -> None:

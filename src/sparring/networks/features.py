@@ -8,6 +8,7 @@ gives one by name, or by the path of a TorchScript or ONNX file.
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
@@ -97,23 +98,39 @@ def open_features(name: str, device: torch.device | str = "cpu") -> FeatureNetwo
     or ONNX file (.onnx). TorchScript files run what is in them: open none that you would not run.
     Raises: MetricError if there is no such network, or its weights are missing or damaged.
     """
+    network = opener(name)()
+    return network.to(device) if isinstance(network, nn.Module) else network
+
+
+def opener(name: str) -> Callable[[], FeatureNetwork]:
+    """What opens the network that `open_features` gives for a name; nothing is opened yet.
+
+    Raises: MetricError if there is no such network, or no such file.
+    """
     space, _, path = name.partition("=")
     if name in SPACES:
-        network = SPACES[name].open()
-    elif path and space in SPACES:
-        read = SPACES[space].read
-        if read is None:
+        return SPACES[name].open
+    if path and space in SPACES:
+        if (read := SPACES[space].read) is None:
             raise MetricError(f"{name}: {space} has no weights to read; write {space}")
-        network = read(Path(path).expanduser())
-    elif (end := Path(name).suffix.lower()) in FILES and (not path or Path(name).expanduser().exists()):
-        network = FILES[end](Path(name).expanduser())
-    else:
-        close = difflib.get_close_matches(space, SPACES, n=1)
-        raise MetricError(
-            f"{name}: no such feature network; there is {', '.join(SPACES)}, NAME=PATH for weights at a path, "
-            f"and files that end in {', '.join(FILES)}{f'; did you mean {close[0]}?' if close else ''}"
-        )
-    return network.to(device) if isinstance(network, nn.Module) else network
+        return partial(read, present(path))
+    if (end := Path(name).suffix.lower()) in FILES and (not path or Path(name).expanduser().exists()):
+        return partial(FILES[end], present(name))
+    close = difflib.get_close_matches(space, SPACES, n=1)
+    raise MetricError(
+        f"{name}: no such feature network; there is {', '.join(SPACES)}, NAME=PATH for weights at a path, "
+        f"and files that end in {', '.join(FILES)}{f'; did you mean {close[0]}?' if close else ''}"
+    )
+
+
+def present(path: str) -> Path:
+    """A file that is there. Raises: MetricError otherwise."""
+    file = Path(path).expanduser()
+    try:
+        file.stat()
+    except OSError as error:
+        raise MetricError(f"{file}: cannot be read: {error.strerror or error}") from None
+    return file
 
 
 def anchored(name: str) -> str:

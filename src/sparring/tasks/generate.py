@@ -21,7 +21,7 @@ from sparring.evaluation.judgement import Evaluation
 from sparring.evaluation.measuring import Comparison, measure
 from sparring.mosaic import nearest_grid
 from sparring.networks import FAMILIES, projected
-from sparring.networks.features import SPACES, Card, FeatureNetwork, open_features
+from sparring.networks.features import SPACES, Card, FeatureNetwork, open_features, opener
 from sparring.randomness import Random, key
 from sparring.ranks import ALONE, Ranks
 from sparring.tasks.plain_game import PlainGame
@@ -347,17 +347,28 @@ def discriminator_features(settings: Settings) -> FeatureNetwork | None:
     """
     if settings.discriminator_features == "none":
         return None
-    if settings.discriminator_features.lower().endswith(".onnx"):
-        raise SettingError(
-            f"discriminator_features={settings.discriminator_features}: no gradient comes through an ONNX file, so "
-            "that a generator learns nothing; take lite0, or a TorchScript file"
-        )
+    refuse_unknown_features(settings.discriminator_features)
     name, equals, path = settings.discriminator_features.partition("=")
     differences = settings.penalty != "none" and settings.penalty_method == "finite-difference"
     if settings.precision == "bf16" and f"{name}-bf16" in SPACES and not differences:
         name = f"{name}-bf16"
     try:
         return open_features(f"{name}{equals}{path}", settings.device)
+    except MetricError as error:
+        raise SettingError(f"discriminator_features: {error}") from None
+
+
+def refuse_unknown_features(name: str) -> None:
+    """Raises: SettingError if no discriminator can look through a network of this name, as far as can be told without
+    opening it; `none` is fine."""
+    if name.lower().endswith(".onnx"):
+        raise SettingError(
+            f"discriminator_features={name}: no gradient comes through an ONNX file, so that a generator learns "
+            "nothing; take lite0, or a TorchScript file"
+        )
+    try:
+        if name != "none":
+            opener(name)
     except MetricError as error:
         raise SettingError(f"discriminator_features: {error}") from None
 
