@@ -20,7 +20,7 @@ from sparring.data.decode import Form
 from sparring.data.shards import is_command
 from sparring.errors import MetricError, RunError, SettingError
 from sparring.model import Model
-from sparring.networks.features import anchored
+from sparring.networks.features import SPACES, anchored
 from sparring.ranks import Ranks, joined, launch
 from sparring.tasks import Task, Tempered, molecules_recipe
 from sparring.tasks.chemical import Chemical
@@ -318,6 +318,7 @@ def resume(
     minutes: float | None = None,
     device: str | None = None,
     shards_from: str | PathLike[str] | None = None,
+    features_from: str | PathLike[str] | None = None,
     optimise: str | None = None,
     monitor: Monitor | None = None,
 ) -> Run:
@@ -326,10 +327,11 @@ def resume(
     With a new budget the schedules stretch over it: the learning rate rises again to what it is at that point. device:
     another one than before, for a run that moved; the outcome is the same up to rounding then. shards_from: where the
     same pictures lie now; needed where they come out of a command (`pipe:...`), which is run only when it is given.
+    features_from: where the file that the discriminator looks through lies now; under any name, but the same.
     optimise: FILE.py:function again, where that rewards molecules: it is run only when it is given, too.
 
-    Raises: RunError if there is no run, if it is being trained, finished without a new budget, or its pictures have
-    changed; DataError if they are gone; SettingError if its device is not there.
+    Raises: RunError if there is no run, if it is being trained, finished without a new budget, or its pictures or what
+    its discriminator looks through have changed; DataError if they are gone; SettingError if its device is not there.
     """
     run = Run(folder).existing()
     with joined() as ranks:
@@ -341,6 +343,7 @@ def resume(
             minutes=minutes,
             device=device,
             shards_from=shards_from,
+            features_from=features_from,
             optimise=optimise,
         )
     return run
@@ -355,6 +358,7 @@ def go_on(
     minutes: float | None = None,
     device: str | None = None,
     shards_from: str | PathLike[str] | None = None,
+    features_from: str | PathLike[str] | None = None,
     optimise: str | None = None,
 ) -> None:
     """Trains on from the newest checkpoint, which must be the same for all ranks."""
@@ -367,6 +371,8 @@ def go_on(
         settings, summary = ranks.told((run.settings(), run.summary()) if ranks.first else None)
         place = placed(shards_from) if shards_from else run.place_of_pictures(settings)
         settings = settings.model_copy(update={"device": pick_device(device or settings.device), "data": place})
+        features = same_features(run, settings, features_from)
+        settings = settings.model_copy(update={"discriminator_features": features})
         settings = settings.model_copy(update={"optimise": trusted_reward(run, settings, optimise)})
         if images is not None or minutes is not None:
             budget = {"images": images, "minutes": minutes, "patience": None}
@@ -386,10 +392,12 @@ def go_on(
                 f"({known.get('pictures')} then, {len(pictures)} now); a new run with these weights: "
                 f"sparring train {settings.data} --out NEW --from {run}"
             )
-        if (before := known.get("seen_through")) != looked_through(task):
+        before, now = (seen and seen["digest"] for seen in (known.get("seen_through"), looked_through(task)))
+        if before != now:  # the name may be another where the file has moved
             raise RunError(
                 f"discriminator_features: {settings.discriminator_features} is not the file that {run} was trained "
-                f"through: its SHA-256 was {(before or {}).get('digest')}; put that back in its place"
+                f"through: its SHA-256 was {before}; put that back in its place, or say where it lies: "
+                f"sparring resume {run} --features-from FILE"
             )
         match.restore(*run.load_checkpoint(settings.device))
         ranks.agree(match.state.step, f"the newest checkpoint of {run}")
@@ -421,6 +429,29 @@ def take_up(run: Run, match: Match, settings: Settings, monitor: Monitor) -> Non
             )
             run.event("shared out anew", match.state.images, other)
             monitor.note(other)
+
+
+def same_features(run: Run, settings: Settings, features_from: str | PathLike[str] | None) -> str:
+    """What the discriminator looks through from now on: what it did before, wherever the file lies now.
+
+    Whether that is the same is known when it is opened.
+    Raises: SettingError if there is no file any more, or if there never was one.
+    """
+    known = settings.discriminator_features
+    if features_from is None:
+        try:
+            refuse_unknown_features(known)
+        except SettingError as error:
+            hint = f"if it lies elsewhere now: sparring resume {run} --features-from FILE"
+            raise SettingError(f"{error}; {hint}") from None
+        return known
+    if known == "none":
+        raise SettingError(f"features_from={features_from}: the discriminator of {run} looks through no features")
+    space = known.partition("=")[0]
+    named = f"{space}=" if space in SPACES else ""
+    now = f"{named}{Path(features_from).expanduser().absolute()}"
+    refuse_unknown_features(now)
+    return now
 
 
 def trusted_reward(run: Run, settings: Settings, optimise: str | None) -> str | None:

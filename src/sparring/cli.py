@@ -211,6 +211,10 @@ def resume(
         str | None,
         typer.Option(metavar="DATA", help="Where the same pictures lie now; needed for those of 'pipe:COMMAND'."),
     ] = None,
+    features_from: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Where the file lies now that the discriminator looks through, if it moved."),
+    ] = None,
     optimise: Annotated[
         str | None,
         typer.Option(metavar="FILE.py:F", help="Molecules: the function that rewards them; needed if it is your own."),
@@ -233,6 +237,7 @@ def resume(
             minutes=None if minutes is None else config.check("minutes", minutes),
             device=None if device is None else config.check("device", device),
             shards_from=shards_from,
+            features_from=features_from,
             optimise=None if optimise is None else config.check("optimise", optimise),
             monitor=open_monitor(f"sparring resume {folder}"),
         )

@@ -52,6 +52,24 @@ def test_a_run_goes_on_through_the_same_network_only(run: sparring.Run) -> None:
     assert sparring.resume(run.folder, images=64, monitor=QuietMonitor()).summary()["images"] == 64
 
 
+def test_a_file_that_moved_is_named_anew_if_it_is_the_same(run: sparring.Run, tmp_path: Path) -> None:
+    moved = (tmp_path / "eyes.pt").rename(tmp_path / "a=b.ts")
+    with pytest.raises(SettingError, match=r"eyes\.pt: cannot be read: .*lies elsewhere now: .* --features-from FILE"):
+        sparring.resume(run, images=64, monitor=QuietMonitor())
+    with pytest.raises(RunError, match=r"other\.pt is not the file that .* its SHA-256 was"):
+        sparring.resume(run, images=64, features_from=eyes(tmp_path / "other.pt", 1), monitor=QuietMonitor())
+    assert run.settings().discriminator_features == str(tmp_path / "eyes.pt")
+    assert sparring.resume(run, images=64, features_from=moved, monitor=QuietMonitor()).summary()["images"] == 64
+    assert run.settings().discriminator_features == str(moved)
+    assert sparring.resume(run, images=96, monitor=QuietMonitor()).summary()["images"] == 96
+
+
+def test_what_learned_to_see_takes_no_features_later(run: sparring.Run, tmp_path: Path) -> None:
+    settings = run.settings().model_copy(update={"discriminator_features": "none"})
+    with pytest.raises(SettingError, match="looks through no features"):
+        api.same_features(run, settings, tmp_path / "eyes.pt")
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
