@@ -62,21 +62,6 @@ def test_matrices_move_as_with_the_muon_of_torch_and_the_rest_as_with_adam(netwo
         torch.testing.assert_close(ours, other, atol=6 * 0.01 * 0.02, rtol=0)
 
 
-def test_in_the_game_everything_is_adams(network: nn.Module) -> None:
-    reference = copy.deepcopy(network)
-    mine, adam = (
-        Muon(network, 0.01, fused=True, precision=torch.float32),
-        torch.optim.Adam(reference.parameters(), lr=0.01, fused=True),
-    )
-    mine.orthogonal = False
-
-    for _ in updates(network, reference):
-        mine.step()
-        adam.step()
-
-    assert all(map(torch.equal, network.parameters(), reference.parameters()))
-
-
 def test_what_is_frozen_or_has_no_gradient_stays(network: nn.Module) -> None:
     first, last = network[1], network[3]
     assert isinstance(first, nn.Linear) and isinstance(last, nn.Linear)

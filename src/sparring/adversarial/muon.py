@@ -14,50 +14,45 @@ SCALE = 0.2
 2025, "Muon is scalable for LLM training", section 2.2)."""
 
 
-class Muon(torch.optim.Adam):
-    """Adam, which leaves the weights of dense layers to Muon while `orthogonal` is set.
+class Muon(torch.optim.Optimizer):
+    """Muon for the weights of dense layers, Adam for embeddings, biases, norms and all others.
 
-    Embeddings, biases and norms are Adam's always. Both have the learning rate of their group; of the betas Muon takes
-    none. precision: of the iteration; bfloat16 suffices for it.
+    precision: of the iteration; bfloat16 suffices for it. Of the betas of a group only Adam takes notice.
     """
 
     def __init__(self, module: nn.Module, lr: float, *, fused: bool, precision: torch.dtype) -> None:
         learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
         dense = {layer.weight for layer in module.modules() if isinstance(layer, nn.Linear)}
-        self.orthogonal = True
+        others, matrices = ([each for each in learning if (each in dense) is inside] for inside in (False, True))
+        super().__init__([{"params": matrices}], {"lr": lr})
         self.precision = precision
-        parts = ([parameter for parameter in learning if (parameter in dense) is inside] for inside in (False, True))
-        super().__init__([{"params": part} for part in parts], lr=lr, fused=fused)
+        self.adam = torch.optim.Adam([{"params": others}], lr=lr, fused=fused)
+        # One memory and one list of groups: who reads, saves or sets them need not know that there are two.
+        self.adam.state = self.state
+        self.param_groups = [*self.adam.param_groups, *self.param_groups]
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One update by the gradients that are there."""
-        if not self.orthogonal:
-            super().step()
-            return
-        groups = self.param_groups
-        others, dense = groups
-        self.param_groups = [others]
-        try:
-            super().step()
-        finally:
-            self.param_groups = groups
+        self.adam.step()
+        dense = self.param_groups[-1]
         shapes: dict[torch.Size, list[Tensor]] = {}
         for matrix in dense["params"]:
             if matrix.grad is not None:
                 shapes.setdefault(matrix.shape, []).append(matrix)
         for alike in shapes.values():
-            heading = [self._heading(matrix) for matrix in alike]
-            moves = orthogonal(torch.stack(heading).to(self.precision))
+            moves = orthogonal(torch.stack([self.heading(matrix) for matrix in alike]).to(self.precision))
             size = SCALE * max(alike[0].shape) ** 0.5
             torch._foreach_add_(alike, list(moves.to(alike[0].dtype).unbind()), alpha=-dense["lr"] * size)
 
-    def _heading(self, matrix: Tensor) -> Tensor:
-        """The gradient with Nesterov's momentum, which the state keeps."""
+    def heading(self, matrix: Tensor) -> Tensor:
+        """The gradient of a matrix with Nesterov's momentum, which the state keeps."""
         assert matrix.grad is not None
-        memory = self.state[matrix].setdefault("momentum", torch.zeros_like(matrix))
-        memory.lerp_(matrix.grad, 1 - MOMENTUM)
-        return matrix.grad.lerp(memory, MOMENTUM)
+        memory = self.state[matrix]
+        if "momentum" not in memory:
+            memory["momentum"] = torch.zeros_like(matrix)
+        memory["momentum"].lerp_(matrix.grad, 1 - MOMENTUM)
+        return matrix.grad.lerp(memory["momentum"], MOMENTUM)
 
 
 def orthogonal(x: Tensor) -> Tensor:

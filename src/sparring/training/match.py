@@ -114,16 +114,16 @@ class Match:
         )
 
     def _player(self, module: nn.Module, *, taught: bool = False) -> Player:
-        """A player; taught: whether lessons come before the game, which may have an optimiser of their own."""
+        """A player; taught: whether lessons are its next, which may have an optimiser of their own."""
+        return Player(module, self._optimiser(module, taught=taught), self.micro_batch, self.ranks.mean)
+
+    def _optimiser(self, module: nn.Module, *, taught: bool) -> torch.optim.Optimizer:
         settings, fused = self.settings, self.device.type != "mps"
-        optimiser: torch.optim.Optimizer
         if taught and settings.supervised_optimiser == "muon":
             precision = torch.bfloat16 if settings.precision == "bf16" else torch.float32
-            optimiser = Muon(module, settings.learning_rate, fused=fused, precision=precision)
-        else:
-            learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
-            optimiser = torch.optim.Adam(learning, lr=settings.learning_rate, fused=fused)
-        return Player(module, optimiser, self.micro_batch, self.ranks.mean)
+            return Muon(module, settings.learning_rate, fused=fused, precision=precision)
+        learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        return torch.optim.Adam(learning, lr=settings.learning_rate, fused=fused)
 
     @property
     def progress(self) -> float:
@@ -176,12 +176,12 @@ class Match:
         return self.settings.adversarial and over
 
     def begin(self) -> None:
-        """Begins the game, with new memories of the optimisers where the lessons had a schedule of their own."""
+        """Begins the game, with a new optimiser where the lessons had one, and a schedule, of their own."""
         self.state.begun_images, self.state.begun_seconds = self.state.images, self.state.seconds
         if isinstance(self.task, Opening):
             self.task.open_game(self.average, self.discriminator.module)
         if self.settings.supervised_learning_rate is not None:
-            self.generator.optimizer.state.clear()
+            self.generator.optimizer = self._optimiser(self.generator.module, taught=False)
 
     def take_over(self, weights: Mapping[str, Tensor]) -> None:
         """Goes on with other weights of the generator, also as its average."""
@@ -198,8 +198,6 @@ class Match:
         for player in (self.generator, self.discriminator):
             for group in player.optimizer.param_groups:
                 group["lr"], group["betas"] = now["learning_rate"], (settings.beta1, now["beta2"])
-        if isinstance(self.generator.optimizer, Muon):
-            self.generator.optimizer.orthogonal = not self.playing
         if settings.judge_learning_rate is not None:
             for group in self.discriminator.optimizer.param_groups:
                 group["lr"] *= settings.judge_learning_rate / settings.learning_rate
@@ -317,9 +315,10 @@ class Match:
         Raises: RunError if it is of other networks.
         """
         self.start_from(groups)
+        self.state = State(**{name: value for name, value in state.items() if name in State.__dataclass_fields__})
+        self.generator.optimizer = self._optimiser(self.generator.module, taught=not self.begun)
         load_optimizer_tensors(self.generator, groups["generator-optimizer"])
         load_optimizer_tensors(self.discriminator, groups["discriminator-optimizer"])
-        self.state = State(**{name: value for name, value in state.items() if name in State.__dataclass_fields__})
         # A smaller one than there was memory for stays; what is small because many ranks shared the batch does not.
         if self.state.micro_batch < min(self.settings.micro_batch, self.settings.batch // self.state.ranks):
             self.micro_batch.size = min(self.state.micro_batch, self.part)
@@ -362,7 +361,6 @@ def load_optimizer_tensors(player: Player, tensors: Mapping[str, Tensor]) -> Non
     for name, value in tensors.items():
         owner, key = name.rsplit(".", 1)
         parameter = parameters[owner]
-        if value.shape == parameter.shape:
-            # Fused Adam goes through memory in order, so this must lie as the parameter does.
-            value = torch.empty_like(parameter).copy_(value)
-        player.optimizer.state[parameter][key] = value
+        # Fused Adam goes through memory in order, so this must lie as the parameter does.
+        own = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value.clone()
+        player.optimizer.state[parameter][key] = own

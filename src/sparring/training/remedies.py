@@ -28,10 +28,11 @@ def calmer(settings: Settings, before: int) -> Change:
     """A lower learning rate of both players: what diverges at one step size converges at a smaller one (Mescheder et
     al. 2018)."""
     factor: int = 2 ** min(before + 1, STRONGEST)
-    lower = {name: getattr(settings, name) / factor for name in ("learning_rate", "learning_rate_final")}
-    if settings.judge_learning_rate is not None:
-        lower["judge_learning_rate"] = settings.judge_learning_rate / factor
-    return Change(f"lowered the learning rate to {compact(lower['learning_rate'])}", lower)
+    rates = ("learning_rate", "learning_rate_final", "judge_learning_rate", "supervised_learning_rate")
+    lower = {name: rate / factor for name in rates if (rate := getattr(settings, name)) is not None}
+    lessons = lower.get("supervised_learning_rate")
+    words = f"lowered the learning rate to {compact(lower['learning_rate'])}"
+    return Change(words if lessons is None else f"{words}, and that of lessons to {compact(lessons)}", lower)
 
 
 def smoother(settings: Settings, before: int) -> Change | None:

@@ -173,13 +173,15 @@ class Trainer:
                 continue
             if ending:
                 break
+            lessons = not match.begun
             if evaluate:
                 self._evaluate()
             if checkpoint and not self.treatment.guard.suspects:
                 match.state.kept = [*match.state.kept, match.state.step][-KEPT:]
                 if self.treatment.guard.at_its_best:
                     match.state.best_step = match.state.step
-            if checkpoint or saves.due(seconds):
+            # What the lessons ended with is in a file that the next evaluation of the game may replace.
+            if checkpoint or saves.due(seconds) or (lessons and match.begun):
                 saves.run(self._save, clock)
             if previews.due(seconds):
                 previews.run(self._preview, clock)

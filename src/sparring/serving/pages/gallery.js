@@ -102,7 +102,7 @@ export function gallery(body, run, signal) {
 
   // As many of those that are shown as come with one request.
   function fitting() {
-    return Math.min(wish.count, wish.best > 1 ? Math.floor(run.most_judged / wish.best) : TOGETHER);
+    return Math.min(wish.count, TOGETHER, wish.best > 1 ? Math.floor(run.most_judged / wish.best) : TOGETHER);
   }
 
   function tellFiles() {
