@@ -22,6 +22,7 @@ import sparring
 from sparring.config import parse_assignment
 from sparring.data.molecules import read_molecules
 from sparring.evaluation.judgement import Evaluation
+from sparring.evaluation.molecule_sides import thinned
 from sparring.evaluation.molecules import measure_molecules
 from sparring.model import Model
 from sparring.training.allocation import keep_freed_memory
@@ -35,7 +36,9 @@ SAMPLED_SEED = 1
 def trained(arguments: argparse.Namespace, seed: int) -> Run:
     """The run of a seed, which is trained unless it is there."""
     run = Run(arguments.runs / f"seed-{seed}")
-    if not (run.config.is_file() and run.summary().get("state") == "finished"):
+    if run.config.is_file() and run.summary().get("state") != "finished":
+        raise SystemExit(f"{run} is not finished: sparring resume {run}, or remove it")
+    if not run.config.is_file():
         others = dict(parse_assignment(text) for text in arguments.set)
         if arguments.minutes is not None:
             others["minutes"] = arguments.minutes
@@ -69,6 +72,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()
     known, unseen = read_molecules(arguments.data).smiles, read_molecules(arguments.unseen).smiles
+    compared = thinned(unseen, arguments.most)
     print(f"{'generator':20} " + " ".join(f"{name:>9}" for name in SHOWN))
     table: dict[str, dict[str, float]] = {}
     for seed in arguments.seeds:
@@ -76,7 +80,7 @@ def main() -> None:
         for moment, place in (("before", run.folder / BEFORE), ("after", run.folder)):
             made: Any = Model.load(place).sample(arguments.n, seed=SAMPLED_SEED)
             name = f"seed {seed} {moment}"
-            table[name] = row(measure_molecules(known, unseen[: arguments.most], made, SHOWN))
+            table[name] = row(measure_molecules(known, compared, made, SHOWN))
             print(f"{name:20} " + " ".join(f"{value:9.4g}" for value in table[name].values()), flush=True)
     gains = [table[f"seed {seed} after"]["fcd"] - table[f"seed {seed} before"]["fcd"] for seed in arguments.seeds]
     difference = over_seeds(gains)

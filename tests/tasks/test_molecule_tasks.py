@@ -353,8 +353,9 @@ def test_the_command_line_writes_molecules(run: Any, molecules: Path, tmp_path: 
 
     new = tmp_path / "new.smi"
     done = sparring_("sample", run, "--n", 5, "--seed", 1, "--out", new, "--json", "-")
-    assert done.returncode == 0 and json.loads(done.stdout)["valid"] == 5
-    assert new.read_text(encoding="utf-8").splitlines() == sparring.load(run).sample(5, seed=1)
+    made = sparring.load(run).sample(5, seed=1)
+    assert done.returncode == 0 and json.loads(done.stdout)["valid"] == sum(map(bool, made)) > 0
+    assert new.read_text(encoding="utf-8").splitlines() == made
     page = sparring_("sample", run, "--n", 3, "--scaffold", "c1ccccc1", "--out", tmp_path / "new.html")
     assert page.returncode == 0 and "training" in (tmp_path / "new.html").read_text(encoding="utf-8")
     for name in ("new.txt", "folder"):
@@ -363,7 +364,7 @@ def test_the_command_line_writes_molecules(run: Any, molecules: Path, tmp_path: 
     check = sparring_("data", "check", molecules, "--json", "-")
     assert json.loads(check.stdout)["used"] == len(set(itertools.chain(read_molecules(molecules).smiles)))
     judged = sparring_("evaluate", molecules, new, "--metrics", "validity", "--json", "-")
-    assert json.loads(judged.stdout)["metrics"]["validity"]["value"] == 1
+    assert json.loads(judged.stdout)["metrics"]["validity"]["value"] == sum(map(bool, made)) / 5
 
 
 def test_a_table_does_without_the_nearest_where_the_data_are_gone(
