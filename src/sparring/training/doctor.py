@@ -8,7 +8,7 @@ from sparring.evaluation.catalogue import METRICS, improves
 from sparring.evaluation.judgement import shown
 from sparring.training.account import Account
 from sparring.training.guard import SIGNALS, Signal, reached
-from sparring.wording import compact, share
+from sparring.wording import compact, share, things
 
 MANY_COPIES = 0.01
 LITTLE_VARIETY, LITTLE_FIDELITY = 0.3, 0.5
@@ -141,14 +141,15 @@ def improved(account: Account) -> Iterator[Advice]:
     for images, value in values[1:]:
         if improves(metric, value, best):
             best_at, best = images, value
-    said = f"{METRICS[metric].title} was best, {shown(metric, best)}, after {best_at:,} of {account.images:,} images"
+    many, _, seen = things(account.setting("task"))
+    said = f"{METRICS[metric].title} was best, {shown(metric, best)}, after {best_at:,} of {account.images:,} {seen}"
     if best_at >= LATE * account.images:
         more = f"sparring resume {shlex.quote(str(account.folder))} --images {2 * account.images}"
         yield Advice(f"{said}: it still got better.", f"Train on: {more}", urgent=False)
     elif best_at <= EARLY * account.images:
         yield Advice(
             f"{said}, and no better since; that generator is kept.",
-            "More of the same will not help: try a larger --size, or more pictures.",
+            f"More of the same will not help: try a larger --size, or more {many}.",
             urgent=False,
         )
     else:
