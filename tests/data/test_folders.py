@@ -92,6 +92,12 @@ def test_what_is_no_set_is_refused(pictures: Path) -> None:
         open_source(pictures / "cat/0.png")
 
 
+def test_a_table_that_does_not_say_what_it_is_may_hold_molecules(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("id;structure\n1;CCO\n", encoding="utf-8")
+    with pytest.raises(DataError, match="call the column smiles, or say --task molecules"):
+        open_source(tmp_path / "list.csv")
+
+
 def test_classes_are_the_first_folders_below_the_common_ones() -> None:
     assert classes_by_folder(["cat/1.png", "dog/big/2.png", "3.png"]) == ["cat", "dog", None]
     assert classes_by_folder(["set/train/cat/1.png", "set/train/dog/2.png"]) == ["cat", "dog"]

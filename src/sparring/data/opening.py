@@ -7,6 +7,7 @@ from sparring.data.archives import tar_archive, zip_archive
 from sparring.data.arrays import npy, npz
 from sparring.data.embedded import EMBEDDED, embedded
 from sparring.data.folders import folder
+from sparring.data.molecule_files import TABLES
 from sparring.data.pictures_in_files import pictures_in
 from sparring.data.shards import find
 from sparring.data.sources import SUFFIXES, Files, Source, missing, printable
@@ -59,6 +60,10 @@ def _file(path: Path) -> Source:
             return read(path)
     if path.suffix.lower() in SUFFIXES:
         raise DataError(f"{path}: a single picture is no set; give the folder it is in")
+    if path.suffix.lower() in TABLES:
+        raise DataError(
+            f"{path}: a table is a set if it has molecules: call the column smiles, or say --task molecules"
+        )
     raise DataError(
         f"{path}: not a set of pictures; sets are folders, .zip, .tar (.gz, .bz2, .xz), .npy, .npz, "
         f"shards as in a-{{000..099}}.tar, and the embedded {', '.join(EMBEDDED)}"
