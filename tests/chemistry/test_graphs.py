@@ -39,6 +39,14 @@ def test_kekulised_molecules_come_back_and_aromatic_ones_but_for_pyrroles() -> N
     assert aromatic.left_out == 1
 
 
+def test_kinds_are_those_of_the_molecules_that_come_back() -> None:
+    found = graphs_of([*SMALL, "C[Si](C)C", "C[B]C"])  # radicals
+    assert found.smiles == tuple(SMALL)
+    assert found.atoms == ("C", "N", "O")
+    assert found.nodes.max() == 3
+    assert [to_smiles(a, n, found.atoms) for a, n in zip(found.adjacency, found.nodes, strict=True)] == SMALL
+
+
 def test_a_graph_that_is_no_molecule_gives_none() -> None:
     atoms = ["C", "O", "F"]
     ethane, nodes = np.array([[0, 1], [1, 0]]), np.array([1, 1])
@@ -76,6 +84,9 @@ def test_sets_are_left_to_what_fits_and_kept(tmp_path: Path, monkeypatch: pytest
     assert again.fingerprint == found.fingerprint
     assert np.array_equal(again.graphs.adjacency, found.graphs.adjacency)
     assert again.graphs.atoms == found.graphs.atoms
+    monkeypatch.setattr(graphs, "VERSION", graphs.VERSION + 1)
+    with pytest.raises(AssertionError, match="made a second time"):
+        load_graphs(file, most_atoms=9)
     monkeypatch.undo()
     with pytest.raises(DataError, match="graphs of at most 3 atoms; at least 16 are needed"):
         graphs_of(SMALL, 3)

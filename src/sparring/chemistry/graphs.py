@@ -29,10 +29,13 @@ NO_ATOM = 0
 LEAST = 16
 """Molecules that a set has at least."""
 
+VERSION = 2
+"""Of what `graphs_of` does: graphs that were kept from another version are made again."""
+
 
 @dataclass(frozen=True)
 class Graphs:
-    """Molecules as graphs of M nodes. atoms: the kinds, such as C, N, O- (`NO_ATOM` is none of them).
+    """Molecules as graphs of M nodes. atoms: the kinds that occur, such as C, N, O- (`NO_ATOM` is none of them).
 
     adjacency: uint8 (N, M, M), symmetric, kinds of bonds. nodes: uint8 (N, M), kinds of atoms, those without one last.
     smiles: the same molecules. left_out: how many had too many atoms, or did not come back as they were.
@@ -132,13 +135,29 @@ def graphs_of(
             f"{len(kept):,} of {len(smiles):,} molecules are graphs of at most {most} atoms; at least {LEAST} "
             "are needed"
         )
+    atoms, nodes = _of_those_kept(atoms, np.concatenate([nodes for _, nodes, _ in parts]))
     return Graphs(
         atoms=atoms,
         adjacency=np.concatenate([adjacency for adjacency, _, _ in parts]),
-        nodes=np.concatenate([nodes for _, nodes, _ in parts]),
+        nodes=nodes,
         smiles=tuple(kept),
         left_out=len(smiles) - len(kept),
     )
+
+
+def _of_those_kept(atoms: Sequence[str], nodes: NDArray[np.uint8]) -> tuple[tuple[str, ...], NDArray[np.uint8]]:
+    """The kinds that nodes (N, M) have, the most common first, and the nodes numbered by these.
+
+    A kind may have occurred only in molecules that did not come back.
+    """
+    counts = np.bincount(nodes.ravel(), minlength=len(atoms) + 1).tolist()
+    order = sorted(
+        (number for number in range(1, len(counts)) if counts[number]),
+        key=lambda number: (-counts[number], atoms[number - 1]),
+    )
+    numbers = np.full(len(counts), NO_ATOM, np.uint8)
+    numbers[order] = np.arange(1, len(order) + 1)
+    return tuple(atoms[number - 1] for number in order), numbers[nodes]
 
 
 def kind_of(atom: Mol) -> str:

@@ -150,10 +150,10 @@ def load_graphs(
     most_atoms: None takes the largest molecule's. kekulised: see `sparring.chemistry.graphs`.
     Raises: DataError as `read_molecules`, or if fewer than 16 are graphs.
     """
-    from sparring.chemistry.graphs import graphs_of
+    from sparring.chemistry.graphs import VERSION, graphs_of
 
     found = read_molecules(place, progress)
-    about = json.dumps(["graphs", found.digest, versions(), most_atoms, kekulised])
+    about = json.dumps(["graphs", VERSION, found.digest, versions(), most_atoms, kekulised])
     fingerprint = hashlib.blake2b(about.encode(), digest_size=16).hexdigest()
     notices = list(found.notices)
     graphs = _find(fingerprint)
