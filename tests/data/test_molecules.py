@@ -8,7 +8,7 @@ import torch
 
 from sparring.chemistry import parallel
 from sparring.data import cache
-from sparring.data.molecule_files import EMBEDDED_MOLECULES, samples_of, surely_molecules
+from sparring.data.molecule_files import EMBEDDED_MOLECULES, open_molecules, samples_of, surely_molecules
 from sparring.data.molecules import check_molecules, load_molecules, load_selfies, read_molecules, survey_molecules
 from sparring.data.selfies_symbols import SelfiesSymbols
 from sparring.data.vocabularies import END, START, UNKNOWN, vocabulary_of
@@ -212,6 +212,17 @@ def test_several_processes_read_the_same_as_one() -> None:
 def test_lines_without_a_molecule_are_samples_that_failed(tmp_path: Path) -> None:
     (tmp_path / "a.smi").write_text("CCO\n\nCCN made\n\n")
     assert samples_of(tmp_path / "a.smi") == ["CCO", "", "CCN", ""]
+    table = written(tmp_path / "a.csv", ["smiles,qed", ",", "CCO,0.4", "", ",", "CCN,0.4", ","])
+    assert samples_of(table) == ["", "CCO", "", "CCN", ""]
+    assert samples_of(written(tmp_path / "b.csv", ["n,made", "0,CCO", ",", "1,CCN", "2,"])) == ["CCO", "", "CCN", ""]
+    assert [text for _, text in open_molecules(table).lines] == ["CCO", "CCN"]
+
+
+def test_samples_that_were_written_as_a_table_fail_as_many_times(tmp_path: Path) -> None:
+    from sparring.chemistry.writing import write_molecules
+
+    write_molecules(["CCO", "", "C(", "CCN", ""], tmp_path / "a.csv")
+    assert len(samples_of(tmp_path / "a.csv")) == 5
 
 
 def test_molecules_are_known_by_their_file(tmp_path: Path) -> None:

@@ -123,15 +123,22 @@ def open_molecules(place: Place) -> Molecules:
 def samples_of(place: Place) -> list[str]:
     """What a generator wrote, one text a sample: as `open_molecules`, but that a line without a molecule counts, empty.
 
+    So does a row of a table whose cells are all empty; only a line without any cell is no row.
+
     Raises: DataError as there.
     """
     path, kind = _found(place)
-    if kind not in LISTS:
+    if kind in BLOCKS:
         return [text for _, text in open_molecules(place).lines]
-    texts = [(line.split(maxsplit=1) or [""])[0] for line in _text(path).splitlines()]
-    if texts and texts[0].lower() == COLUMN:
-        del texts[0]
-    if not any(texts):
+    if kind in TABLES:
+        texts = [text for _, text in _column(_text(path), path.name, empty=True)]
+    else:
+        texts = [(line.split(maxsplit=1) or [""])[0] for line in _text(path).splitlines()]
+        if texts and texts[0].lower() == COLUMN:
+            del texts[0]
+        if not any(texts):
+            texts.clear()
+    if not texts:
         raise DataError(f"{printable(path.name)}: it is empty; expected one molecule a line")
     return texts
 
@@ -190,26 +197,29 @@ def _blocks(text: str) -> Iterator[tuple[int, str]]:
         yield start, "\n".join(kept) + "\n"
 
 
-def _column(text: str, name: str) -> Iterator[tuple[int, str]]:
-    """The column of SMILES of a table, by the line that each row ends at.
+def _column(text: str, name: str, *, empty: bool = False) -> Iterator[tuple[int, str]]:
+    """The column of SMILES of a table, by the line that each row ends at. empty: whether empty rows count as well.
 
     Raises: DataError if there is none.
     """
     reader = csv.reader(io.StringIO(text), delimiter=_delimiter(text.partition("\n")[0]))
     try:
-        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+        rows = [(reader.line_num, row) for row in reader if row]
     except csv.Error as error:
         raise DataError(f"{printable(name)}: line {reader.line_num}: not a table: {error}") from None
-    if not rows:
+    full = [(number, row) for number, row in rows if any(cell.strip() for cell in row)]
+    if not full:
         return
-    header = [cell.strip().lower() for cell in rows[0][1]]
+    first, heading = full[0]
+    header = [cell.strip().lower() for cell in heading]
     if COLUMN in header:
-        column, rows = header.index(COLUMN), rows[1:]
+        column, headed = header.index(COLUMN), True
     else:
-        column = _smiles_column([row for _, row in rows[1 : TRIED + 1]] or [rows[0][1]], name)
-        if not _reads([rows[0][1]], column):
-            rows = rows[1:]  # a heading by another name
-    for number, row in rows:
+        column = _smiles_column([row for _, row in full[1 : TRIED + 1]] or [heading], name)
+        headed = not _reads([heading], column)  # by another name
+    for number, row in rows if empty else full:
+        if headed and number <= first:
+            continue
         words = row[column].split(maxsplit=1) if column < len(row) else []
         yield number, words[0] if words else ""
 
