@@ -81,24 +81,16 @@ class OwnReward:
         return f"{copy}:{self.function}"
 
 
-def reward_of(what: str, *, digest: str | None = None) -> Reward:
+def reward_of(what: str) -> Reward:
     """The reward of a setting: a property's name (qed, logp, sa), or FILE.py:function.
 
-    digest: the SHA-256 that the file must have: of a copy in a run, what was trusted when training began.
-    Raises: SettingError if there is none of that name, the file cannot be used, or is another one.
+    Raises: SettingError if there is none of that name, or the file cannot be used.
     """
     path, colon, function = what.rpartition(":")
     if not colon or not path.endswith(".py"):
         if what.endswith(".py"):
             raise SettingError(f"{what}: say which function of it: {what}:function")
         return PropertyReward(what)
-    if digest is not None:
-        try:
-            found = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-        except OSError as error:
-            raise SettingError(f"{path}: cannot be read: {error.strerror or error}") from None
-        if found != digest:
-            raise SettingError(f"{path}: it has changed since training began; put the file back as it was")
     return OwnReward(path, function)
 
 
