@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from sparring.errors import MetricError
+from sparring.errors import DataError, MetricError
+from sparring.evaluation import molecule_sides
 from sparring.evaluation.catalogue import METRICS
 from sparring.evaluation.judgement import comparable
 from sparring.evaluation.molecules import METHODS, evaluate_molecules, is_molecules, measure_molecules
@@ -113,6 +114,34 @@ def test_files_are_compared_line_by_line(nci: list[str], tmp_path: Path) -> None
     assert found.protocol["real"]["count"] == 100
     assert found.protocol["generated"] == {"kind": "molecules", "name": str(made), "count": 6, "of": 12}
     assert any("line 101" in notice for notice in found.notices)
+
+
+def test_a_run_whose_training_data_have_moved_is_judged_but_for_novelty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chains = ["C" * n + end for n in range(1, 21) for end in "ON"]
+
+    class Made:
+        def sample(self, n: int, seed: int) -> list[str]:
+            return chains[:n]
+
+    real, run = tmp_path / "real.smi", tmp_path / "run"
+    real.write_text("\n".join(chains))
+    run.mkdir()
+    (run / molecule_sides.FILE).write_bytes(b"weights")
+
+    def moved(*_: object) -> None:
+        raise DataError("old.smi: there is no such file")
+
+    monkeypatch.setattr(molecule_sides, "training_of", lambda place, *_: moved() if place == run else None)
+    monkeypatch.setattr(chemnet, "available", lambda: False)
+    monkeypatch.setattr(molecule_sides.Model, "load", lambda *_: Made())
+    found = evaluate_molecules(real, run, n=20)
+    assert found.value("validity") == 1
+    assert "novelty" not in found.metrics
+    assert any("novelty left out: the training data of the run" in notice for notice in found.notices)
+    with pytest.raises(MetricError, match=r"novelty: .* old.smi: there is no such file"):
+        evaluate_molecules(real, run, "novelty", n=20)
 
 
 def test_runs_and_files_of_molecules_are_told_from_others(tmp_path: Path) -> None:

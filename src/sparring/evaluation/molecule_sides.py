@@ -17,7 +17,7 @@ from torch import Tensor
 from sparring.data.molecule_files import kind_of, samples_of, surely_molecules
 from sparring.data.molecules import read_molecules
 from sparring.data.sources import Progress
-from sparring.errors import MetricError, RunError
+from sparring.errors import DataError, MetricError, RunError
 from sparring.evaluation.catalogue import COUNT
 from sparring.model import FILE, FORMAT, Model
 from sparring.training.files import checksum
@@ -96,12 +96,16 @@ class Profile:
 
 @dataclass(frozen=True)
 class Side:
-    """Molecules as they were found, and what the protocol says of them. training: what novelty is measured by."""
+    """Molecules as they were found, and what the protocol says of them.
+
+    training: what novelty is measured by. unread: why that of a run cannot be had; empty if it can, or there is none.
+    """
 
     smiles: Sequence[str]
     about: dict[str, Any] = field(default_factory=dict)
     training: Sequence[str] | None = None
     notices: Sequence[str] = ()
+    unread: str = ""
 
 
 def is_molecules(place: Place) -> bool:
@@ -145,6 +149,8 @@ def real_side(place: Place, progress: Progress | None = None) -> Side:
 def generated_side(place: Place, n: int, seed: int, device: str = "cpu", progress: Progress | None = None) -> Side:
     """n samples of a run or generator, or the first n of a file, where an empty line is an invalid molecule.
 
+    What a run was trained on serves novelty alone, so that it may have moved: see `Side.unread`.
+
     Raises: DataError, MetricError or RunError that says what is wrong.
     """
     path = Path(place)
@@ -155,7 +161,10 @@ def generated_side(place: Place, n: int, seed: int, device: str = "cpu", progres
         if not isinstance(made, list):
             raise MetricError(f"{place}: this generator makes no molecules")
         about = {"kind": "generator", "name": str(place), "count": n, "seed": seed, "digest": checksum(weights)}
-        training = training_of(place, progress)
+        try:
+            training = training_of(place, progress)
+        except DataError as error:
+            return Side(made, about, unread=str(error))
         return Side(made, about, None if training is None else training.smiles)
     if (path / "config.toml").is_file():
         raise RunError(f"{place}: it holds no generator yet (looked for {FILE})")

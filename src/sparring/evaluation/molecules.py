@@ -38,6 +38,7 @@ class Comparison:
     """Two sides. made: what was generated, canonical and standardised, empty where it is no molecule.
 
     training: what novelty is measured by. through: `chemnet`, or `descriptors` for `fdd` in place of `fcd`.
+    unread: why what novelty is measured by cannot be had; empty if it can.
     """
 
     real: Profile
@@ -46,6 +47,7 @@ class Comparison:
     training: frozenset[str]
     device: str
     through: Space = "chemnet"
+    unread: str = ""
 
     def lacks(self, name: str) -> str:
         """Why a metric cannot be had here; empty if it can."""
@@ -58,6 +60,8 @@ class Comparison:
             return "descriptors stand in its place, as they were asked for"
         if name == "fcd" and not chemnet.available():
             return "it needs fcd_torch: pip install 'sparring[molecules]'"
+        if name == "novelty" and self.unread:
+            return f"the training data of the run cannot be read: {self.unread}"
         if name != "validity" and len(self.fake.smiles) < 2:
             return f"{len(self.fake.smiles)} valid molecules are too few"
         return ""
@@ -187,7 +191,8 @@ def evaluate_molecules(
 
     real: a file of molecules, an embedded set, or a run, which is its training data; 10,000 at most, spread evenly.
     generated: a run or generator, which is n samples, or a file, which is its first n lines. Novelty is measured by the
-    training data of the run on either side (that of the generated one first), or else by the real molecules.
+    training data of the run on either side (that of the generated one first), or else by the real molecules;
+    it is left out, with a notice, where the generated run's cannot be read.
 
     Raises: MetricError, DataError or RunError with what is wrong and what to do.
     """
@@ -196,7 +201,11 @@ def evaluate_molecules(
     made = generated_side(generated, n, seed, device, progress)
     training = next((each for each in (made.training, truth.training) if each is not None), truth.smiles)
     profile = Profile(truth.smiles, device, progress, "real")
-    found = _measure(profile, frozenset(training), made.smiles, wanted, device, truth.about, made.about, progress)
+    # Molecules that were only compared with say nothing of what the run has seen.
+    unread = made.unread if truth.training is None else ""
+    found = _measure(
+        profile, frozenset(training), made.smiles, wanted, device, truth.about, made.about, progress, unread=unread
+    )
     return Evaluation(found.metrics, found.protocol, (*truth.notices, *found.notices))
 
 
@@ -210,6 +219,7 @@ def _measure(
     made_about: dict[str, Any],
     progress: Progress | None = None,
     through: Space = "chemnet",
+    unread: str = "",
 ) -> Evaluation:
     from sparring.chemistry.filters import CATALOGUES
     from sparring.chemistry.parallel import in_chunks
@@ -221,7 +231,7 @@ def _measure(
         raise MetricError(f"{len(real.smiles)} real molecules; at least two are needed")
     canonical = [text for part in in_chunks(standardised, made, "reading samples", progress) for text in part]
     fake = Profile([text for text in canonical if text], device, progress, "generated")
-    both = Comparison(real, fake, canonical, training, device, through)
+    both = Comparison(real, fake, canonical, training, device, through, unread)
     notices = []
     if names is None:
         suitable = [name for name in METHODS if both.suits(name)]
