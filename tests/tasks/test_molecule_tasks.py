@@ -140,6 +140,11 @@ def test_a_scaffold_is_held_by_all(run: Any) -> None:
     assert made[66:] == model.sample(4, seed=1, scaffold="c1ccccc1O", start=66)
 
 
+def test_a_scaffold_is_looked_for_as_it_is_written_here(run: Any) -> None:
+    made = sparring.load(run).sample(5, seed=1, scaffold="[13cH]1ccccc1O.[Na+]")
+    assert all(keeps(text, "c1ccccc1O") for text in made)
+
+
 @pytest.mark.parametrize(
     ("scaffold", "words"),
     [

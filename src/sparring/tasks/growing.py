@@ -18,18 +18,21 @@ def grown(
 ) -> Tensor:
     """Molecules number `start` to `start + n - 1` of a seed that hold a scaffold, int64 (n, longest) on the CPU.
 
-    scaffold: a SMILES. What is written begins with it, in turn in each of the ways that leave another kind of atom to
-    go on from (see `chemistry.scaffolds`), FORWARD molecules at a time.
+    scaffold: a SMILES, of which the largest fragment counts, without isotopes. What is written begins with it, in turn
+    in each of the ways that leave another kind of atom to go on from (see `chemistry.scaffolds`), FORWARD molecules at
+    a time.
 
     Raises: SettingError if it is no molecule, needs symbols that the generator has not got, or is too long, or if too
     few of what is written keep it.
     """
     from sparring.chemistry.scaffolds import contains, pattern
+    from sparring.chemistry.standard import standard
     from sparring.chemistry.toolkit import Chem
 
     symbols = blueprint.symbols
     assert isinstance(symbols, SelfiesSymbols), "molecules are written in SELFIES"
-    beginnings, wanted = _beginnings(symbols, scaffold, blueprint.longest), pattern(scaffold)
+    beginnings = _beginnings(symbols, scaffold, blueprint.longest)
+    wanted = pattern(standard(scaffold).smiles)
     kept: list[Tensor] = []
     tried = 0
     while len(kept) < start + n and tried < max(TRIES * (start + n), LEAST_TRIED):
