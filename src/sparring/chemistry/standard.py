@@ -130,10 +130,10 @@ def selfies_of(smiles: str) -> str:
         # One line each: what is wrong in general, "SMILES: ...", and perhaps "Errors:" and each one in brackets.
         lines = [line.strip() for line in str(error).splitlines()]
         said = [line for line in lines if line and not line.startswith(("SMILES:", "Errors:"))]
-        if "*" in smiles:
-            raise UnusableError("* is no atom: attachment points and wildcards cannot be written") from None
         reason = said[-1] if said else "no reason given"
-        if reason.startswith("[["):
+        if "*" in smiles:
+            reason = "* is no atom, but an attachment point or a wildcard"
+        elif reason.startswith("[["):
             reason = reason[1:].removesuffix("]")
         raise UnusableError(f"SELFIES cannot write it: {reason}") from None
     return written
