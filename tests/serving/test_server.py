@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from sparring.errors import SettingError
-from sparring.serving.server import serve
+from sparring.serving.server import listening, serve
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -122,3 +123,10 @@ def page_server(shelf_folder: Path, run: Path) -> Iterator[str]:
     """Some runs of each kind."""
     with serving(*(shelf_folder / name for name in ("faces", "grey", "words", "holes", "clips")), run) as (_, address):
         yield address
+
+
+def test_the_second_packet_of_an_answer_does_not_wait_for_the_first() -> None:
+    with listening("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
