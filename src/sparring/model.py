@@ -198,7 +198,8 @@ class Model:
         self.check_choice(temperature, best_of)
         if best_of > 1:
             assert self.judge is not None, "refused above"
-            return generate.best(self.generator, self.judge, blueprint, n, seed, best_of, number, truncation, start)
+            found = generate.chosen(self.generator, self.judge, blueprint, n, seed, best_of, number, truncation, start)
+            return found.pictures
         return generate.sample(self.generator, blueprint, n, seed, number, truncation, start)
 
     def refuse_options_of_texts(self, temperature: float, prompt: str, best_of: int, scaffold: str) -> None:

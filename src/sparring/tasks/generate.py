@@ -246,33 +246,10 @@ def sample(
     return torch.cat(pictures)[offset : offset + n]
 
 
-@torch.no_grad()
-def best(
-    generator: nn.Module,
-    judge: nn.Module,
-    blueprint: Blueprint,
-    n: int,
-    seed: int,
-    best_of: int,
-    label: int | None = None,
-    truncation: float = 1.0,
-    start: int = 0,
-) -> Tensor:
-    """As `sample`, each the one of `best_of` that the discriminator takes to be the most real.
-
-    Picture i is chosen from those whose latents are of samples best_of * i and on. They have the class that sample i
-    has, so that no class is preferred. It depends on (seed, best_of, i) alone.
-
-    Source: Azadi et al. 2019 (Discriminator Rejection Sampling, arXiv 1810.06758), with a choice among so many in the
-    place of a threshold, which depends on how large the logits are.
-    """
-    return chosen(generator, judge, blueprint, n, seed, best_of, label, truncation, start).pictures
-
-
 @dataclass(frozen=True)
 class Chosen:
-    """What `best` gives: pictures uint8 (n, C, H, W); `numbers` (n,) of the samples of the seed whose latents they are
-    made of, and `labels` (n,), the classes that they are made of, which are not always those of these samples."""
+    """What `chosen` gives: `pictures` uint8 (n, C, H, W); `numbers` (n,) of the samples of the seed whose latents they
+    are made of, and `labels` (n,), the classes that they are made of, which are not always those of these samples."""
 
     pictures: Tensor
     numbers: Tensor
@@ -291,7 +268,14 @@ def chosen(
     truncation: float = 1.0,
     start: int = 0,
 ) -> Chosen:
-    """As `best`, with what was chosen."""
+    """As `sample`, each the one of `best_of` that the discriminator takes to be the most real.
+
+    Picture i is chosen from those whose latents are of samples best_of * i and on. They have the class that sample i
+    has, so that no class is preferred. It depends on (seed, best_of, i) alone.
+
+    Source: Azadi et al. 2019 (Discriminator Rejection Sampling, arXiv 1810.06758), with a choice among so many in the
+    place of a threshold, which depends on how large the logits are.
+    """
     unit = max(1, FORWARD // best_of)
     found: list[tuple[Tensor, Tensor, Tensor]] = []
     for at in range(start // unit * unit, start + n, unit):
