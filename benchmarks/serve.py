@@ -1,12 +1,13 @@
 """How many requests a second does the server answer, how soon, and what do batches give?
 
-Three servers of the same generator, each in a process of its own, take turns: `sparring serve` as it is; the same with
-one request a batch; and a plain one, as a tutorial would write it: FastAPI, a route in a thread, one forward of one
-picture, PNG. Each is kept to as many processor cores as it has threads (on Linux), since the plain one takes a thread
-for every request. Clients are threads of this process that each keep a connection and ask again as soon as they are
-answered, every time for one picture of another seed, so that nothing comes from memory. The table has requests a
-second, and the latency in the middle and at the 99th percentile; the ratio is to the plain server with as many clients.
-Answers other than 200 are counted apart. The generator was not trained: its weights do not change the time.
+Servers of the same generator, each in a process of its own, take turns: `sparring serve` as it is; the same with one
+request a batch; the same with `--precision bf16`; and a plain one, as a tutorial would write it: FastAPI, a route in a
+thread, one forward of one picture, PNG. Each is kept to as many processor cores as it has threads (on Linux), since the
+plain one takes a thread for every request. Clients are threads of this process that each keep a connection and ask
+again as soon as they are answered, every time for one picture of another seed, so that nothing comes from memory. The
+table has requests a second, and the latency in the middle and at the 99th percentile; the ratio is to the plain server
+with as many clients. Answers other than 200 are counted apart. The generator was not trained: its weights do not change
+the time.
 
     python benchmarks/serve.py --threads 1
     python benchmarks/serve.py --networks r3 --resolution 64 --clients 1 8 64 --seconds 10 --json serve.json
@@ -40,7 +41,7 @@ from sparring.model import Model
 from sparring.serving import batching
 from sparring.tasks import generate
 
-ARMS = ("plain", "one a batch", "sparring serve")
+ARMS = ("plain", "one a batch", "sparring serve", "the same in bf16")
 WARM = 5
 """Requests of each client that are not counted."""
 
@@ -69,7 +70,11 @@ def run_server(arm: str, place: Path, threads: int) -> None:
 
     if arm == "one a batch":
         batching.Line.take = one_at_a_time  # type: ignore[method-assign, assignment]
-    serve([place], "127.0.0.1", 0, None, "cpu", lambda address, _: print(address.rsplit(":", 1)[1], flush=True))
+
+    def started(address: str, _: object) -> None:
+        print(address.rsplit(":", 1)[1], flush=True)
+
+    serve([place], "127.0.0.1", 0, None, "cpu", started, "bf16" if arm == ARMS[-1] else "fp32")
 
 
 def one_at_a_time(line: batching.Line) -> list[batching.Job] | None:

@@ -90,3 +90,12 @@ def test_slow_answers_and_slow_bodies_are_left_alone(port: int) -> None:
             time.sleep(HEAD / 3)
             client.sendall(b"x")
         assert answered(client) == b"6"
+
+
+def test_a_head_without_an_end_is_refused_and_a_large_body_is_not(port: int) -> None:
+    with connected(port) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300000\r\n\r\n" + b"x" * 300_000)
+        assert client.recv(1000).startswith(b"HTTP/1.1 200")
+    with connected(port) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nX: " + b"a" * (connections.LARGEST_HEAD + 1))
+        assert client.recv(1000).startswith(b"HTTP/1.1 400")

@@ -139,3 +139,13 @@ def test_pictures_are_remembered_up_to_a_size_and_of_one_model() -> None:
     remembered.keep(pictures)
     assert list(remembered.of("a")) == recipes[-3:]
     assert not remembered.of("b")
+
+
+def test_in_half_precision_pictures_are_almost_the_same_and_alike_in_company() -> None:
+    model = model_of(PLAIN)
+    exact, painter = Painter(model), Painter(model, precision="bf16")
+    recipes = exact.recipes(SampleRequest(n=7, seed=1))
+    wanted, made = torch.stack(exact(recipes)), torch.stack(painter(recipes))
+    assert not torch.equal(made, wanted)
+    assert (made.int() - wanted.int()).abs().max() <= 8
+    assert torch.equal(torch.stack([painter([recipe])[0] for recipe in recipes]), made)

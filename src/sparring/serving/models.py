@@ -19,7 +19,7 @@ from sparring.latents.directions import NAME, Directions, read
 from sparring.listing import find_runs
 from sparring.model import FILE, FORMAT, JUDGE, Blueprint, Kind, Model, blueprint_of, made_by, understanding
 from sparring.serving.batching import Line, Loaded
-from sparring.serving.drawing import Painter
+from sparring.serving.drawing import Painter, Precision
 from sparring.serving.errors import RequestError
 from sparring.serving.requests import most_frames, most_judged
 from sparring.tasks import generate, graphs, restore, sequences, translate, video
@@ -96,8 +96,10 @@ class Card(BaseModel):
 class Served:
     """One run, or the file of a generator alone."""
 
-    def __init__(self, name: str, place: Path, device: str, watch: Callable[[int], None]) -> None:
-        self.name, self.place, self.device = name, place, device
+    def __init__(
+        self, name: str, place: Path, device: str, watch: Callable[[int], None], precision: Precision = "fp32"
+    ) -> None:
+        self.name, self.place, self.device, self.precision = name, place, device, precision
         self.file = place / FILE if place.is_dir() else place
         self.loaded: Loaded | None = None
         self.stamp: Stamp = ()
@@ -153,7 +155,7 @@ class Served:
             if stamp == self.stamp_now():  # else it was replaced meanwhile, and the two may not belong together
                 painter = None
                 if isinstance(model.blueprint, generate.Blueprint):
-                    painter = Painter(model, self.directions(model.blueprint))
+                    painter = Painter(model, self.directions(model.blueprint), self.precision)
                 return Loaded(model, digest, painter, stamp[-1]), stamp
 
     def stamp_now(self) -> Stamp:
@@ -300,9 +302,13 @@ class Shelf:
     """All that is served, by name. Runs that appear in a folder of runs are found when the list is asked for."""
 
     def __init__(
-        self, places: Sequence[Path], device: str = "cpu", watch: Callable[[int], None] = lambda _: None
+        self,
+        places: Sequence[Path],
+        device: str = "cpu",
+        watch: Callable[[int], None] = lambda _: None,
+        precision: Precision = "fp32",
     ) -> None:
-        self.places, self.device, self.watch = places, device, watch
+        self.places, self.device, self.watch, self.precision = places, device, watch, precision
         self.served: dict[str, Served] = {}
         self.changing = threading.Lock()
         for place in places:
@@ -321,7 +327,7 @@ class Shelf:
             for place in dict.fromkeys(places):
                 if place not in known:
                     name = self.free_name(place)
-                    self.served[name] = Served(name, place, self.device, self.watch)
+                    self.served[name] = Served(name, place, self.device, self.watch, self.precision)
 
     def free_name(self, place: Path) -> str:
         """The name of the folder or file, with a number behind it if it is taken."""

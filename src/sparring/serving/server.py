@@ -13,6 +13,7 @@ from sparring.errors import SettingError
 from sparring.serving.app import create_app
 from sparring.serving.connections import PatientProtocol
 from sparring.serving.counting import Counts
+from sparring.serving.drawing import Precision
 from sparring.serving.limits import is_loopback
 from sparring.serving.models import Shelf
 
@@ -31,10 +32,12 @@ def serve(
     token: str | None,
     device: str,
     started: Callable[[str, Sequence[str]], None],
+    precision: Precision = "fp32",
 ) -> None:
     """Serves runs until SIGTERM or Ctrl-C; what was taken is done first.
 
-    port: 0 takes a free one. started: told the address and the names of the runs, once clients can connect.
+    port: 0 takes a free one. started: told the address and the names of the runs, once clients can connect. precision:
+    that of pictures made of noise, see `Painter`.
     Raises: RunError for a place where there is nothing to serve; SettingError for an address that cannot be listened
     on, or one that others can reach without a token.
     """
@@ -45,7 +48,7 @@ def serve(
             f"--host {host}: others can reach this address, so a token is wanted: set SPARRING_TOKEN, or give --token"
         )
     counts = Counts()
-    shelf = Shelf(places, pick_device(device), lambda size: counts.batches.observe(size))
+    shelf = Shelf(places, pick_device(device), lambda size: counts.batches.observe(size), precision)
     app = create_app(shelf, counts, token)
     with listening(host, port) as listener:
         more_files()
@@ -56,6 +59,7 @@ def serve(
                 log_level="warning",
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,
                 timeout_keep_alive=IDLE,
                 timeout_graceful_shutdown=GRACE,
                 ws="none",
