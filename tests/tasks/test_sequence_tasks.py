@@ -3,12 +3,19 @@ import torch
 from sparring.data.vocabularies import END
 from sparring.networks.sequences import pick
 from sparring.randomness import Random
-from sparring.tasks.sequences import alive, relaxed
+from sparring.tasks.sequences import alive, of_like_lengths, relaxed
 
 
 def test_a_sequence_lives_up_to_its_first_end() -> None:
     tokens = torch.tensor([[5, 6, END, END], [END, END, END, END], [5, 6, 7, 8]])
     assert alive(tokens).tolist() == [[True, True, True, False], [True, False, False, False], [True] * 4]
+
+
+def test_sequences_are_parted_by_length_where_that_saves_more_than_it_costs() -> None:
+    parts = of_like_lengths(torch.tensor([900, 3, 895, 4]))
+    assert [rows.tolist() for rows in parts] == [[1, 3], [2, 0]]
+    assert [rows.tolist() for rows in of_like_lengths(torch.tensor([25, 25, 25]))] == [[0, 1, 2]]
+    assert [rows.tolist() for rows in of_like_lengths(torch.tensor([7]))] == [[0]]
 
 
 def test_the_noise_of_a_choice_is_that_of_all_choices_that_came_out_so() -> None:

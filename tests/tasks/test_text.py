@@ -25,6 +25,7 @@ from sparring.errors import RunError, SettingError
 from sparring.evaluation.judgement import Result
 from sparring.metrics.estimate import Estimate
 from sparring.randomness import Random
+from sparring.tasks import sequences
 from sparring.tasks.sample import Sample, View
 from sparring.tasks.sequences import Blueprint, alive, sample
 from sparring.tasks.text import Text
@@ -439,6 +440,26 @@ def test_losses_do_not_depend_on_which_sequences_go_through_at_once(corpus: Path
         others = [loss for _, loss in task.losses("generator", view).values()]
         parts.append(float((task.generator_loss(objective, view) + sum(others)).detach()))
     assert float(total.detach()) == pytest.approx(sum(parts) / 2, rel=1e-4)
+
+
+def test_a_lesson_in_parts_of_like_lengths_is_the_lesson(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = task_of(corpus)
+    torch.manual_seed(0)
+    generator = task.blueprint.generator()
+    batch, random = task.data.draw(0, 0, 32), Random(0, 0, 32)
+
+    def learned(part: int) -> tuple[torch.Tensor, torch.Tensor]:
+        monkeypatch.setitem(sequences.PART, "cpu", part)
+        generator.zero_grad()
+        likelihood = task.lesson(generator, batch, random).fake.beside["likelihood"]
+        (likelihood * torch.arange(32)).sum().backward()
+        assert generator.bias.grad is not None
+        return likelihood.detach(), generator.bias.grad.clone()
+
+    monkeypatch.setitem(sequences.PART, "cpu", 0)
+    assert len(sequences.of_like_lengths(alive(batch.tokens).sum(1))) > 1
+    for in_parts, whole in zip(learned(0), learned(10**6), strict=True):
+        torch.testing.assert_close(in_parts, whole, rtol=1e-4, atol=1e-5)
 
 
 def test_perplexity_is_that_of_the_held_out_texts(corpus: Path) -> None:

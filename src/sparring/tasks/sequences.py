@@ -14,6 +14,7 @@ A choice among symbols has no derivative. Two ways around it are here, and `sett
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal, Self
 from unicodedata import is_normalized, normalize
 
@@ -40,6 +41,15 @@ MOST_READ = 1000
 
 COUNTED = 2**16
 """Sequences whose lengths are counted at once."""
+
+PARTS = (1, 2, 4)
+"""A batch is cut into so many, by length, where that makes less work."""
+
+PART, MANY = {"cpu": 128}, 4096
+"""What a part costs beside its symbols, in symbols: on a CPU, and where launching kernels takes longer than they do."""
+
+STEP = 8
+"""Lengths are filled up to multiples of it."""
 
 FORWARD = 64
 """Sequences that are written at once; fixed, since the bytes of the results depend on it."""
@@ -131,9 +141,8 @@ class Sequential:
 
     def lesson(self, generator: nn.Module, batch: Tokens, random: Random) -> View:
         """How likely the generator takes real sequences to be, some of whose symbols it does not see."""
-        tokens = batch.tokens[:, : last_of(batch.tokens)]
-        log_probabilities, _ = generator(tokens, self.hidden(random)[:, : tokens.shape[1]])
-        taught = Sample((tokens,), smooth=(), beside=self.likelihood(log_probabilities, tokens))
+        likelihood = self.likelihood_by(generator, batch.tokens, self.hidden(random))
+        taught = Sample((batch.tokens,), smooth=(), beside={"likelihood": likelihood})
         return View.before_the_game(taught, taught)
 
     def real(self, batch: Tokens, random: Random) -> Sample:
@@ -149,7 +158,7 @@ class Sequential:
         count, last = len(tokens), last_of(both)
         hidden = torch.cat([torch.zeros_like(tokens, dtype=torch.bool), self.hidden(random)])
         log_probabilities, expected = generator(both[:, :last], hidden[:, :last])
-        beside = self.likelihood(log_probabilities[count:], batch.tokens[:, :last])
+        beside = {"likelihood": self.likelihood(log_probabilities[count:], batch.tokens[:, :last])}
         of_made, written, rest = log_probabilities[:count], tokens[:, :last], (0, self.data.longest - last)
         chosen = of_made.gather(2, written[..., None]).squeeze(2)
         beside |= {"tokens": tokens, "chosen": F.pad(chosen, rest), "expected": F.pad(expected[:count], rest)}
@@ -163,10 +172,26 @@ class Sequential:
         """Which symbols of the real sequences the generator does not see, bool (N, longest)."""
         return random.uniform("hidden", self.data.longest) < given(self.settings.symbol_dropout)
 
-    def likelihood(self, log_probabilities: Tensor, tokens: Tensor) -> dict[str, Tensor]:
-        """`likelihood`: negative log-likelihood (N,) of each sequence, its end included, unknown symbols left out."""
+    def likelihood_by(self, generator: nn.Module, tokens: Tensor, hidden: Tensor) -> Tensor:
+        """The `likelihood` of tokens (N, T), of which the generator does not see those that are hidden, bool (N, T).
+
+        Sequences of like lengths go through the network together, since what is filled up costs as much as symbols.
+        """
+        # Few different lengths: matrix products of sizes that are new to the library are prepared first, at length.
+        lengths = (alive(tokens).sum(1) + STEP - 1) // STEP * STEP
+        lengths = lengths.clamp(max=tokens.shape[1])
+        parts, found = of_like_lengths(lengths), []
+        for rows in parts:
+            last = int(lengths[rows[-1]])
+            part = tokens[rows, :last]
+            log_probabilities, _ = generator(part, hidden[rows, :last])
+            found.append(self.likelihood(log_probabilities, part))
+        return torch.cat(found)[torch.cat(parts).argsort()]
+
+    def likelihood(self, log_probabilities: Tensor, tokens: Tensor) -> Tensor:
+        """Negative log-likelihood (N,) of each sequence, its end included, unknown symbols left out."""
         each = F.nll_loss(log_probabilities.flatten(0, 1), tokens.flatten(), ignore_index=UNKNOWN, reduction="none")
-        return {"likelihood": (each.view(tokens.shape) * alive(tokens)).sum(1) / self.usual_length}
+        return (each.view(tokens.shape) * alive(tokens)).sum(1) / self.usual_length
 
     def one_hot(self, tokens: Tensor) -> Tensor:
         """Symbols int64 (N, T) as float (N, T, size)."""
@@ -212,8 +237,8 @@ class Sequential:
         lengths, each = [], []
         for part in torch.split(numbers, FORWARD):
             tokens = data.batch(part).tokens
-            log_probabilities, _ = generator(tokens)
-            each.append(self.likelihood(log_probabilities, tokens)["likelihood"] * self.usual_length)
+            seen = torch.zeros_like(tokens, dtype=torch.bool)
+            each.append(self.likelihood_by(generator, tokens, seen) * self.usual_length)
             lengths.append((alive(tokens) & (tokens != UNKNOWN)).sum(1))
         total, symbols = torch.cat(each).double().cpu(), torch.cat(lengths).double().cpu()
         mean = total.sum() / symbols.sum()
@@ -238,6 +263,20 @@ class Sequential:
 def alive(tokens: Tensor) -> Tensor:
     """Which places of tokens (N, T) belong to the sequence: all up to its first END, and that."""
     return sequences.alive(tokens == END)
+
+
+def of_like_lengths(lengths: Tensor) -> tuple[Tensor, ...]:
+    """The rows of sequences of lengths int64 (N,), from short to long, in as many parts as make the least work."""
+    rows = lengths.argsort(stable=True)
+    ordered = lengths[rows].tolist()
+    fixed = PART.get(lengths.device.type, MANY)
+
+    def work(parts: int) -> int:
+        size = -(-len(ordered) // parts)
+        ends = [*range(size, len(ordered), size), len(ordered)]
+        return sum(fixed + ordered[end - 1] * (end - start) for start, end in pairwise([0, *ends]))
+
+    return torch.split(rows, -(-len(ordered) // min(PARTS, key=work)))
 
 
 def last_of(tokens: Tensor) -> int:
