@@ -65,6 +65,7 @@ ARCHITECTURE = (
     "seen",
     "motion_dim",
     "spacing",
+    "layers",
     "representation",
     "atoms",
 )

@@ -225,6 +225,7 @@ class Settings(BaseModel):
     window: MaybePositive = about("video", "seconds within which these frames lie")
     motion_dim: MaybeCount = about("video", "random numbers that motion is made from, at each anchor")
     spacing: MaybePositive = about("video", "seconds from anchor to anchor: how long a movement lasts, about")
+    layers: MaybeCount = about("video", "things before the ground, each of which moves by itself")
 
     objective: Literal["relativistic", "non-saturating", "minimax", "least-squares", "wasserstein", "hinge"] = setting(
         "game", "what the players minimise"

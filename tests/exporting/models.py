@@ -24,8 +24,8 @@ CHANGING: dict[str, Blueprint] = {
 }
 TEXT = sequences.Blueprint("text", {"kind": "characters", "symbols": "ab cé床\n"}, 24, 64, 2, 64, 1, False)
 CLIPS: dict[str, Blueprint] = {
-    "video": video.Blueprint("fast", (3, 12, 16), 8, 4, 0.25, 16, 1, 10.0, 12),
-    "video with classes": video.Blueprint("r3", (1, 8, 8), 8, 4, 0.25, 16, 1, 10.0, 12, CLASSES, (0.5, 0.25, 0.25)),
+    "video": video.Blueprint("fast", (3, 12, 16), 8, 4, 0.25, 2, 16, 1, 10.0, 12),
+    "video with classes": video.Blueprint("r3", (1, 8, 8), 8, 4, 0.25, 2, 16, 1, 10.0, 12, CLASSES, (0.5, 0.25, 0.25)),
 }
 
 

@@ -10,8 +10,8 @@ from sparring.model import Model
 from sparring.tasks import generate, video
 from sparring.tasks.filming import FORWARD, Camera
 
-BLUEPRINT = video.Blueprint("fast", (3, 16, 16), 8, 4, 0.25, 16, 1, 10.0, 12)
-OF_CLASSES = video.Blueprint("fast", (1, 8, 8), 8, 4, 0.25, 16, 1, 10.0, 12, ("round", "square"), (0.5, 0.5))
+BLUEPRINT = video.Blueprint("fast", (3, 16, 16), 8, 4, 0.25, 2, 16, 1, 10.0, 12)
+OF_CLASSES = video.Blueprint("fast", (1, 8, 8), 8, 4, 0.25, 2, 16, 1, 10.0, 12, ("round", "square"), (0.5, 0.5))
 
 
 def model_of(blueprint: video.Blueprint) -> Model:

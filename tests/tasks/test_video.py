@@ -275,7 +275,7 @@ def test_content_paints_once_and_motion_only_moves_what_is_painted() -> None:
     anchors = generator.motion.anchors(0.5)
     with torch.no_grad():
         content, ground, layers = generator.paint(z)
-        ends = generator.palette(content).view(video.LAYERS, 2, -1)
+        ends = generator.palette(content).view(config.given(task.settings.layers), 2, -1)
         frames = [
             generator(z, torch.randn(1, anchors, config.given(task.settings.motion_dim)), times) for _ in range(3)
         ]

@@ -25,9 +25,6 @@ from sparring.networks.layers import (
 )
 from sparring.networks.motion import Motion
 
-LAYERS = 2
-"""Things before the ground that move each by itself."""
-
 COVER, FALL = 4.0, 40.0
 """Logit of how much a layer hides at first in its middle, and how far that has fallen at an edge: a veil over the whole
 would learn the colour of the ground before it became a thing with one of its own."""
@@ -47,8 +44,8 @@ BENDS = 4
 
 
 class Painting(NamedTuple):
-    """What a clip shows, before it is moved: `content` (N, size), the latent; `ground` (N, C, H, W); `layers` (N,
-    LAYERS, C + 1, H, W), colours times cover, and cover."""
+    """What a clip shows, before it is moved: `content` (N, size), the latent; `ground` (N, C, H, W); `layers` (N, L,
+    C + 1, H, W), colours times cover, and cover."""
 
     content: Tensor
     ground: Tensor
@@ -65,7 +62,8 @@ class Generator(nn.Module):
     The painter is a generator of pictures, `network` a name of `FAMILIES`, and `width` and `depth` are its own. Each
     colour of a layer lies between two ends that content sets: contents differ in colour from the beginning.
 
-    `spacing`: seconds between the anchors of the motion, see `Motion`.
+    `spacing`: seconds between the anchors of the motion, see `Motion`. `layers`: things before the ground, each of
+    which moves by itself.
     """
 
     middle: Tensor
@@ -77,6 +75,7 @@ class Generator(nn.Module):
         z_dim: int,
         motion_dim: int,
         spacing: float,
+        layers: int,
         classes: int = 0,
         width: int,
         depth: int,
@@ -85,7 +84,7 @@ class Generator(nn.Module):
         super().__init__()
         check(shape, width=width, depth=depth, z_dim=z_dim, motion_dim=motion_dim)
         self.colours, height, across = shape
-        painted = self.colours + LAYERS * (self.colours + 1), height, across
+        painted = self.colours + layers * (self.colours + 1), height, across
         self.motion = Motion(motion_dim, spacing)
         self.painter = FAMILIES[network].generator(painted, z_dim=z_dim, classes=classes, width=width, depth=depth)
         content = self.latent.size
@@ -93,10 +92,10 @@ class Generator(nn.Module):
         self.meeting = mapping(content + motion_dim, meeting, meeting)
         rows, columns = places(height, across, torch.device("cpu")).unbind(2)
         self.register_buffer("middle", COVER - FALL * (rows.square() + columns.square()), persistent=False)
-        self.palette = nn.Linear(content, LAYERS * 2 * self.colours)
+        self.palette = nn.Linear(content, layers * 2 * self.colours)
         draw_weights(self.palette, COLOURS)
         self.ground = Moved(meeting, STILL, padding="border")
-        self.layers = nn.ModuleList(Moved(meeting, LIVELY, padding="zeros") for _ in range(LAYERS))
+        self.layers = nn.ModuleList(Moved(meeting, LIVELY, padding="zeros") for _ in range(layers))
 
     @property
     def latent(self) -> Latent:
@@ -116,9 +115,9 @@ class Generator(nn.Module):
             content = at_least_float32(self.latent(z, y))
             painted = at_least_float32(painted)
             ground = painted[:, : self.colours]
-            layers = painted[:, self.colours :].unflatten(1, (LAYERS, -1))  # type: ignore[no-untyped-call]
+            layers = painted[:, self.colours :].unflatten(1, (len(self.layers), -1))  # type: ignore[no-untyped-call]
             cover = torch.sigmoid(layers[:, :, self.colours :] + self.middle)
-            least, most = self.palette(content).view(-1, LAYERS, 2, self.colours, 1, 1).unbind(2)
+            least, most = self.palette(content).view(-1, len(self.layers), 2, self.colours, 1, 1).unbind(2)
             shown = least + (most - least) * torch.sigmoid(layers[:, :, : self.colours])
             return Painting(content, ground, torch.cat([shown * cover, cover], 2))
 

@@ -48,6 +48,7 @@ class Blueprint(FromNoise):
     motion_dim: int
     spacing: float
     """Seconds from anchor to anchor of the motion."""
+    layers: int
     width: int
     depth: int
     rate: float
@@ -64,6 +65,7 @@ class Blueprint(FromNoise):
             z_dim=self.z_dim,
             motion_dim=self.motion_dim,
             spacing=self.spacing,
+            layers=self.layers,
             classes=len(self.classes),
             width=self.width * WIDER[self.network],
             depth=self.depth,
@@ -111,6 +113,7 @@ class Video(PlainGame):
             given(settings.z_dim),
             given(settings.motion_dim),
             given(settings.spacing),
+            given(settings.layers),
             settings.width,
             settings.depth,
             data.rate,
