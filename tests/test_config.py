@@ -193,13 +193,17 @@ def test_wgan_gp_has_no_finite_difference() -> None:
     ("name", "known"),
     [
         ("objective", OBJECTIVES),
-        ("network", {**FAMILIES, "unet": Restorer, "transformer": Generator, "graph": graphs.Generator}),
         ("augment", AUGMENTATIONS),
         ("task", TASKS),
     ],
 )
 def test_what_a_setting_takes_is_what_there_is(name: str, known: dict[str, object]) -> None:
     assert set(get_args(Settings.model_fields[name].annotation)) == set(known)
+
+
+def test_the_networks_that_come_along_are_those_that_there_are() -> None:
+    others = {"unet": Restorer, "transformer": Generator, "graph": graphs.Generator}
+    assert set(config.NETWORKS) == {*FAMILIES, *others}
 
 
 def test_every_preset_is_valid_and_says_what_it_is_for() -> None:

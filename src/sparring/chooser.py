@@ -14,7 +14,7 @@ import torch
 from sparring import config
 from sparring.adversarial.augment import RELATIVISTIC_TARGET
 from sparring.choices import Choice, Choices, every, has_bf16, pick_device, shown
-from sparring.config import Settings
+from sparring.config import NETWORKS, Settings
 from sparring.data import ClipSurvey, MoleculeSurvey, Survey, TextSurvey, buffer_for
 from sparring.data.decode import Form
 from sparring.errors import SettingError
@@ -82,6 +82,9 @@ SIZES = {"XS": 0.5, "S": 0.7, "M": 1.0, "L": 1.4, "XL": 2.0}
 
 OTHERWISE = {"unet": (32, 2), "fast": (32, 1), "r3": (16, 1), "skip": (48, 1), "dcgan": (64, 1)}
 """Width and depth of a family that somebody asked for where the recipe has another."""
+
+UNKNOWN = 32, 1
+"""Those of a family that somebody has registered."""
 
 CPU_SIDE, GPU_SIDE = 64, 256
 TINY_SIDE = 12
@@ -198,10 +201,10 @@ def choose_players_and_game(settings: Choices, count: int, factor: float) -> int
     table = (CPU_PHOTOGRAPHS if on_cpu else GPU_PHOTOGRAPHS) if through else CPU_RECIPES if on_cpu else GPU_RECIPES
     recipe = next(r for r in table if side <= r.side)
     network = pick("network", recipe.network, f"learns most in a given time at {side} pixels on {where}")
-    if network not in OTHERWISE:
+    if network in NETWORKS and network not in OTHERWISE:
         task = settings.values["task"]
         raise SettingError(f"network={network}: task={task} takes {', '.join(OTHERWISE)}")
-    width, depth = (recipe.width, recipe.depth) if network == recipe.network else OTHERWISE[network]
+    width, depth = (recipe.width, recipe.depth) if network == recipe.network else OTHERWISE.get(network, UNKNOWN)
     pick(
         "width",
         max(16, round(width * factor / 16) * 16),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 import tomlkit
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from sparring.errors import SettingError
 
@@ -56,6 +56,22 @@ def parse_count(value: Any) -> Any:
 def parse_whole(value: Any) -> Any:
     """A number in text as an int, where a choice among numbers is asked for."""
     return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+NETWORKS = ("r3", "dcgan", "fast", "skip", "unet", "transformer", "graph")
+"""Families that come along."""
+
+OWN_NETWORKS: set[str] = set()
+"""Those that a program has registered, see `networks.register`."""
+
+
+def known_network(name: str) -> str:
+    """The name of a family as it is. Raises: ValueError for one that is not known."""
+    known = [*NETWORKS, *sorted(OWN_NETWORKS)]
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        raise ValueError(f"one of {', '.join(known)}" + (f"; did you mean {near[0]}?" if near else ""))
+    return name
 
 
 Side = Annotated[int, Field(ge=4, le=1024)]
@@ -113,10 +129,10 @@ class Settings(BaseModel):
     task: Literal["generate", "restore", "translate", "text", "molecules", "video"] = setting(
         "players", "the application"
     )
-    network: Literal["r3", "dcgan", "fast", "skip", "unet", "transformer", "graph"] = setting(
+    network: Annotated[str, AfterValidator(known_network)] = setting(
         "players",
         "family of the generator, and of a discriminator that learns to see; unet makes pictures of pictures, "
-        "transformer sequences, graph molecules as graphs",
+        "transformer sequences, graph molecules as graphs; or one that was registered",
     )
     z_dim: MaybeCount = setting("players", "random numbers that a picture is made from; none where it is not")
     width: Count = setting("players", "channels, or units of a layer, at the network's narrowest stage")

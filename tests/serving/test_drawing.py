@@ -1,5 +1,3 @@
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -85,10 +83,10 @@ def test_a_line_joins_what_waits_and_remembers_what_it_made() -> None:
     model = model_of(PLAIN)
     sizes: list[int] = []
     line = Line("plain", lambda: Loaded(model, "digest", Painter(model)), sizes.append)
-    with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(lambda seed: line.draw(SampleRequest(n=2, seed=seed % 8)).result(), range(64)))
-    for seed, answer in enumerate(answers):
-        assert torch.equal(torch.stack(answer.value), model.sample(2, seed % 8))
+    with line.changed:  # its thread can take nothing meanwhile
+        waiting = [line.draw(SampleRequest(n=2, seed=number % 8)) for number in range(64)]
+    for number, answer in enumerate(waiting):
+        assert torch.equal(torch.stack(answer.result().value), model.sample(2, number % 8))
     assert sum(sizes) == 16  # each of 8 seeds and 2 indices was made once
     assert len(sizes) < 8
     line.close()

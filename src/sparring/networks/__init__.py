@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from sparring.config import NETWORKS, OWN_NETWORKS
+from sparring.errors import RunError, SettingError
 from sparring.networks import dcgan, fast, r3, skip
 
-__all__ = ["FAMILIES", "Family", "parameters"]
+__all__ = ["FAMILIES", "Family", "family", "parameters", "register"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,33 @@ FAMILIES = {
         "the classic of 2016, strided convolutions; a baseline",
     ),
 }
+
+
+def register(name: str, players: Family) -> None:
+    """Makes a family of one's own known under a name, for this process: to settings as `network`, to runs and files.
+
+    Runs and generators of such a family are loaded by programs that have registered it: a file of weights brings no
+    code along. Under a name of one's own that is known already it takes the place of the family before.
+
+    Raises: SettingError for the name of a family that comes along, or one that is no identifier of Python.
+    """
+    if name in NETWORKS or not name.isidentifier():
+        raise SettingError(f"network {name!r}: a family of your own wants a name of its own, letters, digits and _")
+    FAMILIES[name] = players
+    OWN_NETWORKS.add(name)
+
+
+def family(name: str) -> Family:
+    """The players of a name.
+
+    Raises: RunError for one that no program has registered here.
+    """
+    if name not in FAMILIES:
+        raise RunError(
+            f"its networks are of the family {name!r}, which is not known here: load it from a program that registers "
+            "them with sparring.networks.register"
+        )
+    return FAMILIES[name]
 
 
 def parameters(module: nn.Module) -> int:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sparring.networks import FAMILIES
+from sparring.networks import family
 from sparring.networks.layers import (
     GAIN,
     Latent,
@@ -86,7 +86,7 @@ class Generator(nn.Module):
         self.colours, height, across = shape
         painted = self.colours + layers * (self.colours + 1), height, across
         self.motion = Motion(motion_dim, spacing)
-        self.painter = FAMILIES[network].generator(painted, z_dim=z_dim, classes=classes, width=width, depth=depth)
+        self.painter = family(network).generator(painted, z_dim=z_dim, classes=classes, width=width, depth=depth)
         content = self.latent.size
         meeting = 2 * (content + motion_dim)
         self.meeting = mapping(content + motion_dim, meeting, meeting)
@@ -186,7 +186,7 @@ class Discriminator(nn.Module):
     ) -> None:
         super().__init__()
         channels = shape[0] * (2 * seen - 1) + seen - 1
-        self.judge = FAMILIES[network].discriminator(
+        self.judge = family(network).discriminator(
             (channels, *shape[1:]), classes=classes, width=width, depth=depth, spectral_norm=spectral_norm
         )
 

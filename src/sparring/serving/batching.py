@@ -24,7 +24,8 @@ QUEUE = 1024
 """Samples that may wait before one model; who comes later is told to try again."""
 
 LATENCY = 0.005
-"""Seconds that a picture waits at most for others to share its batch, where nothing else is being made."""
+"""Seconds that a picture waits at most for others to share its batch, where nothing else is being made and the batch
+before had several: who asks alone does not wait for nobody."""
 
 REMEMBERED = 64 * 2**20
 """Bytes of pictures that are kept, since people go back and forth between settings."""
@@ -79,6 +80,7 @@ class Line:
         self.jobs: deque[Job] = deque()
         self.waiting = 0
         self.closed = False
+        self.crowded = False
         self.changed = threading.Condition()
         self.remembered = Remembered(REMEMBERED)
         self.thread = threading.Thread(target=self.work, name=f"model {name}", daemon=True)
@@ -130,7 +132,7 @@ class Line:
                 if self.closed:
                     return None
                 self.changed.wait()
-            if self.jobs[0].draw is not None:
+            if self.jobs[0].draw is not None and self.crowded:
                 # Who has waited for an earlier batch does not wait again.
                 until = self.jobs[0].came + LATENCY
                 while (left := until - time.monotonic()) > 0 and self.waiting < FORWARD and not self.closed:
@@ -140,6 +142,7 @@ class Line:
             while taken[0].draw is not None and self.jobs and self.jobs[0].draw is not None and rows < 2 * FORWARD:
                 taken.append(self.pop())
                 rows += taken[-1].cost
+            self.crowded = len(taken) > 1
             return taken
 
     def pop(self) -> Job:

@@ -20,7 +20,7 @@ from sparring.evaluation.galleries import Decoded, Drawn, spread
 from sparring.evaluation.judgement import Evaluation
 from sparring.evaluation.measuring import Comparison, measure
 from sparring.mosaic import nearest_grid
-from sparring.networks import FAMILIES, projected
+from sparring.networks import family, projected
 from sparring.networks.features import SPACES, Card, FeatureNetwork, open_features, opener
 from sparring.randomness import Random, key
 from sparring.ranks import ALONE, Ranks
@@ -164,8 +164,7 @@ class Blueprint(FromNoise):
 
     def generator(self) -> nn.Module:
         """A new generator, not trained."""
-        family = FAMILIES[self.network]
-        return family.generator(
+        return family(self.network).generator(
             self.shape, z_dim=self.z_dim, classes=len(self.classes), width=self.width, depth=self.depth
         )
 
@@ -192,7 +191,7 @@ class Blueprint(FromNoise):
 
     def discriminator(self) -> nn.Module:
         """A new one that learns to see by itself."""
-        return FAMILIES[self.network].discriminator(
+        return family(self.network).discriminator(
             self.shape,
             classes=len(self.classes),
             width=self.width,

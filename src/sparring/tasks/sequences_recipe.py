@@ -30,8 +30,11 @@ def choose_players(settings: Choices, factor: float, width: int, depth: int) -> 
     pick("spectral_norm", False)
 
 
-def choose_game(settings: Choices, supervised: float, head_start: float) -> bool:
-    """Fills in the rules of the game and when it begins; gives whether it is played."""
+def choose_game(settings: Choices, supervised: float, head_start: float, against: str = "") -> bool:
+    """Fills in the rules of the game and when it begins; gives whether it is played.
+
+    against: a reason not to play, unless somebody asks for it.
+    """
     pick = settings.choose
     pick("gradient", "policy")
     pick("discount", 0.5)
@@ -45,7 +48,7 @@ def choose_game(settings: Choices, supervised: float, head_start: float) -> bool
     pick("penalty_strength", 0.0 if penalty == "none" else 1.0)
     pick("penalty_strength_final", settings.values["penalty_strength"])
     pick("augment", "none")
-    playing = bool(pick("adversarial", True))
+    playing = bool(pick("adversarial", not against, against))
     pick("supervised", supervised if playing else 1.0)
     pick("head_start", head_start if playing else 0.0)
     return playing

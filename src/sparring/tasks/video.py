@@ -67,7 +67,7 @@ class Blueprint(FromNoise):
             spacing=self.spacing,
             layers=self.layers,
             classes=len(self.classes),
-            width=self.width * WIDER[self.network],
+            width=self.width * WIDER.get(self.network, 1),
             depth=self.depth,
             network=self.network,
         )
@@ -131,7 +131,7 @@ class Video(PlainGame):
             blueprint.shape,
             seen=given(self.settings.seen),
             classes=len(blueprint.classes),
-            width=blueprint.width * WIDER[blueprint.network],
+            width=blueprint.width * WIDER.get(blueprint.network, 1),
             depth=blueprint.depth,
             network=blueprint.network,
             spectral_norm=self.settings.spectral_norm,

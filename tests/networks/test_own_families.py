@@ -1,0 +1,68 @@
+"""Networks that a person brings along."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+import sparring
+from sparring import config, networks
+from sparring.errors import RunError, SettingError
+from sparring.networks import FAMILIES, Family, fast
+
+
+@pytest.fixture
+def mine() -> Iterator[Family]:
+    family = Family(fast.Generator, fast.Discriminator, "mine")
+    networks.register("mine", family)
+    yield family
+    forget()
+
+
+def forget() -> None:
+    FAMILIES.pop("mine", None)
+    config.OWN_NETWORKS.discard("mine")
+
+
+def test_a_registered_family_trains_is_kept_and_is_not_loaded_by_who_does_not_know_it(
+    mine: Family, tmp_path: Path
+) -> None:
+    run = sparring.train(
+        "digits", out=tmp_path / "run", network="mine", width=16, images=256, device="cpu", threads=1, batch=32
+    )
+    assert run.settings().network == "mine"
+    picture = sparring.load(run.folder).sample(1, seed=1)
+    networks.register("mine", mine)
+    again = sparring.load(run.folder).sample(1, seed=1)
+    assert isinstance(picture, torch.Tensor) and isinstance(again, torch.Tensor) and torch.equal(picture, again)
+    forget()
+    with pytest.raises(RunError, match=r"family 'mine'.*networks\.register"):
+        sparring.load(run.folder)
+    command = [
+        sys.executable,
+        "-m",
+        "sparring",
+        "sample",
+        str(run.folder),
+        "--n",
+        "1",
+        "--out",
+        str(tmp_path / "a.png"),
+    ]
+    told = subprocess.run(command, capture_output=True, text=True)
+    assert told.returncode == 2 and "networks.register" in told.stderr and "Traceback" not in told.stderr
+
+
+@pytest.mark.parametrize("name", ["r3", "unet", "two words", ""])
+def test_names_of_other_families_and_no_names_are_refused(name: str) -> None:
+    with pytest.raises(SettingError, match="name of its own"):
+        networks.register(name, FAMILIES["fast"])
+    assert name not in config.OWN_NETWORKS
+
+
+def test_a_family_that_nobody_registered_is_no_setting() -> None:
+    with pytest.raises(SettingError, match=r"one of r3, .*did you mean fast"):
+        config.check("network", "fats")
