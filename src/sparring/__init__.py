@@ -7,16 +7,16 @@
     quality = sparring.evaluate(run, run)  # its training data against its samples
     quality.value("fid")
 
-`train` and `resume` return a `Run`, the folder with everything; `load` gives a `Model`, `evaluate` an `Evaluation`.
-What a person can put right is a `SparringError`. Names are imported when they are first used, since torch takes its
-time.
+`train` and `resume` return a `Run`, the folder with everything; `load` and `pull` give a `Model`, `evaluate` an
+`Evaluation`. What a person can put right is a `SparringError`. Names are imported when they are first used, since torch
+takes its time.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sparring.api import load, resume, train, tune
+    from sparring.api import load, pull, resume, train, tune
     from sparring.errors import DataError, MetricError, RunError, SettingError, SparringError
     from sparring.evaluation.evaluator import evaluate
     from sparring.evaluation.judgement import Evaluation
@@ -36,6 +36,7 @@ __all__ = [
     "SparringError",
     "evaluate",
     "load",
+    "pull",
     "resume",
     "train",
     "tune",
@@ -46,6 +47,7 @@ _HOMES = {
     "resume": "sparring.api",
     "tune": "sparring.api",
     "load": "sparring.api",
+    "pull": "sparring.api",
     "evaluate": "sparring.evaluation.evaluator",
     "Evaluation": "sparring.evaluation.judgement",
     "Model": "sparring.model",

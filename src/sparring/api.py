@@ -1,4 +1,4 @@
-"""What the command line, notebooks and programs call: train, resume, load. (`evaluate` is in `evaluation/`.)"""
+"""What the command line, notebooks and programs call: train, resume, load, pull. (`evaluate` is in `evaluation/`.)"""
 
 import math
 import time
@@ -524,6 +524,21 @@ def load(place: str | PathLike[str], device: str = "cpu") -> Model:
     Raises: RunError if there is none.
     """
     return Model.load(place, device)
+
+
+def pull(
+    place: str | PathLike[str], out: str | PathLike[str], revision: str | None = None, device: str = "cpu"
+) -> Model:
+    """The generator of a repository `USER/NAME` of the Hugging Face Hub, ready to sample from, and a folder with it.
+
+    place: or a folder of the same files. out: a folder that is new or empty. revision: a branch, tag or commit.
+
+    Raises: RunError or SettingError as `sparring.exporting.hub.pull`.
+    """
+    from sparring.exporting import hub
+
+    hub.pull(place, out, revision)
+    return load(out, device)
 
 
 def refuse_other_networks(origin: Run, settings: Settings) -> None:

@@ -629,6 +629,81 @@ def export(
         show(describe_exported(made))
 
 
+@app.command(
+    epilog=examples(
+        "sparring push runs/faces anna/faces",
+        "sparring push runs/faces anna/faces --private --license cc-by-4.0",
+        "sparring push runs/faces --to-folder faces/",
+    )
+)
+def push(
+    place: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run folder or its generator.safetensors.", show_default=False)
+    ],
+    repository: Annotated[
+        str | None,
+        typer.Argument(metavar="[USER/NAME]", help="Repository; made if there is none.", show_default=False),
+    ] = None,
+    to_folder: Annotated[
+        Path | None,
+        typer.Option("--to-folder", metavar="DIR", help="Write the same files here instead, and send nothing."),
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="Make a repository that nobody else sees.")] = False,
+    revision: Annotated[
+        str | None, typer.Option(metavar="R", help="Branch; made if there is none; main if not given.")
+    ] = None,
+    message: Annotated[str | None, typer.Option(metavar="M", help="What the commit says.")] = None,
+    license: Annotated[
+        str | None, typer.Option(metavar="ID", help="Licence for the page, by the Hub's name: mit, cc-by-4.0, ...")
+    ] = None,
+    output: Json = None,
+) -> None:
+    """Send the generator of RUN to the Hugging Face Hub, with a page that says what it is.
+
+    `hf auth login` gives it the right to. `sparring pull` fetches it again.
+    """
+    with reporting(output):
+        from sparring import api
+        from sparring.listing import describe_shared
+
+        made = api.load(place).push(
+            repository, to_folder=to_folder, private=private, revision=revision, message=message, license=license
+        )
+        emit(made.to_json(), output)
+        show(describe_shared(made))
+
+
+@app.command(
+    epilog=examples(
+        "sparring pull anna/faces --out runs/faces",
+        "sparring pull anna/faces --out runs/older --revision v1",
+        "sparring pull faces/ --out runs/faces",
+    )
+)
+def pull(
+    place: Annotated[
+        str,
+        typer.Argument(
+            metavar="USER/NAME", help="Repository, or a folder that `push --to-folder` made.", show_default=False
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="New or empty folder.", show_default=False)],
+    revision: Annotated[str | None, typer.Option(metavar="R", help="Branch, tag or commit.")] = None,
+    output: Json = None,
+) -> None:
+    """Fetch a generator from the Hugging Face Hub into a folder that `sample`, `apply`, `serve` and `export` take.
+
+    Only files of known names are fetched, and none of them is run; what is no generator leaves nothing behind.
+    """
+    with reporting(output):
+        from sparring.exporting import hub
+        from sparring.listing import describe_shared
+
+        made = hub.pull(place, out, revision)
+        emit({"from": place, **made.to_json()}, output)
+        show(describe_shared(made))
+
+
 @app.command(epilog=examples("sparring runs runs/"))
 def runs(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder whose sub-folders are runs.")] = Path("runs"),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -20,6 +20,9 @@ from sparring.training.next_steps import next_steps
 from sparring.training.report import headline
 from sparring.training.run import Run
 from sparring.wording import compact, duration, printable, things
+
+if TYPE_CHECKING:
+    from sparring.exporting.hub import Shared
 
 SHOWN = 20
 GENERATED = {"fid": "fid", "precision": "prec.", "recall": "recall", "coverage": "cover."}
@@ -193,6 +196,13 @@ def describe_exported(made: Exported) -> RenderableType:
     return Text(
         "\n".join([f"{made.path}: {made.bytes / 1e6:.2f} MB, {made.precision}", *lines, f"card     {made.card}"])
     )
+
+
+def describe_shared(made: "Shared") -> RenderableType:
+    """Where a generator was pushed or pulled to, and its files."""
+    lines = [f"{made.place}{f', commit {made.commit}' if made.commit else ''}"]
+    lines += [f"{name:22} {size / 1e6:8.2f} MB" for name, size in made.files.items()]
+    return Text("\n".join(lines))
 
 
 def list_skipped(skipped: Sequence[Mapping[str, str]]) -> Iterator[RenderableType]:

@@ -21,6 +21,7 @@ from sparring.wording import things
 
 if TYPE_CHECKING:
     from sparring.exporting import Exported
+    from sparring.exporting.hub import Shared
 
 FILE = "generator.safetensors"
 JUDGE = "judge.safetensors"
@@ -456,6 +457,32 @@ class Model:
         from sparring.exporting import export
 
         return export(self, path, to, precision)
+
+    def push(
+        self,
+        repository: str | None = None,
+        *,
+        to_folder: str | PathLike[str] | None = None,
+        private: bool = False,
+        revision: str | None = None,
+        message: str | None = None,
+        license: str | None = None,
+    ) -> "Shared":
+        """Sends the generator to a repository `USER/NAME` of the Hugging Face Hub, or writes the same into a folder.
+
+        The options, and Raises: as `sparring.exporting.hub.push`.
+        """
+        from sparring.exporting.hub import push
+
+        return push(
+            self,
+            repository,
+            to_folder=to_folder,
+            private=private,
+            revision=revision,
+            message=message,
+            license=license,
+        )
 
     @property
     def classes(self) -> Sequence[str]:

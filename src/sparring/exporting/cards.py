@@ -28,27 +28,47 @@ LONG = 200
 
 
 def card(model: "Model", player: Player, facts: Mapping[str, str], made: "Exported") -> str:
-    """The page in Markdown."""
+    """The page of an exported file, in Markdown."""
     file = PurePath(made.path).name
+    difference = f"{made.difference:g} of 255" if "uint8" in made.output else f"{made.difference:.1g} in probability"
+    usage = use(player, made.format, file, facts)
+    if made.format != "safetensors":
+        usage += f"\n\n{inputs_table(player)}"
+    numbers = [
+        ("size", f"{size(made.bytes, parameters(player.module))}, {made.precision}"),
+        ("largest difference from PyTorch on fixed inputs", difference),
+    ]
+    return page(model, file, usage, facts, numbers)
+
+
+def page(
+    model: "Model", title: str, usage: str, facts: Mapping[str, str], numbers: Sequence[tuple[str, str]] = ()
+) -> str:
+    """A page in Markdown. numbers: what there is to tell of the file before its facts."""
     folder = model.origin.parent if model.origin is not None else None
     if folder is not None and not (folder / "config.toml").is_file():
         folder = None
+    known = [(name, f"`{value}`") for name, value in facts.items() if len(value) <= LONG and name != "note"]
     parts = [
-        f"# {file}",
+        f"# {title}",
         f"{what_it_is(model)}, made with [sparring](https://pypi.org/project/sparring/) {facts['sparring']}. "
         f"**{AI_GENERATED}** Say so where you show it.",
         "## How to use it",
-        use(player, made.format, file, facts),
-        inputs_table(player) if made.format != "safetensors" else "",
+        usage,
         "## The file",
-        file_table(made, facts, parameters(player.module)),
+        table(("", ""), [*numbers, *known]),
     ]
     if folder is not None:
         parts += ["## What it learned from", data_in_words(folder), "## How good it is", quality(folder)]
     parts += ["## What to beware of", "\n".join(f"- {line}" for line in limits(model))]
     if folder is not None:
         parts += ["## Settings", f"```toml\n{settings(folder)}\n```"]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(parts) + "\n"
+
+
+def size(count: int, weights: int) -> str:
+    """Of a file of so many bytes."""
+    return f"{count / 1e6:.1f} MB, {weights:,} weights"
 
 
 def what_it_is(model: "Model") -> str:
@@ -80,17 +100,6 @@ def inputs_table(player: Player) -> str:
         ("name", "type", "shape", "what it is"),
         [(name, kind, f"({', '.join(map(str, axes))})", meaning) for name, kind, axes, meaning in rows],
     )
-
-
-def file_table(made: "Exported", facts: Mapping[str, str], count: int) -> str:
-    """Size, check and what its metadata say."""
-    difference = f"{made.difference:g} of 255" if "uint8" in made.output else f"{made.difference:.1g} in probability"
-    rows = [
-        ("size", f"{made.bytes / 1e6:.1f} MB, {count:,} weights, {made.precision}"),
-        ("largest difference from PyTorch on fixed inputs", difference),
-        *((name, f"`{value}`") for name, value in facts.items() if len(value) <= LONG and name != "note"),
-    ]
-    return table(("", ""), rows)
 
 
 def data_in_words(folder: Path) -> str:
