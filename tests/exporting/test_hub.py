@@ -21,6 +21,7 @@ import sparring
 from sparring.cli import app
 from sparring.exporting.hub import pull, push
 from sparring.latents.directions import NAME, sefa, write
+from sparring.tasks import graphs
 from sparring.training.files import checksum
 
 library = pytest.importorskip("huggingface_hub")
@@ -67,6 +68,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+GRAPHS = graphs.Blueprint(("C", "N", "O"), (0.0, 4.0, 3.0, 2.0), 5, 8, 16, 1, 16, 1, False)
 ALL = ["README.md", "directions.npz", "generator.safetensors", "judge.safetensors", "samples.png"]
 
 

@@ -131,7 +131,7 @@ def pull(place: str | PathLike[str], out: str | PathLike[str], revision: str | N
     if local and revision is not None:
         raise SettingError(f"{place} is a folder here, and --revision is for repositories")
     if not local:
-        refuse_other_names(str(place))
+        refuse_other_names(str(place), "there is no such folder, and ")
         needed()
     with new_folder(out) as aside:
         commit = None
@@ -155,12 +155,11 @@ def needed() -> None:
         raise RunError("sharing needs huggingface_hub: pip install 'sparring[hub]'") from error
 
 
-def refuse_other_names(repository: str) -> None:
-    """Raises: SettingError for a name that no repository has."""
+def refuse_other_names(repository: str, besides: str = "") -> None:
+    """Raises: SettingError for a name that no repository has. besides: what else it is not."""
     if not REPOSITORY.fullmatch(repository):
         raise SettingError(
-            f"{repository}: there is no such folder, and a repository is called USER/NAME, in letters, digits, '-', "
-            "'_' and '.'"
+            f"{repository}: {besides}a repository is called USER/NAME, in letters, digits, '-', '_' and '.'"
         )
 
 
@@ -170,10 +169,10 @@ def new_folder(path: Path) -> Iterator[Path]:
 
     Raises: RunError if `path` is there and not an empty folder, or cannot be written.
     """
-    path = path.absolute()
     with reading(path):
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise RunError(f"{path}: is there already and not an empty folder; give another one")
+    path = path.absolute()  # so that `.` has a name
     aside = path.with_name(f".{path.name}.new")
     with writing(path.parent):
         shutil.rmtree(aside, ignore_errors=True)
@@ -232,9 +231,10 @@ def write_samples(model: Model, folder: Path) -> str | None:
 
     Runs that change pictures show pictures of their data beside what they make of them: those are not passed on.
     """
-    if model.origin is None or isinstance(model.blueprint, restore.Blueprint | translate.Blueprint):
+    origin = model.origin
+    if origin is None or origin.name != FILE or isinstance(model.blueprint, restore.Blueprint | translate.Blueprint):
         return None
-    latest = model.origin.parent / "samples" / "latest"
+    latest = origin.parent / "samples" / "latest"
     with reading(latest.parent):
         if latest.with_suffix(".png").is_file():
             # They are of the last weights, and the generator may be better ones from before.
