@@ -18,6 +18,7 @@ comes out.
 import copy
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -153,10 +154,13 @@ def main() -> None:
     torch.manual_seed(0)
     keras.utils.set_random_seed(0)
     run = sparring.train("digits", out=out, network="keras", width=width, z_dim=Z_DIM, images=images)
+    began = time.perf_counter()
     np.save(out / "introductory.npy", introductory_loop(images, width))
+    took = {"introductory loop": time.perf_counter() - began, "sparring.train": float(run.summary()["seconds"])}
     for name, what in (("introductory loop", out / "introductory.npy"), ("sparring.train", run.folder)):
-        found = sparring.evaluate("digits", what, "fid,precision,recall,coverage")
-        print(name, {metric: round(result.value, 3) for metric, result in found.metrics.items()})
+        found = sparring.evaluate("digits", what, metrics="fid,precision,recall,coverage")
+        numbers = {metric: round(result.value, 3) for metric, result in found.metrics.items()}
+        print(f"{name}: {images / took[name]:,.0f} images/s, {numbers}")
 
 
 if __name__ == "__main__":
