@@ -14,6 +14,11 @@ the time.
 
 The plain server gives each picture the bytes of a batch of one; `sparring serve` looks for sizes of batches in which
 every picture has the bytes that it has in a batch of 32, and may have to fill them up: a single client pays for that.
+
+    python benchmarks/serve.py --requests 100000
+
+asks `sparring serve` alone for so many pictures, from the last number of clients, and tells what memory its process
+holds after each tenth (on Linux).
 """
 
 import argparse
@@ -29,6 +34,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -112,13 +118,13 @@ def plain_server(place: Path) -> None:
 
 
 @contextmanager
-def serving(arm: str, place: Path, threads: int) -> Iterator[int]:
-    """The port of a server in another process."""
+def serving(arm: str, place: Path, threads: int) -> Iterator[tuple[int, int]]:
+    """The port of a server in another process, and its number."""
     command = [sys.executable, __file__, "--serve", arm, "--place", str(place), "--threads", str(threads)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            yield int(process.stdout.readline())
+            yield int(process.stdout.readline()), process.pid
         finally:
             process.terminate()
             process.wait(30)
@@ -176,6 +182,32 @@ def measure(arm: str, port: int, clients: int, seconds: float, seeds: Iterator[i
     )
 
 
+def watch_memory(place: Path, threads: int, clients: int, requests: int) -> list[tuple[int, int]]:
+    """MiB that the server's process holds after so many requests, a line for each tenth."""
+    held: list[tuple[int, int]] = []
+    with serving("sparring serve", place, threads) as (port, process):
+        for _ in range(10):
+            seeds = iter(range(requests * len(held) // 10, requests * (len(held) + 1) // 10))
+            with ThreadPoolExecutor(clients) as pool:
+                for answered in [pool.submit(ask_all, port, seeds) for _ in range(clients)]:
+                    answered.result()
+            (line,) = (line for line in Path(f"/proc/{process}/status").read_text().splitlines() if "VmRSS" in line)
+            held.append((requests * (len(held) + 1) // 10, int(line.split()[1]) // 1024))
+            print(f"{held[-1][0]:9,} requests: {held[-1][1]:,} MiB", flush=True)
+    return held
+
+
+def ask_all(port: int, seeds: Iterator[int]) -> None:
+    """Asks on one connection until there is no seed left, which others take from as well."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    for seed in seeds:
+        connection.request("POST", "/v1/sample", json.dumps({"seed": seed}), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == 200, f"seed {seed}: {answer.status}"
+    connection.close()
+
+
 def tell(results: list[Result], what: str) -> None:
     """The table."""
     table = Table(title=what)
@@ -205,6 +237,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="of each server with each number of clients")
     parser.add_argument("--threads", type=int, default=1, help="of PyTorch in each server")
     parser.add_argument("--run", type=Path, help="a run without classes, in the place of a new generator")
+    parser.add_argument("--requests", type=int, help="watch the memory of `sparring serve` over so many instead")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     parser.add_argument("--place", type=Path, help=argparse.SUPPRESS)
@@ -222,11 +255,16 @@ def main() -> None:
             what = f"{given.networks}, {given.resolution}x{given.resolution}, width {given.width}"
         else:
             what = str(given.run)
+        if given.requests:
+            held = watch_memory(place, given.threads, given.clients[-1], given.requests)
+            if given.json:
+                given.json.write_text(json.dumps({"generator": what, "held": held}, indent=2))
+            return
         results = []
         seeds = iter(range(2**62))
         for clients in given.clients:
             for arm in ARMS:
-                with serving(arm, place, given.threads) as port:
+                with serving(arm, place, given.threads) as (port, _):
                     results.append(measure(arm, port, clients, given.seconds, seeds))
     tell(results, f"{what}, {given.threads} threads")
     if given.json:

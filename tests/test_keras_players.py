@@ -28,7 +28,9 @@ def test_models_of_keras_are_trained_kept_and_judged(tmp_path: Path) -> None:
         "assert torch.equal(first, second); print(first.tolist())\n"
     )
     texts = [
-        subprocess.run([sys.executable, "-c", again], capture_output=True, text=True, env=environment, check=True).stdout
+        subprocess.run(
+            [sys.executable, "-c", again], capture_output=True, text=True, env=environment, check=True
+        ).stdout
         for _ in range(2)
     ]
     assert texts[0] == texts[1]
