@@ -1,10 +1,10 @@
-# `make demo`, `make test` and `make check` need nothing but Python 3.11 or later: they set up .venv first.
+# `make demo`, `make notebook`, `make test` and `make check` need nothing but Python 3.11 or later: they set up .venv first.
 PYTHON ?= python3
 # On a machine with a GPU, or for another build: make TORCH="torch==2.13.0+cu130" with pip set up for it.
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: all demo test check format lint types docs clean
+.PHONY: all demo notebook test check format lint types docs clean
 
 all: .venv/ready
 
@@ -19,6 +19,11 @@ demo: .venv/ready
 	rm -rf runs/demo
 	$(BIN)/sparring train digits --out runs/demo
 	$(BIN)/sparring sample runs/demo --n 100 --seed 1 --out runs/demo/samples.png
+
+notebook: .venv/ready
+	rm -rf runs/notebook
+	mkdir -p runs/notebook
+	OUT=$(CURDIR)/runs/notebook $(BIN)/jupyter-execute --output=../runs/notebook/executed.ipynb examples/from_data_to_edited_picture.ipynb
 
 test: .venv/ready
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
