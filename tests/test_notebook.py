@@ -26,7 +26,7 @@ def test_is_kept_without_outputs() -> None:
 def test_runs_from_data_to_an_edited_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
     for name, value in {
-        "MINUTES": "0.1",
+        "MINUTES": "0.05",
         "OUT": str(out),
         "IPYTHONDIR": str(tmp_path / "ipython"),
         "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"),
