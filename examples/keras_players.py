@@ -24,6 +24,9 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
+os.environ.setdefault(
+    "KERAS_TORCH_DEVICE", "cpu"
+)  # Keras would move inputs to a GPU, and models that are loaded are on the CPU
 
 import keras
 import numpy as np
@@ -129,7 +132,6 @@ def introductory_loop(images: int, width: int, batch: int = 64) -> np.ndarray:
     maker, judge = generator(Z_DIM, width), discriminator(width)
     gan_loss = keras.losses.BinaryCrossentropy(from_logits=True)
     judge.compile(keras.optimizers.Adam(2e-4, beta_1=0.5), gan_loss)
-    # Frozen in the combined model alone: `judge` was compiled before, and goes on learning by itself.
     judge.trainable = False
     combined = keras.Sequential([maker, judge])
     combined.compile(keras.optimizers.Adam(2e-4, beta_1=0.5), gan_loss)
@@ -153,7 +155,7 @@ def main() -> None:
     width = 32
     torch.manual_seed(0)
     keras.utils.set_random_seed(0)
-    run = sparring.train("digits", out=out, network="keras", width=width, z_dim=Z_DIM, images=images)
+    run = sparring.train("digits", out=out, network="keras", width=width, z_dim=Z_DIM, images=images, device="cpu")
     began = time.perf_counter()
     np.save(out / "introductory.npy", introductory_loop(images, width))
     took = {"introductory loop": time.perf_counter() - began, "sparring.train": float(run.summary()["seconds"])}

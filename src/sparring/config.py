@@ -70,7 +70,8 @@ def known_network(name: str) -> str:
     known = [*NETWORKS, *sorted(OWN_NETWORKS)]
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
-        raise ValueError(f"one of {', '.join(known)}" + (f"; did you mean {near[0]}?" if near else ""))
+        hint = f"did you mean {near[0]}?" if near else "one of your own is registered first: sparring.networks.register"
+        raise ValueError(f"one of {', '.join(known)}; {hint}")
     return name
 
 
@@ -132,7 +133,7 @@ class Settings(BaseModel):
     network: Annotated[str, AfterValidator(known_network)] = setting(
         "players",
         "family of the generator, and of a discriminator that learns to see; unet makes pictures of pictures, "
-        "transformer sequences, graph molecules as graphs; or one that was registered",
+        "transformer sequences, graph molecules as graphs; or one of your own",
     )
     z_dim: MaybeCount = setting("players", "random numbers that a picture is made from; none where it is not")
     width: Count = setting("players", "channels, or units of a layer, at the network's narrowest stage")

@@ -295,3 +295,15 @@ def test_without_the_package_folders_can_still_be_pulled(
     assert names(tmp_path / "out") == ALL
     for arguments in (("push", run, "anna/digits"), ("pull", "anna/digits", "--out", tmp_path / "other")):
         assert "pip install 'sparring[hub]'" in command(*arguments, status=2)
+
+
+def test_a_folder_that_somebody_stands_in_is_filled_and_what_was_pulled_can_be_shared_on(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, here = tmp_path / "shared", tmp_path / "here"
+    push(sparring.load(run), to_folder=shared)
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert set(pull(shared, ".").files) == set(ALL)
+    assert names(here) == ALL and not list(tmp_path.glob(".*"))
+    assert "samples.png" in push(sparring.load("."), to_folder=tmp_path / "again").files

@@ -38,6 +38,8 @@ def test_a_registered_family_trains_is_kept_and_is_not_loaded_by_who_does_not_kn
     networks.register("mine", mine)
     again = sparring.load(run.folder).sample(1, seed=1)
     assert isinstance(picture, torch.Tensor) and isinstance(again, torch.Tensor) and torch.equal(picture, again)
+    with pytest.raises(SettingError, match="export it as ONNX"):
+        sparring.load(run.folder).push(to_folder=tmp_path / "shared")
     forget()
     with pytest.raises(RunError, match=r"family 'mine'.*networks\.register"):
         sparring.load(run.folder)

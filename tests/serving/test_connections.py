@@ -99,3 +99,16 @@ def test_a_head_without_an_end_is_refused_and_a_large_body_is_not(port: int) -> 
     with connected(port) as client:
         client.sendall(b"GET / HTTP/1.1\r\nX: " + b"a" * (connections.LARGEST_HEAD + 1))
         assert client.recv(1000).startswith(b"HTTP/1.1 400")
+
+
+def test_bodies_in_chunks_pass_and_what_follows_them_without_an_end_does_not(port: int) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with connected(port) as client:
+        client.sendall(head + b"10\r\n0123456789abcdef\r\n" * 20_000 + b"0\r\n\r\n")
+        assert client.recv(1000).startswith(b"HTTP/1.1 200")
+    for line in (b"X: " + b"a" * 90 + b"\r\n", b"a" * 95):
+        with connected(port) as client, pytest.raises(OSError):
+            client.sendall(head + b"0\r\nX: ")
+            for _ in range(200):
+                client.sendall(line * 100)
+                time.sleep(0.001)

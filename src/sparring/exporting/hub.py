@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from sparring.config import OWN_NETWORKS
 from sparring.errors import RunError, SettingError
 from sparring.exporting.cards import in_a_line, page, size
 from sparring.exporting.facts import facts
@@ -101,6 +102,11 @@ def push(
     """
     if (repository is None) == (to_folder is None):
         raise SettingError("a generator is pushed to a repository, USER/NAME, or with --to-folder DIR into a folder")
+    if (network := getattr(model.blueprint, "network", None)) in OWN_NETWORKS:
+        raise SettingError(
+            f"its networks are of your own family {network!r}, which nobody who pulls it has: export it as ONNX, which "
+            "needs none"
+        )
     needed()
     if to_folder is not None:
         if private or revision is not None or message is not None:
@@ -173,17 +179,17 @@ def new_folder(path: Path) -> Iterator[Path]:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise RunError(f"{path}: is there already and not an empty folder; give another one")
     path = path.absolute()  # so that `.` has a name
-    aside = path.with_name(f".{path.name}.new")
     with writing(path.parent):
-        shutil.rmtree(aside, ignore_errors=True)
-        try:
-            aside.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as place:
+            aside = Path(place) / "new"
+            aside.mkdir()
             yield aside
-            if path.exists():
-                path.rmdir()
-            aside.rename(path)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+            if path.exists():  # it may be where somebody is, and keeps its place
+                for file in aside.iterdir():
+                    file.rename(path / file.name)
+            else:
+                aside.rename(path)
 
 
 def sizes(folder: Path) -> dict[str, int]:
@@ -235,7 +241,11 @@ def write_samples(model: Model, folder: Path) -> str | None:
     if origin is None or origin.name != FILE or isinstance(model.blueprint, restore.Blueprint | translate.Blueprint):
         return None
     latest = origin.parent / "samples" / "latest"
-    with reading(latest.parent):
+    with reading(origin.parent):
+        for name in (PICTURES, TEXTS):  # a folder that was pulled has no others
+            if not latest.parent.is_dir() and origin.with_name(name).is_file():
+                shutil.copyfile(origin.with_name(name), folder / name)
+                return name
         if latest.with_suffix(".png").is_file():
             # They are of the last weights, and the generator may be better ones from before.
             texts = {name: value for name, value in marks(model).items() if name != "Model"}

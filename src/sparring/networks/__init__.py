@@ -61,7 +61,7 @@ def register(name: str, players: Family) -> None:
     Raises: SettingError for the name of a family that comes along, or one that is no identifier of Python.
     """
     if name in NETWORKS or not name.isidentifier():
-        raise SettingError(f"network {name!r}: a family of your own wants a name of its own, letters, digits and _")
+        raise SettingError(f"network {name!r}: a family of your own wants a name of its own, an identifier of Python")
     FAMILIES[name] = players
     OWN_NETWORKS.add(name)
 
@@ -73,8 +73,8 @@ def family(name: str) -> Family:
     """
     if name not in FAMILIES:
         raise RunError(
-            f"its networks are of the family {name!r}, which is not known here: load it from a program that registers "
-            "them with sparring.networks.register"
+            f"the networks of this generator are of the family {name!r}, which is not known here: load it from a "
+            "program that registers the family with sparring.networks.register"
         )
     return FAMILIES[name]
 

@@ -175,8 +175,8 @@ class Line:
         recipes = dict.fromkeys(recipe for _, recipes in wanted for recipe in recipes)
         pictures = {recipe: known[recipe] for recipe in recipes if recipe in known}
         missing = [recipe for recipe in recipes if recipe not in pictures]
-        for start in range(0, len(missing), FORWARD):
-            part = missing[start : start + FORWARD]
+        for start in range(0, len(missing), loaded.painter.most):
+            part = missing[start : start + loaded.painter.most]
             self.watch(len(part))
             pictures |= zip(part, loaded.painter(part), strict=True)
         for job, recipes_of_job in wanted:
