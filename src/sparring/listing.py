@@ -201,7 +201,7 @@ def describe_exported(made: Exported) -> RenderableType:
 def describe_shared(made: "Shared") -> RenderableType:
     """Where a generator was pushed or pulled to, and its files."""
     lines = [f"{made.place}{f', commit {made.commit}' if made.commit else ''}"]
-    lines += [f"{name:22} {size / 1e6:8.2f} MB" for name, size in made.files.items()]
+    lines += [f"{name:22} {size / 1e3:10,.0f} kB" for name, size in made.files.items()]
     return Text("\n".join(lines))
 
 

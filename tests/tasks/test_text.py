@@ -449,14 +449,14 @@ def test_a_lesson_in_parts_of_like_lengths_is_the_lesson(corpus: Path, monkeypat
     batch, random = task.data.draw(0, 0, 32), Random(0, 0, 32)
 
     def learned(part: int) -> tuple[torch.Tensor, torch.Tensor]:
-        monkeypatch.setitem(sequences.PART, "cpu", part)
+        monkeypatch.setattr(sequences, "PART", part)
         generator.zero_grad()
         likelihood = task.lesson(generator, batch, random).fake.beside["likelihood"]
         (likelihood * torch.arange(32)).sum().backward()
         assert generator.bias.grad is not None
         return likelihood.detach(), generator.bias.grad.clone()
 
-    monkeypatch.setitem(sequences.PART, "cpu", 0)
+    monkeypatch.setattr(sequences, "PART", 0)
     assert len(sequences.of_like_lengths(alive(batch.tokens).sum(1))) > 1
     for in_parts, whole in zip(learned(0), learned(10**6), strict=True):
         torch.testing.assert_close(in_parts, whole, rtol=1e-4, atol=1e-5)

@@ -13,6 +13,7 @@ from sparring.errors import RunError, SettingError
 from sparring.exporting import onnx_files, programs
 from sparring.exporting.cards import card
 from sparring.exporting.facts import facts
+from sparring.exporting.packages import needed
 from sparring.exporting.players import Player, player_of
 from sparring.training.files import write_text, writing
 
@@ -106,8 +107,8 @@ def check(path: Path, to: str, precision: str) -> None:
     if not path.parent.is_dir():
         raise RunError(f"{path}: there is no folder {path.parent} to write to")
     if to == "onnx":
-        onnx_files.needed("onnx")
-        onnx_files.needed("onnxruntime")
+        needed("onnx")
+        needed("onnxruntime")
 
 
 Trials = Sequence[Mapping[str, Tensor]]

@@ -21,6 +21,7 @@ from sparring.config import OWN_NETWORKS
 from sparring.errors import RunError, SettingError
 from sparring.exporting.cards import in_a_line, page, size
 from sparring.exporting.facts import facts
+from sparring.exporting.packages import needed
 from sparring.latents import directions
 from sparring.model import FILE, JUDGE, Model, read_generator, understanding
 from sparring.networks import parameters
@@ -107,7 +108,7 @@ def push(
             f"its networks are of your own family {network!r}, which nobody who pulls it has: export it as ONNX, which "
             "needs none"
         )
-    needed()
+    needed("huggingface_hub")
     if to_folder is not None:
         if private or revision is not None or message is not None:
             raise SettingError("--private, --revision and --message are for repositories: --to-folder sends nothing")
@@ -138,7 +139,7 @@ def pull(place: str | PathLike[str], out: str | PathLike[str], revision: str | N
         raise SettingError(f"{place} is a folder here, and --revision is for repositories")
     if not local:
         refuse_other_names(str(place), "there is no such folder, and ")
-        needed()
+        needed("huggingface_hub")
     with new_folder(out) as aside:
         commit = None
         if local:
@@ -151,14 +152,6 @@ def pull(place: str | PathLike[str], out: str | PathLike[str], revision: str | N
                 commit = fetch(str(place), revision, aside)
         check(str(place), aside)
     return Shared(str(out), commit, sizes(out))
-
-
-def needed() -> None:
-    """Raises: RunError that says what to install."""
-    try:
-        import huggingface_hub  # noqa: F401
-    except ImportError as error:
-        raise RunError("sharing needs huggingface_hub: pip install 'sparring[hub]'") from error
 
 
 def refuse_other_names(repository: str, besides: str = "") -> None:
@@ -242,10 +235,11 @@ def write_samples(model: Model, folder: Path) -> str | None:
         return None
     latest = origin.parent / "samples" / "latest"
     with reading(origin.parent):
-        for name in (PICTURES, TEXTS):  # a folder that was pulled has no others
-            if not latest.parent.is_dir() and origin.with_name(name).is_file():
-                shutil.copyfile(origin.with_name(name), folder / name)
-                return name
+        if not latest.parent.is_dir():  # what was pulled is no run, but may have samples beside it
+            found = next((name for name in (PICTURES, TEXTS) if origin.with_name(name).is_file()), None)
+            if found is not None:
+                shutil.copyfile(origin.with_name(found), folder / found)
+            return found
         if latest.with_suffix(".png").is_file():
             # They are of the last weights, and the generator may be better ones from before.
             texts = {name: value for name, value in marks(model).items() if name != "Model"}

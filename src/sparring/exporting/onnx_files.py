@@ -4,7 +4,6 @@ The exporter is the one that traces (`dynamo=False`). It takes every network her
 seconds; the one built on `torch.export` takes 3 to 70, and one more package.
 """
 
-import importlib
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sparring.errors import RunError
+from sparring.exporting.packages import needed
 from sparring.exporting.players import Player
 
 OPSET = 18
@@ -25,14 +25,6 @@ LARGEST = 2**31 - 2**20
 
 SMALL = 256
 """Numbers of a tensor below which half precision would save nothing worth having."""
-
-
-def needed(name: str) -> Any:
-    """A module that only exports need. Raises: RunError that says what to install."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise RunError(f"exporting to ONNX needs {name}: pip install 'sparring[export]'") from error
 
 
 def onnx_model(player: Player, facts: Mapping[str, str]) -> Any:

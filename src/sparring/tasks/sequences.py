@@ -45,7 +45,7 @@ COUNTED = 2**16
 PARTS = (1, 2, 4)
 """A batch is cut into so many, by length, where that makes less work."""
 
-PART, MANY = {"cpu": 128}, 4096
+PART, LAUNCHED = 128, 4096
 """What a part costs beside its symbols, in symbols: on a CPU, and where launching kernels takes longer than they do."""
 
 STEP = 8
@@ -237,8 +237,8 @@ class Sequential:
         lengths, each = [], []
         for part in torch.split(numbers, FORWARD):
             tokens = data.batch(part).tokens
-            seen = torch.zeros_like(tokens, dtype=torch.bool)
-            each.append(self.likelihood_by(generator, tokens, seen) * self.usual_length)
+            hidden = torch.zeros_like(tokens, dtype=torch.bool)
+            each.append(self.likelihood_by(generator, tokens, hidden) * self.usual_length)
             lengths.append((alive(tokens) & (tokens != UNKNOWN)).sum(1))
         total, symbols = torch.cat(each).double().cpu(), torch.cat(lengths).double().cpu()
         mean = total.sum() / symbols.sum()
@@ -269,7 +269,7 @@ def of_like_lengths(lengths: Tensor) -> tuple[Tensor, ...]:
     """The rows of sequences of lengths int64 (N,), from short to long, in as many parts as make the least work."""
     rows = lengths.argsort(stable=True)
     ordered = lengths[rows].tolist()
-    fixed = PART.get(lengths.device.type, MANY)
+    fixed = PART if lengths.device.type == "cpu" else LAUNCHED
 
     def work(parts: int) -> int:
         size = -(-len(ordered) // parts)
