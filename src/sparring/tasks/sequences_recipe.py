@@ -6,6 +6,12 @@ from sparring.choices import Choices
 
 SUPERVISED_RATE, RATE, JUDGE_RATE, FALL = 3e-3, 1e-4, 3e-4, 0.1
 
+OF_THE_GAME = (
+    *("gradient", "discount", "gumbel_temperature", "likelihood_weight", "objective", "penalty", "penalty_strength"),
+    *("head_start", "judge_learning_rate", "judge_width", "judge_depth", "spectral_norm"),
+)
+"""Settings that mean nothing without a game: who gives one wants it played."""
+
 HELD_OUT, LEAST_HELD_OUT = 0.05, 2
 """Share of the sequences that are held out if any are; a single one cannot be judged by."""
 
@@ -33,9 +39,10 @@ def choose_players(settings: Choices, factor: float, width: int, depth: int) -> 
 def choose_game(settings: Choices, supervised: float, head_start: float, against: str = "") -> bool:
     """Fills in the rules of the game and when it begins; gives whether it is played.
 
-    against: a reason not to play, unless somebody asks for it.
+    against: a reason not to play, unless somebody asks for it, by a setting of the game if not by `adversarial`.
     """
     pick = settings.choose
+    asked = next(filter(settings.was_given, OF_THE_GAME), None)
     pick("gradient", "policy")
     pick("discount", 0.5)
     pick("gumbel_temperature", 1.0)
@@ -48,7 +55,8 @@ def choose_game(settings: Choices, supervised: float, head_start: float, against
     pick("penalty_strength", 0.0 if penalty == "none" else 1.0)
     pick("penalty_strength_final", settings.values["penalty_strength"])
     pick("augment", "none")
-    playing = bool(pick("adversarial", not against, against))
+    why = f"{asked} is given, a setting of the game" if against and asked else against
+    playing = bool(pick("adversarial", not against or asked is not None, why))
     pick("supervised", supervised if playing else 1.0)
     pick("head_start", head_start if playing else 0.0)
     return playing

@@ -18,8 +18,12 @@ LONGEST = 192
 
 WIDTH, DEPTH = 256, 4
 BATCH = 64
-ROOM = 2**24
-"""Numbers that the one-hot texts of a micro-batch have at most: 64 MiB, of which a step needs several times as much."""
+ROOM, ROOM_OF_LESSONS = 2**24, 2**26
+"""A number for each symbol at each place of a micro-batch, at most: 64 MiB in a game, whose steps need many times as
+much, and 256 MiB where there are lessons alone."""
+
+CHARACTERS_A_PIECE = 3
+"""As good as any text has, where it is long."""
 
 SUPERVISED, HEAD_START = 0.7, 0.15
 MOST_HELD_OUT = 1000
@@ -67,8 +71,9 @@ def choose(settings: Choices, survey: TextSurvey, factor: float) -> int:
 
     batch = pick("batch", BATCH)
     symbols = settings.values["vocabulary_size"] if tokens == "bpe" else survey.distinct
-    places = min(longest, survey.longest)
-    pick("micro_batch", max(1, min(batch, ROOM // (symbols * places))))
+    places = min(longest, survey.longest if tokens == "characters" else 1 + survey.longest // CHARACTERS_A_PIECE)
+    room = ROOM if playing else ROOM_OF_LESSONS
+    pick("micro_batch", max(1, min(batch, room // (symbols * places))))
     choose_rates(settings, factor)
 
     usual = every(max(LEAST_SHOWN * factor, EPOCHS * texts), batch)
