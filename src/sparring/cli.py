@@ -250,6 +250,7 @@ def resume(
         "sparring sample runs/demo --n 10000 --seed 1 --out samples.npy",
         "sparring sample runs/faces --n 100 --label smiling --best-of 4 --out faces/",
         "sparring sample runs/poems --n 20 --prompt 床前 --temperature 0.8 --best-of 8 --out poems.txt",
+        "sparring sample runs/python --n 20 --temperature 0.8 --top-p 0.95 --out functions.jsonl",
         "sparring sample runs/molecules --n 1000 --out new.smi",
         "sparring sample runs/molecules --n 50 --scaffold c1ccc2[nH]ccc2c1 --out indoles.html",
         "sparring sample runs/shapes --n 8 --frames 64 --fps 25 --out clips/",
@@ -276,6 +277,12 @@ def sample(
     label: Annotated[str | None, typer.Option(metavar="K", help="Class, by name or number.")] = None,
     truncation: Annotated[float, typer.Option(metavar="T", help="Pictures: below 1 closer to the mean picture.")] = 1.0,
     temperature: Annotated[float, typer.Option(metavar="T", help="Texts, molecules: below 1 safer and duller.")] = 1.0,
+    top_p: Annotated[
+        float,
+        typer.Option(
+            "--top-p", metavar="P", help="Texts, molecules: symbols are of the likeliest that have so much together."
+        ),
+    ] = 1.0,
     prompt: Annotated[str, typer.Option(metavar="TEXT", help="Texts: what all begin with.")] = "",
     best_of: Annotated[
         int,
@@ -325,7 +332,7 @@ def sample(
         }
         seed = config.check("seed", seed)
         if model.makes == "clips":
-            model.refuse_options_of_texts(temperature, prompt, best_of, scaffold)
+            model.refuse_options_of_texts(temperature, top_p, prompt, best_of, scaffold)
             take = model.take(label=label, truncation=truncation, **of_clips)
             emit(write_clips_of(model, n, seed, take, out, form), output)
             tell(f"{n:,} clips of {take.frames:,} frames in {out}")
@@ -339,6 +346,7 @@ def sample(
             label=label,
             truncation=truncation,
             temperature=temperature,
+            top_p=top_p,
             prompt=prompt,
             best_of=best_of,
             scaffold=scaffold,

@@ -125,6 +125,7 @@ class Model:
         start: int = 0,
         *,
         temperature: float = 1.0,
+        top_p: float = 1.0,
         prompt: str = "",
         best_of: int = 1,
         scaffold: str = "",
@@ -144,11 +145,13 @@ class Model:
         Pictures. label: number or name of the class; None draws classes as often as they are in the training data.
         truncation: 0 to 2; below 1 they are closer to the mean picture. best_of: each is the one of so many that the
         discriminator takes to be the most real: better pictures, and hardly less variety.
-        Texts and molecules. temperature: 0 (the likeliest symbol each time) to 5; below 1 is safer and duller. best_of:
-        as of pictures. prompt: what all texts begin with.
-        scaffold: a SMILES that all molecules hold as a part; not for those that are drawn as graphs, where
-        temperature is a factor of their random numbers. A molecule is a canonical SMILES; a sample that is none, which
-        is rare, is empty.
+        Texts and molecules. temperature: 0 (the likeliest symbol each time) to 5; below 1 is safer and duller. top_p:
+        above 0, to 1; each symbol is one of the fewest likeliest ones that have so much of the probability together, so
+        that below 1 rare slips do not come (Holtzman et al. 2020, arXiv 1904.09751). best_of: as of pictures. prompt:
+        what all texts begin with.
+        scaffold: a SMILES that all molecules hold as a part; neither this nor top_p is for those that are drawn as
+        graphs, where temperature is a factor of their random numbers. A molecule is a canonical SMILES; a sample that
+        is none, which is rare, is empty.
         Clips. label and truncation as for pictures; the others as `take` has them.
 
         Raises: SettingError for a number out of range, a class that is not known, a prompt or scaffold with unknown
@@ -172,12 +175,12 @@ class Model:
                 raise SettingError("--scaffold is for molecules, and this generator writes texts: it takes --prompt")
             if prompt and what == "molecules":
                 raise SettingError("--prompt is for texts, and this generator writes molecules: it takes --scaffold")
-            self.check_choice(temperature, best_of)
+            self.check_choice(temperature, top_p, best_of)
             if isinstance(self.blueprint, graphs.Blueprint):
-                return self.drawn(self.blueprint, n, seed, start, temperature, best_of, scaffold)
-            return self.written(self.blueprint, n, seed, start, temperature, prompt, best_of, scaffold)
+                return self.drawn(self.blueprint, n, seed, start, temperature, top_p, best_of, scaffold)
+            return self.written(self.blueprint, n, seed, start, temperature, top_p, prompt, best_of, scaffold)
         clips = isinstance(self.blueprint, video.Blueprint)
-        self.refuse_options_of_texts(temperature, prompt, best_of if clips else 1, scaffold)
+        self.refuse_options_of_texts(temperature, top_p, prompt, best_of if clips else 1, scaffold)
         if isinstance(self.blueprint, video.Blueprint):
             take = self.take(
                 frames=frames,
@@ -196,19 +199,21 @@ class Model:
             raise SettingError(f"truncation={truncation}: it should be from 0 to 2; 1 changes nothing")
         blueprint = self.from_noise
         number = None if label is None else blueprint.class_number(label)
-        self.check_choice(temperature, best_of)
+        self.check_choice(temperature, top_p, best_of)
         if best_of > 1:
             assert self.judge is not None, "refused above"
             found = generate.chosen(self.generator, self.judge, blueprint, n, seed, best_of, number, truncation, start)
             return found.pictures
         return generate.sample(self.generator, blueprint, n, seed, number, truncation, start)
 
-    def refuse_options_of_texts(self, temperature: float, prompt: str, best_of: int, scaffold: str) -> None:
+    def refuse_options_of_texts(
+        self, temperature: float, top_p: float, prompt: str, best_of: int, scaffold: str
+    ) -> None:
         """Raises: SettingError if something is asked for that texts or molecules have, or `best_of` of clips."""
-        if temperature != 1 or prompt or best_of != 1 or scaffold:
+        if temperature != 1 or top_p != 1 or prompt or best_of != 1 or scaffold:
             raise SettingError(
-                "--temperature, --prompt and --scaffold are for texts and molecules, --best-of for these and pictures, "
-                f"and this generator makes {self.makes}"
+                "--temperature, --top-p, --prompt and --scaffold are for texts and molecules, --best-of for these and "
+                f"pictures, and this generator makes {self.makes}"
             )
 
     def take(self, **wishes: Unpack[Wishes]) -> Take:
@@ -296,6 +301,7 @@ class Model:
         seed: int,
         start: int,
         temperature: float,
+        top_p: float,
         prompt: str,
         best_of: int,
         scaffold: str,
@@ -303,9 +309,9 @@ class Model:
         """The texts or SMILES that `sample` gives."""
         count, first = n * best_of, start * best_of
         if scaffold:
-            drawn = growing.grown(self.generator, blueprint, count, seed, scaffold, temperature, first)
+            drawn = growing.grown(self.generator, blueprint, count, seed, scaffold, temperature, first, top_p)
         else:
-            drawn = sequences.sample(self.generator, blueprint, count, seed, temperature, prompt, first)
+            drawn = sequences.sample(self.generator, blueprint, count, seed, temperature, prompt, first, top_p)
         if best_of > 1:
             assert self.judge is not None, "refused above"
             scores = sequences.scores(self.judge, blueprint, drawn).view(n, best_of)
@@ -319,6 +325,7 @@ class Model:
         seed: int,
         start: int,
         temperature: float,
+        top_p: float,
         best_of: int,
         scaffold: str,
     ) -> list[str]:
@@ -328,6 +335,11 @@ class Model:
                 "--scaffold is for molecules that are written as SELFIES, which can be begun with it, and this "
                 "generator draws whole graphs: train one with --set representation=selfies"
             )
+        if top_p != 1:
+            raise SettingError(
+                "--top-p chooses among the next symbols of what is written one by one, and this generator draws whole "
+                "graphs: it takes --temperature; one trained with --set representation=selfies takes both"
+            )
         nodes, bonds = graphs.sample(self.generator, blueprint, n * best_of, seed, temperature, start * best_of)
         if best_of > 1:
             assert self.judge is not None, "refused before"
@@ -336,10 +348,12 @@ class Model:
             nodes, bonds = nodes[chosen], bonds[chosen]
         return blueprint.smiles(nodes, bonds)
 
-    def check_choice(self, temperature: float, best_of: int) -> None:
+    def check_choice(self, temperature: float, top_p: float, best_of: int) -> None:
         """Raises: SettingError for a number out of range, RunError if there is no discriminator to choose by."""
         if not 0 <= temperature <= 5:
             raise SettingError(f"temperature={temperature}: it should be from 0 to 5; 1 changes nothing")
+        if not 0 < top_p <= 1:
+            raise SettingError(f"top_p={top_p}: it should be above 0, to 1; 1 changes nothing")
         if best_of < 1:
             raise SettingError(f"best_of={best_of}: it should be at least 1")
         if best_of > 1 and self.judge is None:

@@ -97,11 +97,11 @@ def test_changed_pictures_are_those_of_apply_at_any_size(tmp_path: Path, name: s
             assert np.array_equal(made[0][known], given["picture"][0][known])
 
 
-def written(folder: Path, temperature: float, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def written(folder: Path, monkeypatch: pytest.MonkeyPatch, temperature: float = 1.0, top_p: float = 1.0) -> list[str]:
     """What the loop of the card of g.onnx writes with the uniform numbers of `sample` for the seed 7."""
     monkeypatch.chdir(folder)
     code = Path("g.onnx.md").read_text().split("```python\n")[1].split("```")[0]
-    assert len(code.strip().splitlines()) <= 16
+    assert len(code.strip().splitlines()) <= 19
 
     class OurNumbers:
         def random(self, shape: tuple[int, int], dtype: object) -> np.ndarray:
@@ -110,19 +110,19 @@ def written(folder: Path, temperature: float, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(np.random, "default_rng", lambda seed: OurNumbers())
     names: dict[str, Any] = {}
-    exec(code.replace(", 1.0\n", f", {temperature}\n"), names)
-    assert names["temperature"] == temperature
+    exec(code.replace(", 1.0, 1.0\n", f", {temperature}, {top_p}\n"), names)
+    assert (names["temperature"], names["top_p"]) == (temperature, top_p)
     return list(names["texts"])
 
 
-@pytest.mark.parametrize("temperature", [1.0, 0.5])
+@pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.5, 1.0), (1.0, 0.9), (1.5, 0.8)])
 def test_the_loop_of_the_card_writes_the_texts_of_sample(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temperature: float
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temperature: float, top_p: float
 ) -> None:
     model = model_of(TEXT)
     export(model, tmp_path / "g.onnx", "onnx")
-    texts = written(tmp_path, temperature, monkeypatch)
-    assert texts == model.sample(16, seed=7, temperature=temperature)
+    texts = written(tmp_path, monkeypatch, temperature, top_p)
+    assert texts == model.sample(16, seed=7, temperature=temperature, top_p=top_p)
     assert len(set(texts)) > 4
 
 
@@ -134,7 +134,7 @@ def test_the_loop_of_the_card_writes_the_molecules_of_sample(tmp_path: Path, mon
     model = model_of(sequences.Blueprint("molecules", described, 12, 64, 1, 64, 1, False))
     export(model, tmp_path / "g.onnx", "onnx")
     wanted = model.sample(16, seed=7)
-    decoded = [selfies.decoder(text) for text in written(tmp_path, 1.0, monkeypatch)]
+    decoded = [selfies.decoder(text) for text in written(tmp_path, monkeypatch)]
     assert [chemistry.CanonSmiles(smiles) for smiles in decoded] == wanted
     assert "selfies.decoder" in (tmp_path / "g.onnx.md").read_text()
 

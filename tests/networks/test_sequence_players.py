@@ -6,7 +6,7 @@ from torch.overrides import TorchFunctionMode
 
 from sparring.data.vocabularies import END, START, UNKNOWN
 from sparring.errors import SettingError
-from sparring.networks.sequences import Discriminator, Generator, pick
+from sparring.networks.sequences import Discriminator, Generator, nucleus, pick
 from sparring.networks.transformer import HEAD, Trunk, look_around, turned
 
 SIZE, LONGEST = 11, 9
@@ -109,6 +109,83 @@ def test_symbols_are_picked_as_often_as_they_are_likely() -> None:
     sharper = (likely**2 / (likely**2).sum()).tolist()
     picked = pick(likely.log().expand(1000, -1), numbers, temperature=0.5)
     assert (torch.bincount(picked, minlength=4) / 1000).tolist() == pytest.approx(sharper, abs=1e-3)
+
+
+LIKELY = torch.tensor([0.05, 0.5, 0.0, 0.15, 0.3])
+
+
+@pytest.mark.parametrize(
+    ("top_p", "expected"),
+    [
+        (0.01, [0, 1000, 0, 0, 0]),
+        (0.5, [0, 1000, 0, 0, 0]),
+        (0.51, [0, 625, 0, 0, 375]),
+        (0.8, [0, 625, 0, 0, 375]),
+        (0.81, [0, 526, 0, 158, 316]),
+        (0.96, [50, 500, 0, 150, 300]),
+        (1.0, [50, 500, 0, 150, 300]),
+    ],
+)
+def test_symbols_outside_of_the_nucleus_never_come(top_p: float, expected: list[int]) -> None:
+    """By hand: of .5, .3, .15 and .05 the first two are .8 together, and 5 to 3 of what is left."""
+    numbers = (torch.arange(1000) + 0.5) / 1000
+    picked = pick(LIKELY.log().expand(1000, -1), numbers, 1.0, top_p)
+    assert torch.bincount(picked, minlength=5).tolist() == expected
+
+
+def test_the_nucleus_is_that_of_the_probabilities_after_the_temperature() -> None:
+    """At .5 they are as .25, .09, .0225 and .0025, of which the first is 68 %, and the first two 93 %."""
+    numbers = (torch.arange(1000) + 0.5) / 1000
+    for top_p, kept in ((0.68, {1}), (0.7, {1, 4}), (0.93, {1, 4}), (0.94, {1, 3, 4})):
+        assert set(pick(LIKELY.log().expand(1000, -1), numbers, 0.5, top_p).tolist()) == kept
+
+
+def test_of_equally_likely_symbols_the_first_are_in_the_nucleus() -> None:
+    logits = torch.tensor([[0.2, 0.4, 0.2, 0.2], [0.25, 0.25, 0.25, 0.25]]).log()
+    for top_p, kept in (
+        (0.3, [[1], [0, 1]]),
+        (0.5, [[0, 1], [0, 1]]),
+        (0.7, [[0, 1, 2], [0, 1, 2]]),
+        (0.9, [[0, 1, 2, 3], [0, 1, 2, 3]]),
+    ):
+        assert [row.nonzero().flatten().tolist() for row in nucleus(logits, top_p)] == kept
+
+
+def test_the_nucleus_is_that_of_a_sort_in_double_precision() -> None:
+    logits = 3 * torch.randn(32, 500, generator=torch.Generator().manual_seed(0))
+    logits[:, [1, 2]] = -torch.inf
+    for row, found in zip(logits.double(), nucleus(logits, 0.9), strict=True):
+        probabilities, order = row.softmax(-1).sort(descending=True)
+        count = int((probabilities.cumsum(0) < 0.9).sum()) + 1
+        assert set(found.nonzero().flatten().tolist()) == set(order[:count].tolist())
+
+
+def test_a_nucleus_of_all_leaves_out_nothing_but_what_never_comes() -> None:
+    logits = torch.randn(4, 300, generator=torch.Generator().manual_seed(0))
+    logits[:, [1, 2]] = -torch.inf
+    assert torch.equal(nucleus(logits, 1 - 1e-12) & logits.isfinite(), logits.isfinite())
+
+
+def test_a_nucleus_of_one_is_no_temperature(generator: Generator) -> None:
+    assert torch.equal(written(generator, top_p=1e-9), written(generator, temperature=0.0))
+    assert torch.equal(written(generator, temperature=0.0, top_p=0.5), written(generator, temperature=0.0))
+
+
+def test_what_is_written_of_the_nucleus_begins_as_asked_ends_once_and_has_no_forbidden_symbol(
+    generator: Generator,
+) -> None:
+    numbers = torch.rand(64, LONGEST, generator=torch.Generator().manual_seed(1))
+    generator.bias.data[END] += 6
+    assert torch.equal(generator.write(numbers, top_p=1.0), generator.write(numbers))
+    tokens = generator.write(numbers, 2.0, torch.tensor([7, 4]), 0.7)
+    assert not torch.equal(tokens, generator.write(numbers, 2.0, torch.tensor([7, 4])))
+    ended = (tokens == END).cumsum(1) > 0
+    assert bool(ended.any()) and bool((tokens[ended] == END).all())
+    assert tokens[:, :2].tolist() == [[7, 4]] * 64
+    assert not {START, UNKNOWN} & set(tokens.flatten().tolist())
+    log_probabilities, _ = generator(tokens)
+    kept = nucleus(log_probabilities.flatten(0, 1) / 2, 0.7 + 1e-4).view(*tokens.shape, SIZE)
+    assert bool((kept.gather(2, tokens[..., None]).squeeze(2) | ended)[:, 2:].all())
 
 
 def test_early_judgements_know_nothing_of_what_follows() -> None:

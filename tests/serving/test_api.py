@@ -91,8 +91,9 @@ def test_mixtures(client: TestClient) -> None:
 
 def test_texts(client: TestClient, shelf_folder: Path) -> None:
     model = Model.load(shelf_folder / "words")
-    asked = {"run": "words", "n": 4, "seed": 2, "temperature": 0.7, "prompt": "ab", "best_of": 3}
-    wanted = model.sample(4, seed=2, temperature=0.7, prompt="ab", best_of=3)
+    asked = {"run": "words", "n": 4, "seed": 2, "temperature": 2.0, "top_p": 0.8, "prompt": "ab", "best_of": 3}
+    wanted = model.sample(4, seed=2, temperature=2.0, top_p=0.8, prompt="ab", best_of=3)
+    assert wanted != model.sample(4, seed=2, temperature=2.0, prompt="ab", best_of=3)
     assert client.post("/v1/sample", json=asked).json() == {"texts": wanted}
     lines = client.post("/v1/sample", json=asked, headers={"Accept": "text/plain"})
     assert lines.text.splitlines() == wanted
@@ -126,6 +127,9 @@ WRONG = [
     ({"label": "bird"}, "cat, dog"),
     ({"label": 2}, "0 to 1"),
     ({"temperature": 0.5}, "for texts"),
+    ({"top_p": 0.5}, "for texts"),
+    ({"run": "words", "top_p": 0}, "top_p: "),
+    ({"run": "words", "top_p": 1.5}, "top_p: "),
     ({"run": "words", "label": 1}, "for pictures"),
     ({"run": "words", "prompt": "xyz"}, "do not occur"),
     ({"run": "words", "prompt": "a" * 12}, "shorten it"),

@@ -206,6 +206,7 @@ WRONG = [
     ({"mix": [[{"seed": 1}]]}, "for pictures, and this generator makes clips"),
     ({"edit": {"0": 1}}, "for pictures, and this generator makes clips"),
     ({"prompt": "a"}, "for texts and molecules, and this generator makes clips"),
+    ({"top_p": 0.9}, "for texts and molecules, and this generator makes clips"),
     ({"best_of": 2}, "for pictures, texts and molecules, and this generator makes clips"),
     ({"format": "svg"}, "mp4 or gif"),
     ({"run": "faces", "frames": 8}, "for clips, and this generator makes pictures"),

@@ -94,7 +94,7 @@ def test_where_it_does_not_listen(shelf_folder: Path, host: str, token: str | No
             ],
         ),
         ("#/run/grey", ["Edit along directions", "Direction 1", "warmth"]),
-        ("#/run/words", ['class="texts', "Temperature", "Write"]),
+        ("#/run/words", ['class="texts', "Temperature", "Top-p", "Write"]),
         ("#/run/holes", ["Choose a picture"]),
         (
             "#/run/clips",

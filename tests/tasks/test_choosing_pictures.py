@@ -51,6 +51,8 @@ def test_a_run_keeps_what_chooses(tmp_path: Path) -> None:
         model.sample(1, best_of=0)
     with pytest.raises(SettingError, match="temperature"):
         model.sample(1, temperature=2.0)
+    with pytest.raises(SettingError, match=r"--top-p.* are for texts and molecules, .* makes pictures"):
+        model.sample(1, top_p=0.9)
     (tmp_path / "run" / JUDGE).unlink()
     with pytest.raises(RunError, match="needs a discriminator"):
         sparring.load(tmp_path / "run" / FILE).sample(1, best_of=2)

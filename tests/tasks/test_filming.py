@@ -161,6 +161,7 @@ def test_clips_that_begin_with_a_picture_go_on_differently(model: Model) -> None
         ({"truncation": 3.0}, "truncation=3.0"),
         ({"label": 0}, "knows no classes"),
         ({"temperature": 0.5}, "for these and pictures, and this generator makes clips"),
+        ({"top_p": 0.5}, "--top-p, --prompt and --scaffold are for texts and molecules"),
     ],
 )
 def test_what_cannot_be_is_said(model: Model, options: dict[str, object], words: str) -> None:

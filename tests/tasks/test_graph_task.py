@@ -200,6 +200,7 @@ def test_a_run_has_its_numbers_its_drawings_and_samples(run: Any) -> None:
         ({"scaffold": "c1ccccc1"}, "draws whole graphs"),
         ({"prompt": "CC"}, "--prompt is for texts"),
         ({"temperature": 6.0}, "from 0 to 5"),
+        ({"top_p": 0.9}, "draws whole graphs: it takes --temperature"),
     ],
 )
 def test_options_of_others_are_refused(run: Any, options: dict[str, Any], words: str) -> None:

@@ -138,6 +138,8 @@ def test_a_scaffold_is_held_by_all(run: Any) -> None:
     assert all(keeps(text, "c1ccccc1O") for text in made) and len(set(made)) > 10
     assert made[:5] == model.sample(5, seed=1, scaffold="c1ccccc1O")
     assert made[66:] == model.sample(4, seed=1, scaffold="c1ccccc1O", start=66)
+    likelier = model.sample(70, seed=1, scaffold="c1ccccc1O", top_p=0.8)
+    assert likelier != made and all(keeps(text, "c1ccccc1O") for text in likelier)
 
 
 def test_a_scaffold_is_looked_for_as_it_is_written_here(run: Any) -> None:
@@ -171,6 +173,7 @@ def test_a_scaffold_that_is_not_kept_ends_after_so_many_tries(run: Any, monkeypa
     ("options", "words"),
     [
         ({"temperature": -1.0}, "from 0 to 5"),
+        ({"top_p": 2.0}, "above 0, to 1"),
         ({"truncation": 0.5}, "writes molecules: it takes --temperature"),
         ({"prompt": "CC"}, "takes --scaffold"),
     ],

@@ -161,6 +161,9 @@ def test_prompts_are_brought_to_the_form_that_the_texts_are_in(tmp_path: Path) -
     ("options", "words"),
     [
         ({"temperature": -1.0}, "from 0 to 5"),
+        ({"top_p": 0.0}, "top_p=0.0: it should be above 0, to 1"),
+        ({"top_p": 1.1}, "above 0, to 1"),
+        ({"top_p": math.nan}, "above 0, to 1"),
         ({"best_of": 0}, "at least 1"),
         ({"truncation": 0.5}, "takes --temperature"),
         ({"label": 1}, "takes --temperature"),
@@ -485,6 +488,16 @@ def test_the_command_line_writes_texts(run: Any, tmp_path: Path) -> None:
     assert texts == sparring.load(run).sample(5, seed=1)
     wrong = sparring_("sample", str(run), "--n", "5", "--out", str(tmp_path / "new.png"))
     assert wrong.returncode == 2 and "texts are written as .txt, .jsonl" in wrong.stderr
+    options = ["--temperature", "0.9", "--top-p", "0.7"]
+    safer = sparring_("sample", str(run), "--n", "5", "--seed", "1", *options, "--out", str(tmp_path / "safer.txt"))
+    assert safer.returncode == 0, safer.stderr
+    lines = (tmp_path / "safer.txt").read_text(encoding="utf-8").splitlines()
+    assert lines == sparring.load(run).sample(5, seed=1, temperature=0.9, top_p=0.7) != texts
+    wrong = sparring_("sample", str(run), "--top-p", "0", "--out", str(tmp_path / "none.txt"))
+    assert (wrong.returncode, wrong.stderr) == (
+        2,
+        "sparring: top_p=0.0: it should be above 0, to 1; 1 changes nothing\n",
+    )
     folder = sparring_("sample", str(run), "--n", "2", "--out", str(tmp_path / "folder"))
     assert folder.returncode == 0 and len(list((tmp_path / "folder").iterdir())) == 2
     pictures = sparring_("train", "digits", "--task", "text", "--out", str(tmp_path / "run"))

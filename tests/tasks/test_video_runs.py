@@ -142,7 +142,7 @@ def test_the_real_commands(clips: Path, tmp_path: Path) -> None:
     assert " dB" in told.stderr
     assert len(list((tmp_path / "on" / "00001").glob("*.png"))) == 10
     told = command("sample", place, "--n", 2, "--prompt", "x", "--out", tmp_path / "none", status=2)
-    assert told.stderr.startswith("sparring: --temperature, --prompt")
+    assert told.stderr.startswith("sparring: --temperature, --top-p, --prompt")
     assert not (tmp_path / "none").exists()
 
 

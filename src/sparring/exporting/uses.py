@@ -69,11 +69,15 @@ import onnxruntime
 session = onnxruntime.InferenceSession("{file}")
 about = session.get_modelmeta().custom_metadata_map
 symbols, longest = [bytes.fromhex(each) for each in json.loads(about["symbols"])], int(about["longest"])
-numbers, temperature = np.random.default_rng(0).random((16, longest), np.float32), 1.0
+numbers, temperature, top_p = np.random.default_rng(0).random((16, longest), np.float32), 1.0, 1.0
 tokens, ended = np.ones((len(numbers), 1), np.int64), np.zeros(len(numbers), bool)  # 1 is START
 for place in range(longest):
     (found,) = session.run(None, {{"tokens": tokens}})
-    chances = np.exp(found[:, -1] / temperature).cumsum(1)
+    chances = np.exp(found[:, -1] / temperature)
+    rising = np.sort(chances)
+    sums = rising.cumsum(1)
+    least = np.take_along_axis(rising, (sums <= (1 - top_p) * sums[:, -1:]).sum(1, keepdims=True), 1)
+    chances = np.where(chances < least, 0, chances).cumsum(1)  # the rarest, 1 - top_p of all at most, never come
     token = (chances <= numbers[:, place, None] * chances[:, -1:]).sum(1) * ~ended  # 0 is END
     tokens, ended = np.concatenate([tokens, token[:, None]], 1), ended | (token == 0)
 texts = [b"".join(symbols[token - 3] for token in row[1:] if token).decode(errors="replace") for row in tokens]

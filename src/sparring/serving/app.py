@@ -331,10 +331,11 @@ def refuse_wishes_of_clips(asked: SampleRequest, makes: str) -> None:
 
 def refuse_wishes_of_texts(asked: SampleRequest) -> None:
     """Raises: RequestError for what pictures know nothing of."""
-    if asked.wishes("temperature", "prompt", "scaffold", "format"):
+    if asked.wishes("temperature", "top_p", "prompt", "scaffold", "format"):
         raise RequestError(
             "invalid",
-            "temperature, prompt, scaffold and format are for texts and molecules, and this generator makes pictures",
+            "temperature, top_p, prompt, scaffold and format are for texts and molecules, and this generator makes "
+            "pictures",
         )
 
 
@@ -352,6 +353,7 @@ def written(model: Model, asked: SampleRequest) -> Sequence[str]:
         asked.seed,
         start=asked.start,
         temperature=asked.temperature,
+        top_p=asked.top_p,
         prompt=asked.prompt,
         best_of=asked.best_of,
         scaffold=asked.scaffold,

@@ -49,7 +49,7 @@ def chosen(loaded: Loaded, asked: SampleRequest) -> Choice:
     direction, or as `generate.Blueprint.judge`.
     """
     model, painter, blueprint = loaded.model, loaded.painter, loaded.model.from_noise
-    model.check_choice(asked.temperature, asked.best_of)
+    model.check_choice(asked.temperature, asked.top_p, asked.best_of)
     judge = model.judge
     assert painter is not None and judge is not None, "refused above"
     label = None if asked.label is None else blueprint.class_number(asked.label)

@@ -99,7 +99,10 @@ def refuse_wishes_of_others(asked: SampleRequest) -> None:
     """Raises: RequestError for what is for pictures, texts or molecules."""
     for fields, whose in (
         (("mix", "edit"), "mix and edit are for pictures"),
-        (("temperature", "prompt", "scaffold"), "temperature, prompt and scaffold are for texts and molecules"),
+        (
+            ("temperature", "top_p", "prompt", "scaffold"),
+            "temperature, top_p, prompt and scaffold are for texts and molecules",
+        ),
         (("best_of",), "best_of is for pictures, texts and molecules"),
     ):
         if asked.wishes(*fields):

@@ -102,6 +102,9 @@ class SampleRequest(Strict):
         ),
     ] = {}
     temperature: Annotated[float, Field(ge=0, le=5, description="Texts: below 1 safer and duller.")] = 1.0
+    top_p: Annotated[
+        float, Field(gt=0, le=1, description="Texts: symbols are of the likeliest that have so much together.")
+    ] = 1.0
     scaffold: Annotated[str, Field(max_length=1024, description="Molecules: a SMILES that all hold as a part.")] = ""
     format: Annotated[
         Literal["smiles", "svg", "mp4", "gif"] | None,

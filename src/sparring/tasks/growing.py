@@ -14,7 +14,14 @@ LEAST_TRIED = 16 * FORWARD
 
 
 def grown(
-    generator: nn.Module, blueprint: Blueprint, n: int, seed: int, scaffold: str, temperature: float, start: int = 0
+    generator: nn.Module,
+    blueprint: Blueprint,
+    n: int,
+    seed: int,
+    scaffold: str,
+    temperature: float,
+    start: int = 0,
+    top_p: float = 1.0,
 ) -> Tensor:
     """Molecules number `start` to `start + n - 1` of a seed that hold a scaffold, int64 (n, longest) on the CPU.
 
@@ -37,7 +44,7 @@ def grown(
     tried = 0
     while len(kept) < start + n and tried < max(TRIES * (start + n), LEAST_TRIED):
         begun = beginnings[tried // FORWARD % len(beginnings)]
-        for tokens in continued(generator, blueprint, FORWARD, seed, temperature, begun, tried):
+        for tokens in continued(generator, blueprint, FORWARD, seed, temperature, begun, tried, top_p):
             mol = Chem.MolFromSmiles(symbols.decode(tokens.tolist()))
             if mol is not None and contains(mol, wanted):
                 kept.append(tokens)

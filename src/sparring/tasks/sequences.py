@@ -311,11 +311,12 @@ def sample(
     temperature: float = 1.0,
     prompt: str = "",
     start: int = 0,
+    top_p: float = 1.0,
 ) -> Tensor:
     """Sequences number `start` to `start + n - 1` of a seed, int64 (n, longest) on the CPU.
 
-    Sequence i is always written in row i % FORWARD of a batch of FORWARD, so it depends on (seed, i), the temperature
-    and the prompt alone, not on how many are asked for.
+    Sequence i is always written in row i % FORWARD of a batch of FORWARD, so it depends on (seed, i), the temperature,
+    `top_p` and the prompt alone, not on how many are asked for.
 
     A prompt is brought to the normal form that all texts of the corpus are in, if they are.
 
@@ -334,12 +335,19 @@ def sample(
         raise SettingError(
             f"the prompt has {len(begun)} symbols, and a whole text at most {blueprint.longest - 1}: shorten it"
         )
-    return continued(generator, blueprint, n, seed, temperature, begun, start)
+    return continued(generator, blueprint, n, seed, temperature, begun, start, top_p)
 
 
 @torch.no_grad()
 def continued(
-    generator: nn.Module, blueprint: Blueprint, n: int, seed: int, temperature: float, begun: Tensor, start: int = 0
+    generator: nn.Module,
+    blueprint: Blueprint,
+    n: int,
+    seed: int,
+    temperature: float,
+    begun: Tensor,
+    start: int = 0,
+    top_p: float = 1.0,
 ) -> Tensor:
     """The same of sequences that begin with the tokens `begun`, int64 (P,), P < longest."""
     assert isinstance(generator, sequences.Generator)
@@ -349,7 +357,7 @@ def continued(
     for block in range(first, last):
         random = torch.Generator().manual_seed(key(seed, "symbols", block))
         numbers = torch.rand(FORWARD, blueprint.longest, generator=random)
-        written.append(generator.write(numbers.to(device), temperature, begun).cpu())
+        written.append(generator.write(numbers.to(device), temperature, begun, top_p).cpu())
     offset = start - first * FORWARD
     return torch.cat(written)[offset : offset + n]
 

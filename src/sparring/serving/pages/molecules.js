@@ -5,7 +5,7 @@ import { download, el, field, newest, randomSeed, slider } from "./dom.js";
 import { copying } from "./texts.js";
 
 export function molecules(body, run, signal) {
-  const wish = { temperature: 1, seed: 0 };
+  const wish = { temperature: 1, top_p: 1, seed: 0 };
   const scaffold = el("input", { type: "text", maxLength: 1024, spellcheck: false, autocomplete: "off",
     placeholder: "A SMILES that all hold as a part, such as c1ccncc1; may be empty" });
   const number = el("select", {}, [6, 12, 24, 48].map((n) => el("option", { value: `${n}`, selected: n === 12 }, `${n}`)));
@@ -15,7 +15,7 @@ export function molecules(body, run, signal) {
     onchange: () => { wish.seed = Math.max(0, Math.trunc(Number(seed.value)) || 0); seed.value = wish.seed; } });
   const list = el("ul", { class: "molecules", "aria-label": "Molecules" });
   const wishes = () => ({ run: run.name, n: Number(number.value), seed: wish.seed, scaffold: scaffold.value.trim(),
-    temperature: wish.temperature, best_of: Number(best.value), format: "svg" });
+    temperature: wish.temperature, top_p: wish.top_p, best_of: Number(best.value), format: "svg" });
 
   const write = newest(() => api.trying(list, async () => {
     const { texts, drawings } = await (await api.sample(wishes())).json();
@@ -33,6 +33,8 @@ export function molecules(body, run, signal) {
     el("div", { class: "controls" },
       slider("Temperature, from safe to varied", { min: 0, max: 2, step: 0.05, value: 1,
         onchange: (value) => { wish.temperature = value; } }),
+      slider("Top-p, 1 takes all symbols", { min: 0.05, max: 1, step: 0.05, value: 1,
+        onchange: (value) => { wish.top_p = value; } }),
       field("Chosen by the discriminator", best), field("How many", number), field("Seed", seed, { number: true })),
     el("div", { class: "row" }, el("button", { class: "main", type: "submit" }, "Write"),
       el("button", { type: "button", onclick: () => { wish.seed = randomSeed(); seed.value = wish.seed; write(); } },

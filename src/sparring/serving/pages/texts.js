@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { download, el, field, newest, notice, randomSeed, slider } from "./dom.js";
 
 export function texts(body, run, signal) {
-  const wish = { temperature: 1, seed: 0 };
+  const wish = { temperature: 1, top_p: 1, seed: 0 };
   let written = [];
   const prompt = el("textarea", { rows: 2, maxLength: 4096, placeholder: "What all begin with; may be empty" });
   const number = el("select", {}, [6, 12, 24, 48].map((n) => el("option", { value: `${n}`, selected: n === 12 }, `${n}`)));
@@ -16,7 +16,7 @@ export function texts(body, run, signal) {
 
   const write = newest(() => api.trying(list, async () => {
     const answer = await api.sample({ run: run.name, n: Number(number.value), seed: wish.seed, prompt: prompt.value,
-      temperature: wish.temperature, best_of: Number(best.value) });
+      temperature: wish.temperature, top_p: wish.top_p, best_of: Number(best.value) });
     written = (await answer.json()).texts;
     if (signal.aborted) return;
     list.classList.toggle("code", written.some((text) => text.includes("\n")));
@@ -28,6 +28,8 @@ export function texts(body, run, signal) {
     el("div", { class: "controls" },
       slider("Temperature, from safe to varied", { min: 0, max: 2, step: 0.05, value: 1,
         onchange: (value) => { wish.temperature = value; } }),
+      slider("Top-p, 1 takes all symbols", { min: 0.05, max: 1, step: 0.05, value: 1,
+        onchange: (value) => { wish.top_p = value; } }),
       field("Chosen by the discriminator", best), field("How many", number), field("Seed", seed, { number: true })),
     el("div", { class: "row" }, el("button", { class: "main", type: "submit" }, "Write"),
       el("button", { type: "button", onclick: () => { wish.seed = randomSeed(); seed.value = wish.seed; write(); } },
