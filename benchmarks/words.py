@@ -1,7 +1,8 @@
-"""Words: how fast are lessons and writing, and does the game make texts better than its own start?
+"""Words: how fast are lessons and writing, does the game make texts better than its own start, and how to sample them?
 
     python benchmarks/words.py speed captions.txt --threads 1
     python benchmarks/words.py game captions.txt runs/ --seeds 0 1 2 --minutes 20 --best-of 8 --svg captions.svg
+    python benchmarks/words.py sampling runs/python --temperatures 1 .8 .6 --top-p 1 .95 .9 --n 500
 
 speed: symbols per second of a step of maximum likelihood (one update as the run makes it before the game, the averaged
 generator included) beside the loop in `plain_text.py`, which is of the same size; and texts per second of
@@ -21,9 +22,15 @@ be shown was written down before any run:
 Intervals are Student's over seeds, of 95 %. Where a curve does not reach as far as the other, it is followed to further
 temperatures. Runs that are there and finished are not trained again. `--best-of N` adds texts of the same number, each
 of which the discriminator chose among N.
+
+sampling: of a run, or of the `.safetensors` file in one, n samples for each pair of a temperature and a nucleus
+(`top_p`): the share that Python's parser takes, or that has the form of verses, different and copied ones, BLEU-3 and
+self-BLEU-3, with intervals of 95 % over samples. They are judged by the texts that the run held out, or by those of
+`--real`.
 """
 
 import argparse
+import itertools
 import json
 import math
 import statistics
@@ -46,8 +53,8 @@ from sparring.config import given, parse_assignment
 from sparring.data.sequences import Sequences
 from sparring.data.vocabularies import END, START
 from sparring.evaluation.curves import curve_of
-from sparring.evaluation.text_sides import RealTexts, written
-from sparring.evaluation.texts import TextJudge
+from sparring.evaluation.text_sides import RealTexts, real_texts, written
+from sparring.evaluation.texts import DEFAULT_SPACE, TextJudge
 from sparring.model import Model
 from sparring.networks import parameters
 from sparring.networks.text_features import open_text_features
@@ -58,6 +65,7 @@ from sparring.training.match import Match
 from sparring.training.run import BEFORE, Run
 from step import memory_given_back
 from words_curves import Curves, differences, followed, pooled, show, standalone
+from words_sampling import heading, home_of, names_for, points, real_row, row
 
 PLAIN = "plain loop"
 TEMPERATURES = (0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2)
@@ -255,6 +263,23 @@ def one_point(judge: TextJudge, sample: Callable[[int, float], list[str]], n: in
     return curve_of(judge, sample, [temperature], n=n)[0]
 
 
+def sampling(arguments: argparse.Namespace) -> dict[str, Any]:
+    model = Model.load(arguments.generator, arguments.device)
+    judge = TextJudge(real_texts(arguments.real or home_of(arguments.generator), open_text_features(DEFAULT_SPACE)))
+    names, told = names_for(judge), arguments.json != "-"
+    found: list[dict[str, Any]] = []
+    pairs = itertools.product(arguments.temperatures, arguments.top_p)
+    for point in points(judge, model, pairs, n=arguments.n, seed=arguments.seed):
+        if told and not found:
+            print(f"{arguments.n:,} samples each, judged by {len(judge.real.held_out):,} texts")
+            print(heading(names), real_row(point, names), sep="\n")
+        if told:
+            print(row(point, names), flush=True)
+        found.append(point)
+    about = {"generator": str(arguments.generator), "seed": arguments.seed, "judged_by": len(judge.real.held_out)}
+    return {**about, "points": found}
+
+
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -281,12 +306,20 @@ def main() -> None:
     of_game.add_argument("--n", type=int, default=1000, help="texts at each temperature")
     of_game.add_argument("--best-of", type=int, default=1, metavar="N")
     of_game.add_argument("--svg", type=Path, help="where to draw the curves")
-    for each in (of_speed, of_game):
+    of_sampling = commands.add_parser("sampling", help="what temperatures and nuclei make of a generator's texts")
+    of_sampling.add_argument("generator", type=Path, metavar="RUN", help="a run, or a .safetensors file in one")
+    of_sampling.add_argument("--real", metavar="DATA", help="texts or a run to judge by; the run's own if not given")
+    of_sampling.add_argument("--temperatures", type=float, nargs="+", default=[1.0, 0.8, 0.6])
+    of_sampling.add_argument("--top-p", type=float, nargs="+", default=[1.0, 0.95, 0.9])
+    of_sampling.add_argument("--n", type=int, default=500, help="samples for each pair")
+    of_sampling.add_argument("--seed", type=int, default=SAMPLED_SEED)
+    of_sampling.add_argument("--device", default="cpu")
+    for each in (of_speed, of_game, of_sampling):
         each.add_argument("--json", metavar="PATH|-", help="also write the numbers as JSON")
     arguments = parser.parse_args()
     if arguments.command == "game" and not any(math.isclose(each, 1.0) for each in arguments.temperatures):
         parser.error("--temperatures must have 1 among them")
-    found = (speed if arguments.command == "speed" else game)(arguments)
+    found = {"speed": speed, "game": game, "sampling": sampling}[arguments.command](arguments)
     if arguments.json:
         text = json.dumps(found, indent=2, ensure_ascii=False) + "\n"
         sys.stdout.write(text) if arguments.json == "-" else Path(arguments.json).write_text(text, encoding="utf-8")

@@ -504,6 +504,18 @@ def test_the_command_line_writes_texts(run: Any, tmp_path: Path) -> None:
     assert pictures.returncode == 2 and "Traceback" not in pictures.stderr
 
 
+def test_the_benchmark_of_sampling_measures_every_pair(run: Any) -> None:
+    words = Path(__file__).parents[2] / "benchmarks" / "words.py"
+    options = ["--temperatures", "1", "0", "--top-p", "1", "0.5", "--n", "20", "--json", "-"]
+    command = [sys.executable, str(words), "sampling", str(run.generator), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    points = json.loads(done.stdout)["points"]
+    assert [(point["temperature"], point["top_p"]) for point in points] == [(1, 1), (1, 0.5), (0, 1), (0, 0.5)]
+    assert points[0]["distinct"]["value"] > points[1]["distinct"]["value"]
+    assert [point["distinct"]["value"] for point in points[2:]] == [1 / 20, 1 / 20]
+
+
 def test_whatever_the_guard_changes_goes_with_texts(corpus: Path) -> None:
     settings = task_of(corpus).settings
     for remedy in {remedy for watched in SIGNALS for remedy in watched.remedies}:
