@@ -250,7 +250,7 @@ def resume(
         "sparring sample runs/demo --n 10000 --seed 1 --out samples.npy",
         "sparring sample runs/faces --n 100 --label smiling --best-of 4 --out faces/",
         "sparring sample runs/poems --n 20 --prompt 床前 --temperature 0.8 --best-of 8 --out poems.txt",
-        "sparring sample runs/python --n 20 --temperature 0.8 --top-p 0.95 --out functions.jsonl",
+        "sparring sample runs/python --n 20 --top-p 0.8 --out functions.jsonl",
         "sparring sample runs/molecules --n 1000 --out new.smi",
         "sparring sample runs/molecules --n 50 --scaffold c1ccc2[nH]ccc2c1 --out indoles.html",
         "sparring sample runs/shapes --n 8 --frames 64 --fps 25 --out clips/",
