@@ -157,7 +157,8 @@ class Moved(nn.Module):
         shift, turn, stretch = self.whole(meeting).split([2, 1, 2], dim=1)
         cosine, sine = (TURN * turn).cos(), (TURN * turn).sin()
         matrix = torch.cat([cosine, sine, -sine, cosine], 1).view(-1, 2, 2) * (STRETCH * stretch.tanh()).exp()[:, None]
-        at = places(x.shape[2], x.shape[3], x.device) - shift[:, None, None]
+        # The middle stays in the picture: the tail of a normal distribution would take things out of it for good.
+        at = places(x.shape[2], x.shape[3], x.device) - shift.tanh()[:, None, None]
         at = torch.einsum("nhwe,nef->nhwf", at, matrix)
         bends = BEND * self.bends(meeting).tanh().view(-1, 2, BENDS, BENDS)
         at = at + F.grid_sample(bends, at, padding_mode="border", align_corners=True).permute(0, 2, 3, 1)
