@@ -3,9 +3,9 @@
 Servers of the same generator, each in a process of its own, take turns: `sparring serve` as it is; the same with one
 request a batch; the same with `--precision bf16`; and a plain one, as a tutorial would write it: FastAPI, a route in a
 thread, one forward of one picture, PNG. Each is kept to as many processor cores as it has threads (on Linux), since the
-plain one takes a thread for every request. Clients are threads of this process that each keep a connection and ask
-again as soon as they are answered, every time for one picture of another seed, so that nothing comes from memory. The
-table has requests a second, and the latency in the middle and at the 99th percentile; the ratio is to the plain server
+plain one takes a thread for every request. Clients are connections of this process, which ask again as soon as they are
+answered, every time for one picture of another seed, so that nothing comes from memory; a request takes this process a
+few hundredths of a millisecond. The table has requests a second, and the latency in the middle and at the 99th percentile; the ratio is to the plain server
 with as many clients. Answers other than 200 are counted apart. The generator was not trained: its weights do not change
 the time.
 
@@ -22,21 +22,21 @@ holds after each tenth (on Linux).
 """
 
 import argparse
-import http.client
 import json
 import os
 import platform
+import selectors
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from itertools import count, islice, takewhile
 from pathlib import Path
 
 import torch
@@ -50,6 +50,11 @@ from sparring.tasks import generate
 ARMS = ("plain", "one a batch", "sparring serve", "the same in bf16")
 WARM = 5
 """Requests of each client that are not counted."""
+
+HEAD = (
+    b"POST /v1/sample HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nAccept: image/png\r\n"
+    b"Content-Length: %d\r\n\r\n"
+)
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,6 @@ def one_at_a_time(line: batching.Line) -> list[batching.Job] | None:
 def plain_server(place: Path) -> None:
     """One request, one forward."""
     import io
-    import socket
 
     import uvicorn
     from fastapi import Body, FastAPI, Response
@@ -130,82 +134,87 @@ def serving(arm: str, place: Path, threads: int) -> Iterator[tuple[int, int]]:
             process.wait(30)
 
 
-def measure(arm: str, port: int, clients: int, seconds: float, seeds: Iterator[int]) -> Result:
+class Client:
+    """A connection on which one request at a time is made."""
+
+    def __init__(self, port: int) -> None:
+        self.connection = socket.create_connection(("127.0.0.1", port), timeout=60)
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.came, self.began = b"", 0.0
+
+    def ask(self, seed: int) -> None:
+        """For the first picture of a seed."""
+        body = b'{"seed": %d}' % seed
+        self.began = time.perf_counter()
+        self.connection.sendall(HEAD % len(body) + body)
+
+    def answer(self) -> tuple[int, float] | None:
+        """Takes what has come: the status and how long it took once the answer is whole."""
+        part = self.connection.recv(2**18)
+        if not part:
+            raise ConnectionError("the server closed a connection on which it was asked")
+        self.came += part
+        head, end, body = self.came.partition(b"\r\n\r\n")
+        if not end or len(body) < int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]):
+            return None
+        self.came = b""
+        return int(head[9:12]), time.perf_counter() - self.began
+
+
+def answers(clients: Sequence[Client], seeds: Iterator[int]) -> Iterator[tuple[int, float]]:
+    """Status and seconds of each answer, as they come, while all clients ask as long as there are seeds."""
+    with selectors.DefaultSelector() as selector:
+        asking = 0
+        for client, seed in zip(clients, seeds, strict=False):
+            selector.register(client.connection, selectors.EVENT_READ, client)
+            client.ask(seed)
+            asking += 1
+        while asking:
+            for key, _ in selector.select():
+                if (answered := key.data.answer()) is None:
+                    continue
+                if (seed := next(seeds, None)) is None:
+                    asking -= 1
+                else:
+                    key.data.ask(seed)
+                yield answered
+
+
+@contextmanager
+def connected(port: int, many: int) -> Iterator[list[Client]]:
+    """So many clients."""
+    with ExitStack() as stack:
+        clients = [Client(port) for _ in range(many)]
+        for client in clients:
+            stack.enter_context(client.connection)
+        yield clients
+
+
+def measure(arm: str, port: int, many: int, seconds: float, seeds: Iterator[int]) -> Result:
     """Asks for so long with so many clients."""
-    times: list[float] = []
-    answers: Counter[int] = Counter()
-    counting, over = threading.Event(), threading.Event()
-    ready = threading.Barrier(clients + 1)
-    drawing = threading.Lock()
-
-    def ask(connection: http.client.HTTPConnection) -> tuple[int, float]:
-        with drawing:
-            seed = next(seeds)
+    with connected(port, many) as clients:
+        for _ in answers(clients, islice(seeds, WARM * many)):
+            pass
         began = time.perf_counter()
-        connection.request(
-            "POST",
-            "/v1/sample",
-            json.dumps({"seed": seed}),
-            {"Content-Type": "application/json", "Accept": "image/png"},
-        )
-        answer = connection.getresponse()
-        answer.read()
-        return answer.status, time.perf_counter() - began
-
-    def client() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        for _ in range(WARM):
-            ask(connection)
-        ready.wait()
-        counting.wait()
-        while not over.is_set():
-            status, took = ask(connection)
-            answers[status] += 1
-            if status == 200:
-                times.append(took)
-        connection.close()
-
-    running = [threading.Thread(target=client) for _ in range(clients)]
-    for thread in running:
-        thread.start()
-    ready.wait()
-    began = time.perf_counter()
-    counting.set()
-    time.sleep(seconds)
-    over.set()
-    for thread in running:
-        thread.join()
-    took = time.perf_counter() - began
-    times.sort()
-    return Result(
-        arm, clients, len(times) / took, statistics.median(times), times[int(0.99 * len(times))], dict(answers)
-    )
+        found = list(answers(clients, takewhile(lambda _: time.perf_counter() < began + seconds, seeds)))
+        took = time.perf_counter() - began
+    times = sorted(each for status, each in found if status == 200)
+    by_status = dict(Counter(status for status, _ in found))
+    return Result(arm, many, len(times) / took, statistics.median(times), times[int(0.99 * len(times))], by_status)
 
 
-def watch_memory(place: Path, threads: int, clients: int, requests: int) -> list[tuple[int, int]]:
+def watch_memory(place: Path, threads: int, many: int, requests: int) -> list[tuple[int, int]]:
     """MiB that the server's process holds after so many requests, a line for each tenth."""
     held: list[tuple[int, int]] = []
-    with serving("sparring serve", place, threads) as (port, process):
-        for _ in range(10):
-            seeds = iter(range(requests * len(held) // 10, requests * (len(held) + 1) // 10))
-            with ThreadPoolExecutor(clients) as pool:
-                for answered in [pool.submit(ask_all, port, seeds) for _ in range(clients)]:
-                    answered.result()
+    with serving("sparring serve", place, threads) as (port, process), connected(port, many) as clients:
+        for tenth in range(1, 11):
+            last = requests * tenth // 10
+            for status, _ in answers(clients, iter(range(requests * (tenth - 1) // 10, last))):
+                assert status == 200, f"answered with {status}"
             (line,) = (line for line in Path(f"/proc/{process}/status").read_text().splitlines() if "VmRSS" in line)
-            held.append((requests * (len(held) + 1) // 10, int(line.split()[1]) // 1024))
+            held.append((last, int(line.split()[1]) // 1024))
             print(f"{held[-1][0]:9,} requests: {held[-1][1]:,} MiB", flush=True)
     return held
-
-
-def ask_all(port: int, seeds: Iterator[int]) -> None:
-    """Asks on one connection until there is no seed left, which others take from as well."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    for seed in seeds:
-        connection.request("POST", "/v1/sample", json.dumps({"seed": seed}), {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        answer.read()
-        assert answer.status == 200, f"seed {seed}: {answer.status}"
-    connection.close()
 
 
 def tell(results: list[Result], what: str) -> None:
@@ -261,7 +270,7 @@ def main() -> None:
                 given.json.write_text(json.dumps({"generator": what, "held": held}, indent=2))
             return
         results = []
-        seeds = iter(range(2**62))
+        seeds = count()
         for clients in given.clients:
             for arm in ARMS:
                 with serving(arm, place, given.threads) as (port, _):

@@ -4,17 +4,16 @@ import base64
 import io
 import json
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 
 import torch
-from PIL import Image
 from starlette.responses import Response
 from torch import Tensor
 
 from sparring.mosaic import grid
 from sparring.output import as_lines, channels_last, ending_of, numbered
 from sparring.serving.errors import RequestError
+from sparring.serving.png import png
 
 PNG, ZIP, JSON, PLAIN = "image/png", "application/zip", "application/json", "text/plain"
 SVG = "image/svg+xml"
@@ -60,15 +59,13 @@ def form_of(accept: str, offered: Sequence[str]) -> str:
 
 def picture_file(picture: Tensor) -> bytes:
     """uint8 (C, H, W) as PNG, pixel by pixel."""
-    pixels = channels_last(picture[None])[0]
-    # Runs alone, without a search for repetitions: photographs take two thirds of the time, and two per cent more room.
-    return saved(Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels), zlib.Z_RLE)
+    return png(channels_last(picture[None])[0])
 
 
-def saved(picture: Image.Image, strategy: int = zlib.Z_DEFAULT_STRATEGY) -> bytes:
-    """A picture as PNG. strategy: of zlib."""
+def sheet_file(pictures: Sequence[Tensor]) -> bytes:
+    """Several uint8 (C, H, W) as one grid, PNG."""
     stream = io.BytesIO()
-    picture.save(stream, "PNG", compress_type=strategy)
+    grid(torch.stack(list(pictures))).save(stream, "PNG")
     return stream.getvalue()
 
 
@@ -83,7 +80,7 @@ def pictures_answer(
     """Pictures uint8 (C, H, W): one as it is or a grid of several, a zip of all, or base64 in JSON with what is said of
     them."""
     if form == PNG:
-        body = picture_file(pictures[0]) if len(pictures) == 1 else saved(grid(torch.stack(list(pictures))))
+        body = picture_file(pictures[0]) if len(pictures) == 1 else sheet_file(pictures)
         return Response(body, media_type=PNG, headers=headers)
     files = [picture_file(picture) for picture in pictures]
     if form == ZIP:
