@@ -125,7 +125,8 @@ def plain_server(place: Path) -> None:
 def serving(arm: str, place: Path, threads: int) -> Iterator[tuple[int, int]]:
     """The port of a server in another process, and its number."""
     command = [sys.executable, __file__, "--serve", arm, "--place", str(place), "--threads", str(threads)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}  # as `sparring serve` has it
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
         try:
             yield int(process.stdout.readline()), process.pid

@@ -761,6 +761,9 @@ def serve(
     Ctrl-C or SIGTERM ends it, after what was taken is done. --json tells the address and the runs once it listens.
     """
     with reporting(output):
+        # Read when torch is loaded. The threads of a layer would wait for one another by counting, on cores that the
+        # threads of HTTP and other programs want; where these take one, all others count until it is given back.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         from sparring import config
 
         try:
