@@ -72,7 +72,8 @@ class Job:
 class Line:
     """The jobs before one model, and the thread that does them.
 
-    load: gives the model, a newer one when its file has changed. watch: told the size of every batch.
+    load: gives the model, a newer one when its file has changed. watch: told the size of every batch. full: pictures
+    that are worth a batch; more are not taken together, so that those of one batch are answered while the next is made.
     """
 
     def __init__(self, name: str, load: Callable[[], Loaded], watch: Callable[[int], None] = lambda _: None) -> None:
@@ -81,6 +82,7 @@ class Line:
         self.waiting = 0
         self.closed = False
         self.crowded = False
+        self.full = FORWARD
         self.changed = threading.Condition()
         self.remembered = Remembered(REMEMBERED)
         self.thread = threading.Thread(target=self.work, name=f"model {name}", daemon=True)
@@ -103,7 +105,9 @@ class Line:
                 raise busy("too many requests wait for this model: try again in a second")
             self.jobs.append(job)
             self.waiting += job.cost
-            self.changed.notify()
+            # The thread waits for a first job, or for a full batch: what comes between should not wake it.
+            if len(self.jobs) == 1 or job.draw is None or self.waiting >= self.full:
+                self.changed.notify()
         return job.answer
 
     def close(self) -> None:
@@ -135,11 +139,11 @@ class Line:
             if self.jobs[0].draw is not None and self.crowded:
                 # Who has waited for an earlier batch does not wait again.
                 until = self.jobs[0].came + LATENCY
-                while (left := until - time.monotonic()) > 0 and self.waiting < FORWARD and not self.closed:
+                while (left := until - time.monotonic()) > 0 and self.waiting < self.full and not self.closed:
                     self.changed.wait(left)
             taken = [self.pop()]
             rows = taken[0].cost
-            while taken[0].draw is not None and self.jobs and self.jobs[0].draw is not None and rows < 2 * FORWARD:
+            while taken[0].draw is not None and self.jobs and self.jobs[0].draw is not None and rows < self.full:
                 taken.append(self.pop())
                 rows += taken[-1].cost
             self.crowded = len(taken) > 1
@@ -154,6 +158,7 @@ class Line:
     def do(self, jobs: list[Job]) -> None:
         """Sets the answers of jobs that were taken together."""
         loaded = self.load()
+        self.full = loaded.painter.most if loaded.painter else FORWARD
         for job in jobs:
             if job.call is not None:
                 job.answer.set_result(Answer(job.call(loaded), loaded.digest))

@@ -3,10 +3,11 @@
 import asyncio
 import hmac
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import ip_address
 from time import monotonic
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sparring.serving.errors import RequestError, busy
@@ -27,16 +28,24 @@ WITH_PICTURES = ("/v1/apply", "/v1/invert")
 OPEN = ("/", "/page/", "/health")
 """What is there for everybody, since there is nothing of any run in it."""
 
-SAFE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-    "media-src blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
+SAFE_HEADERS = (
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+        b"media-src blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+)
+"""Of every answer, which has none of them by itself."""
+
+CACHE = (b"cache-control", b"no-store")
+"""Of an answer that says nothing else."""
 
 
+@lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
     """Whether only programs of this machine can reach an address or name."""
     name = host.strip("[]").lower()
@@ -70,10 +79,10 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                for name, value in SAFE_HEADERS.items():
-                    headers[name] = value
-                headers.setdefault("Cache-Control", "no-store")
+                headers = [*message["headers"], *SAFE_HEADERS]
+                if all(name != CACHE[0] for name, _ in headers):
+                    headers.append(CACHE)
+                message["headers"] = headers
             await send(message)
 
         uploading = scope["path"] in WITH_PICTURES and scope["method"] == "POST"
@@ -129,14 +138,15 @@ def too_large(limit: int) -> RequestError:
 
 def limited(receive: Receive, limit: int) -> Receive:
     """The same, up to so many bytes of a body and so much time for it to come."""
-    came, until, complete = 0, monotonic() + PATIENCE, False
+    came, until, complete = 0, asyncio.get_running_loop().time() + PATIENCE, False
 
     async def checked() -> Message:
         nonlocal came, complete
         if complete:
             return await receive()  # nothing but the end of the connection comes now, and that may take long
         try:
-            message = await asyncio.wait_for(receive(), max(0.0, until - monotonic()))
+            async with asyncio.timeout_at(until):
+                message = await receive()
         except TimeoutError:
             late = f"the body did not come within {PATIENCE:g} seconds"
             raise RequestError("timeout", late, {"Connection": "close"}) from None

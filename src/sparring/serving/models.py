@@ -103,7 +103,7 @@ class Served:
         self.file = place / FILE if place.is_dir() else place
         self.loaded: Loaded | None = None
         self.stamp: Stamp = ()
-        self.described: tuple[Stamp, Blueprint | None] = (), None
+        self.described: tuple[tuple[int, ...], Blueprint | None] = (), None
         self.watch = watch
         self.starting = threading.Lock()
         self.line: Line | None = None
@@ -118,9 +118,9 @@ class Served:
 
         Raises: RequestError if there is none yet.
         """
-        self.check_ready()
         with self.starting:
             if self.line is None:
+                self.check_ready()
                 self.line = Line(self.name, self.load, self.watch)
             return self.line
 
@@ -175,7 +175,7 @@ class Served:
 
     def blueprint(self) -> Blueprint | None:
         """What its generator is, by the head of its file; None if there is none, or it is not understood."""
-        stamp = self.stamp_now()
+        stamp = stamp_of(self.file)
         if stamp != self.described[0]:
             try:
                 with reading(self.file), understanding(self.file), safe_open(self.file, framework="pt") as file:

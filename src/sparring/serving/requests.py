@@ -164,7 +164,8 @@ class SampleRequest(Strict):
 
     def wishes(self, *fields: str) -> bool:
         """Whether one of these fields asks for something."""
-        return any(getattr(self, name) != type(self).model_fields[name].get_default() for name in fields)
+        given = self.model_fields_set.intersection(fields)
+        return any(getattr(self, name) != type(self).model_fields[name].get_default() for name in given)
 
     @property
     def count(self) -> int:
