@@ -1,11 +1,14 @@
+import asyncio
 import base64
 import io
 import json
 import shutil
 import zipfile
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx2
 import numpy as np
 import pytest
 import torch
@@ -188,9 +191,30 @@ def test_bodies_without_a_length_are_limited_too(client: TestClient) -> None:
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "PATIENCE", 0.0)
-    answer = client.post("/v1/sample", json={"run": "faces"})
-    assert answer.status_code == 408
+    monkeypatch.setattr(limits, "PATIENCE", 0.05)
+
+    async def half() -> AsyncIterator[bytes]:
+        yield b'{"run": '
+        await asyncio.sleep(60)
+
+    async def asked() -> httpx2.Response:
+        transport = httpx2.ASGITransport(client.app)  # type: ignore[arg-type]
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as patient:
+            return await patient.post("/v1/sample", content=half(), headers={"Content-Type": "application/json"})
+
+    assert asyncio.run(asked()).status_code == 408
+
+
+@pytest.mark.parametrize("kind", ["application/json", "Application/JSON; charset=utf-8", "application/problem+json"])
+def test_what_says_that_it_is_json_is_read(client: TestClient, kind: str) -> None:
+    answer = client.post("/v1/sample", content=b'{"run": "faces"}', headers={"Content-Type": kind})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Type": "text/plain"}, {"Content-Type": "text/json"}])
+def test_what_a_page_of_another_site_can_send_is_not(client: TestClient, headers: dict[str, str]) -> None:
+    answer = client.post("/v1/sample", content=b'{"run": "faces"}', headers=headers)
+    assert answer.status_code == 422 and "application/json" in answer.json()["error"]["message"]
 
 
 BOMB = png(np.zeros((8192, 8192), np.uint8))

@@ -5,6 +5,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import torch
 from starlette.responses import Response
@@ -31,7 +32,8 @@ MIDNIGHT = (1980, 1, 1, 0, 0, 0)
 """The first moment that a zip can tell, for files of no date: the same samples give the same bytes."""
 
 
-def form_of(accept: str, offered: Sequence[str]) -> str:
+@lru_cache(maxsize=64)
+def form_of(accept: str, offered: tuple[str, ...]) -> str:
     """The one of the offered types that an Accept header likes most (RFC 9110, 12.5.1).
 
     Raises: RequestError if it takes none of them.

@@ -118,9 +118,9 @@ class Served:
 
         Raises: RequestError if there is none yet.
         """
+        self.check_ready()
         with self.starting:
             if self.line is None:
-                self.check_ready()
                 self.line = Line(self.name, self.load, self.watch)
             return self.line
 

@@ -1,6 +1,7 @@
 """Pictures that clients send: read in memory, looked at before they are decoded, never stored."""
 
 import io
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ MAX_PIXELS = 2**24
 
 PICTURE = {"type": "string", "format": "binary", "description": "PNG, JPEG, WebP, ..."}
 MASK = {"type": "string", "format": "binary", "description": "White where to fill."}
+
+JSON = re.compile(r"application/(.+\+)?json")
 
 Fields = TypeVar("Fields", bound=BaseModel)
 
@@ -99,6 +102,20 @@ async def parts(form: FormData, kind: type[Fields], wanted: Sequence[str]) -> Up
         raise RequestError("invalid", "picture: it is missing; send it as a file")
     try:
         return Upload(kind.model_validate(fields), files["picture"], files.get("mask"))
+    except ValidationError as error:
+        raise RequestError("invalid", in_words(error.errors())) from None
+
+
+def fields_of(body: bytes, content_type: str, kind: type[Fields]) -> Fields:
+    """The fields in a body of JSON.
+
+    Raises: RequestError for a body of another kind, or fields that are wrong.
+    """
+    # Without the type a page of another site could send a body unasked (CORS calls that a simple request).
+    if not JSON.fullmatch(content_type.partition(";")[0].strip().lower()):
+        raise RequestError("invalid", "send JSON, with Content-Type: application/json")
+    try:
+        return kind.model_validate_json(body)
     except ValidationError as error:
         raise RequestError("invalid", in_words(error.errors())) from None
 
