@@ -6,7 +6,8 @@ thread, one forward of one picture, PNG. Each is kept to as many processor cores
 plain one takes a thread for every request. Clients are connections of this process, which ask again as soon as they are
 answered, every time for one picture of another seed, so that nothing comes from memory; a request takes this process a
 few hundredths of a millisecond. The table has requests a second, and the latency in the middle and at the 99th percentile; the ratio is to the plain server
-with as many clients. Answers other than 200 are counted apart. The generator was not trained: its weights do not change
+with as many clients. What the server's process used of processors, a request, hardly changes with what else runs (on
+Linux). Answers other than 200 are counted apart. The generator was not trained: its weights do not change
 the time.
 
     python benchmarks/serve.py --threads 1
@@ -23,6 +24,7 @@ holds after each tenth (on Linux).
 
 import argparse
 import json
+import math
 import os
 import platform
 import selectors
@@ -36,7 +38,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from itertools import count, islice, takewhile
+from itertools import count, islice, product, takewhile
 from pathlib import Path
 
 import torch
@@ -59,13 +61,15 @@ HEAD = (
 
 @dataclass(frozen=True)
 class Result:
-    """Of one server with some clients: requests a second, seconds at percentiles, and answers by status."""
+    """Of one server with some clients: requests a second, seconds at percentiles and of processors, a request, and
+    answers by status."""
 
     server: str
     clients: int
     rate: float
     p50: float
     p99: float
+    processor: float
     answers: dict[int, int]
 
 
@@ -191,17 +195,40 @@ def connected(port: int, many: int) -> Iterator[list[Client]]:
         yield clients
 
 
-def measure(arm: str, port: int, many: int, seconds: float, seeds: Iterator[int]) -> Result:
+def measure(arm: str, port: int, process: int, many: int, seconds: float, seeds: Iterator[int]) -> Result:
     """Asks for so long with so many clients."""
     with connected(port, many) as clients:
         for _ in answers(clients, islice(seeds, WARM * many)):
             pass
-        began = time.perf_counter()
+        began, used = time.perf_counter(), processor_seconds(process)
         found = list(answers(clients, takewhile(lambda _: time.perf_counter() < began + seconds, seeds)))
-        took = time.perf_counter() - began
+        took, used = time.perf_counter() - began, processor_seconds(process) - used
     times = sorted(each for status, each in found if status == 200)
     by_status = dict(Counter(status for status, _ in found))
-    return Result(arm, many, len(times) / took, statistics.median(times), times[int(0.99 * len(times))], by_status)
+    p50, p99 = statistics.median(times), times[int(0.99 * len(times))]
+    return Result(arm, many, len(times) / took, p50, p99, used / len(found), by_status)
+
+
+def processor_seconds(process: int) -> float:
+    """What a process has used so far, of all cores; not a number where the system does not tell."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return math.nan
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def middle(results: Sequence[Result]) -> list[Result]:
+    """One for each server and number of clients, with the medians of its rounds."""
+    found: dict[tuple[str, int], list[Result]] = {}
+    for result in results:
+        found.setdefault((result.server, result.clients), []).append(result)
+    medians = []
+    for (server, clients), rounds in found.items():
+        each = zip(*((one.rate, one.p50, one.p99, one.processor) for one in rounds), strict=True)
+        answers = sum((Counter(one.answers) for one in rounds), Counter[int]())
+        medians.append(Result(server, clients, *map(statistics.median, each), dict(answers)))
+    return medians
 
 
 def watch_memory(place: Path, threads: int, many: int, requests: int) -> list[tuple[int, int]]:
@@ -221,7 +248,7 @@ def watch_memory(place: Path, threads: int, many: int, requests: int) -> list[tu
 def tell(results: list[Result], what: str) -> None:
     """The table."""
     table = Table(title=what)
-    for name in ("clients", "server", "requests/s", "ratio", "p50 ms", "p99 ms", "refused"):
+    for name in ("clients", "server", "requests/s", "ratio", "p50 ms", "p99 ms", "cpu ms", "refused"):
         table.add_column(name, justify="left" if name == "server" else "right")
     plain = {result.clients: result.rate for result in results if result.server == "plain"}
     for result in sorted(results, key=lambda result: (result.clients, ARMS.index(result.server))):
@@ -233,6 +260,7 @@ def tell(results: list[Result], what: str) -> None:
             f"{result.rate / plain[result.clients]:.2f}" if result.clients in plain else "-",
             f"{1000 * result.p50:.1f}",
             f"{1000 * result.p99:.1f}",
+            f"{1000 * result.processor:.2f}",
             str(refused),
         )
     Console(width=100).print(table)
@@ -245,6 +273,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=48)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--seconds", type=float, default=5.0, help="of each server with each number of clients")
+    parser.add_argument("--rounds", type=int, default=1, help="of all servers; the table has the medians")
     parser.add_argument("--threads", type=int, default=1, help="of PyTorch in each server")
     parser.add_argument("--run", type=Path, help="a run without classes, in the place of a new generator")
     parser.add_argument("--requests", type=int, help="watch the memory of `sparring serve` over so many instead")
@@ -272,10 +301,10 @@ def main() -> None:
             return
         results = []
         seeds = count()
-        for clients in given.clients:
-            for arm in ARMS:
-                with serving(arm, place, given.threads) as (port, _):
-                    results.append(measure(arm, port, clients, given.seconds, seeds))
+        for _, clients, arm in product(range(given.rounds), given.clients, ARMS):
+            with serving(arm, place, given.threads) as (port, process):
+                results.append(measure(arm, port, process, clients, given.seconds, seeds))
+    results = middle(results)
     tell(results, f"{what}, {given.threads} threads")
     if given.json:
         about = {

@@ -149,3 +149,30 @@ def test_in_half_precision_pictures_are_almost_the_same_and_alike_in_company() -
     assert not torch.equal(made, wanted)
     assert (made.int() - wanted.int()).abs().max() <= 2
     assert torch.equal(torch.stack([painter([recipe])[0] for recipe in recipes]), made)
+
+
+class OwnUse(nn.Module):
+    """A generator that uses the weights of a layer in float32 as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(8, 64)
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        made = self.layer(z).float()
+        with torch.autocast(z.device.type, enabled=False):
+            return (made + nn.functional.linear(z, self.layer.weight)).view(-1, 1, 8, 8).tanh()
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_weights_in_half_precision_are_kept_where_they_change_nothing(own: bool) -> None:
+    model = Model(OwnUse(), PLAIN) if own else model_of(CLASSES)
+    before = {name: weight.dtype for name, weight in model.generator.state_dict().items()}
+    painter = Painter(model, precision="bf16")
+    assert {name: weight.dtype for name, weight in model.generator.state_dict().items()} == before
+    kept = [weight.dtype for weight in painter.generator.state_dict().values()]
+    assert (torch.bfloat16 in kept) != own
+    recipes = painter.recipes(SampleRequest(n=5, seed=1))
+    made = painter(recipes)
+    painter.generator = model.generator
+    assert torch.equal(torch.stack(made), torch.stack(painter(recipes)))

@@ -6,6 +6,7 @@ comes out, pictures of any requests go side by side. Where it does not, each goe
 beside the neighbours that `generate.sample` gives it.
 """
 
+import copy
 import math
 import time
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,7 @@ from functools import lru_cache
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from sparring.data import to_bytes
@@ -31,6 +32,9 @@ SHIFT = 5
 
 ROUNDS = 5
 """In which the sizes are timed."""
+
+LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+"""Whose weights autocast brings to bf16."""
 
 Precision = Literal["fp32", "bf16"]
 """What the layers of a generator multiply in."""
@@ -70,6 +74,8 @@ class Painter:
         self.directions, self.precision = directions, precision
         self.device = next(self.generator.parameters()).device
         self.block = lru_cache(maxsize=64)(self.blueprint.latents)
+        if precision == "bf16":
+            self.keep_lowered()
         self.sizes = self.exact_sizes()
         self.most = self.quickest()
 
@@ -123,7 +129,7 @@ class Painter:
             raise SettingError("z comes without a label, and this generator knows classes: say which one")
         return Given(tuple(part.z), label or 0)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def __call__(self, recipes: Sequence[Recipe]) -> list[Tensor]:
         """A picture uint8 (C, H, W) for each."""
         if not self.sizes:
@@ -195,7 +201,34 @@ class Painter:
             made: Tensor = self.generator(z.to(self.device), y.to(self.device) if self.blueprint.classes else None)
         return made
 
-    @torch.no_grad()
+    @torch.inference_mode()
+    def keep_lowered(self) -> None:
+        """Takes a copy of the generator whose layers have the weights that autocast would make of theirs, for every batch
+        again; if the same comes out. A part of the network may use the weights of a layer by itself, in float32."""
+        some = self.stacked([self.ingredients(Recipe(((0, 0, 1.0),), None, 1.0))], 1)
+        plain, expected = self.generator, self.floats(*some)
+        self.generator = copy.deepcopy(plain)
+        layers = [layer for layer in self.generator.modules() if isinstance(layer, LAYERS)]
+        lowered: dict[nn.Module, bool] = {}
+
+        def look(layer: nn.Module, _: object) -> None:
+            lowered[layer] = lowered.get(layer, True) and torch.is_autocast_enabled(self.device.type)
+
+        hooks = [layer.register_forward_pre_hook(look) for layer in layers]
+        self.floats(*some)
+        for hook in hooks:
+            hook.remove()
+        for layer, wanted in lowered.items():
+            if wanted:
+                layer.to(torch.bfloat16)
+        try:
+            same = torch.equal(self.floats(*some), expected)
+        except RuntimeError:  # of mixed types
+            same = False
+        if not same:
+            self.generator = plain
+
+    @torch.inference_mode()
     def quickest(self) -> int:
         """The size of a batch in which a picture takes the least time, by the best of some rounds over all sizes: where
         other programs run, what is measured in one go may be slow as a whole."""
@@ -208,7 +241,7 @@ class Painter:
                 each[size] = min(each[size], (time.perf_counter() - began) / size)
         return min(each, key=each.__getitem__, default=FORWARD)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def exact_sizes(self) -> tuple[int, ...]:
         """See the class."""
         some = [self.ingredients(Recipe(((0, index, 1.0),), None, 1.0)) for index in range(FORWARD)]
