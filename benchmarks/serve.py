@@ -5,10 +5,10 @@ request a batch; the same with `--precision bf16`; and a plain one, as a tutoria
 thread, one forward of one picture, PNG. Each is kept to as many processor cores as it has threads (on Linux), since the
 plain one takes a thread for every request. Clients are connections of this process, which ask again as soon as they are
 answered, every time for one picture of another seed, so that nothing comes from memory; a request takes this process a
-few hundredths of a millisecond. The table has requests a second, and the latency in the middle and at the 99th percentile; the ratio is to the plain server
-with as many clients. What the server's process used of processors, a request, hardly changes with what else runs (on
-Linux). Answers other than 200 are counted apart. The generator was not trained: its weights do not change
-the time.
+few hundredths of a millisecond. The table has requests a second, and the latency in the middle and at the 99th
+percentile; the ratio is to the plain server with as many clients. What the server's process used of processors, a
+request, hardly changes with what else runs (on Linux). Answers other than 200 are counted apart. The generator was not
+trained: its weights do not change the time.
 
     python benchmarks/serve.py --threads 1
     python benchmarks/serve.py --networks r3 --resolution 64 --clients 1 8 64 --seconds 10 --json serve.json

@@ -203,8 +203,8 @@ class Painter:
 
     @torch.inference_mode()
     def keep_lowered(self) -> None:
-        """Takes a copy of the generator whose layers have the weights that autocast would make of theirs, for every batch
-        again; if the same comes out. A part of the network may use the weights of a layer by itself, in float32."""
+        """Takes a copy of the generator whose layers have the weights that autocast makes of theirs for every batch, if
+        the same comes out. A part of the network may use the weights of a layer by itself, in float32."""
         some = self.stacked([self.ingredients(Recipe(((0, 0, 1.0),), None, 1.0))], 1)
         plain, expected = self.generator, self.floats(*some)
         self.generator = copy.deepcopy(plain)

@@ -32,7 +32,7 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
     # Runs alone, without a search for repetitions, which photographs do not have.
     packer = zlib.compressobj(1, strategy=zlib.Z_RLE)
     header = b"".join(side.to_bytes(4, "big") for side in (width, height)) + bytes([8, COLOUR_TYPES[channels], 0, 0, 0])
-    data = packer.compress(filtered) + packer.flush()
+    data = packer.compress(filtered.data) + packer.flush()
     return SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
