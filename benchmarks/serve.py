@@ -53,6 +53,9 @@ ARMS = ("plain", "one a batch", "sparring serve", "the same in bf16")
 WARM = 5
 """Requests of each client that are not counted."""
 
+PATIENCE = 60
+"""Seconds without any answer."""
+
 HEAD = (
     b"POST /v1/sample HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nAccept: image/png\r\n"
     b"Content-Length: %d\r\n\r\n"
@@ -143,7 +146,7 @@ class Client:
     """A connection on which one request at a time is made."""
 
     def __init__(self, port: int) -> None:
-        self.connection = socket.create_connection(("127.0.0.1", port), timeout=60)
+        self.connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.came, self.began = b"", 0.0
 
@@ -175,7 +178,9 @@ def answers(clients: Sequence[Client], seeds: Iterator[int]) -> Iterator[tuple[i
             client.ask(seed)
             asking += 1
         while asking:
-            for key, _ in selector.select():
+            if not (ready := selector.select(PATIENCE)):
+                raise TimeoutError(f"no answer for {PATIENCE} seconds")
+            for key, _ in ready:
                 if (answered := key.data.answer()) is None:
                     continue
                 if (seed := next(seeds, None)) is None:
