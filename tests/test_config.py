@@ -163,6 +163,8 @@ def test_settings_of_a_task_come_back_too(tmp_path: Path) -> None:
         ({"adversarial": False}, "adversarial=true"),
         ({"task": "restore", "fit": "patches", "zoom": 1.0}, "needs longest and zoom"),
         ({"task": "restore", "fit": "patches", "longest": 9, "zoom": 1.0, "shuffle_buffer": 9}, "shuffle_buffer=none"),
+        ({"task": "restore", "supervised_optimiser": "muon"}, "needs supervised_learning_rate"),
+        ({"turn": True}, "turn=true is for --task restore, and this is task=generate"),
         ({"damage": "denoise"}, "damage=denoise is for --task restore, and this is task=generate"),
         ({"task": "restore", "quality_metric": "psnr", "paired": True}, "paired=true is for --task translate"),
         ({"quality_metric": "psnr"}, "task=generate is judged by fid, kid"),

@@ -160,6 +160,9 @@ class Settings(BaseModel):
     severity: Annotated[float | None, Field(gt=0, le=1), BeforeValidator(parse_none)] = about(
         "restore", "super by realistic degradation, mixed: how bad pictures are; 1 has the ranges of Real-ESRGAN"
     )
+    turn: Annotated[bool | None, BeforeValidator(parse_none)] = about(
+        "restore", "show pictures upside down and turned by a quarter as well, all as often"
+    )
     adversarial: bool = setting(
         "game", "play the game; false, in restore: learn from the distortion alone, without a game"
     )
@@ -203,10 +206,11 @@ class Settings(BaseModel):
         "sequences", "of the likelihood of real sequences in the game, against 1 of the game"
     )
     supervised_optimiser: Literal["muon", "adam", None] = about(
-        "sequences", "of the generator before the game; muon: for the weights of dense layers, and Adam for the others"
+        "lessons",
+        "of the generator before the game; muon: for the weights of dense layers and convolutions, and Adam for others",
     )
     supervised_learning_rate: MaybePositive = about(
-        "sequences", "of that optimiser, which has a schedule of its own; there at the start"
+        "lessons", "of that optimiser, which has a schedule of its own; there at the start"
     )
     supervised_metric: Annotated[Literal["perplexity", None], BeforeValidator(parse_none)] = about(
         "sequences", "what decides before the game which generator is the best; the game begins when it gets worse"
@@ -328,13 +332,14 @@ WANTED = {
 """What people are told for pydantic's kinds of errors, where its own words are those of programmers."""
 
 GROUPS = (
-    *("data", "pictures", "players", "restore", "translate", "text", "sequences", "molecules", "video"),
+    *("data", "pictures", "players", "restore", "translate", "lessons", "text", "sequences", "molecules", "video"),
     *("game", "optimiser", "budget", "guard", "quality", "machine"),
 )
 TASKS_OF = {
     "pictures": ("generate", "restore", "translate", "video"),
     "restore": ("restore",),
     "translate": ("translate",),
+    "lessons": ("restore", "text", "molecules"),
     "text": ("text",),
     "sequences": ("text", "molecules"),
     "molecules": ("molecules",),
@@ -447,6 +452,8 @@ def complete(values: Mapping[str, Any]) -> Settings:
         raise SettingError("task=translate needs data_b, paired, content_weight, and fit=patches")
     if settings.task == "translate" and not settings.paired and (settings.content is None or not settings.adversarial):
         raise SettingError("paired=false needs content, and adversarial=true: nothing else says what a painting is")
+    if settings.supervised_optimiser == "muon" and settings.adversarial and settings.supervised_learning_rate is None:
+        raise SettingError("supervised_optimiser=muon needs supervised_learning_rate, for the game goes on with Adam")
     if settings.fit == "patches" and (settings.longest is None or settings.zoom is None):
         raise SettingError("fit=patches needs longest and zoom")
     if settings.fit == "patches" and settings.shuffle_buffer is not None:
@@ -463,7 +470,8 @@ def refuse_incomplete_sequences(settings: Settings) -> None:
     """Raises: SettingError for settings that a task of sequences lacks, or that do not go with it."""
     of_text = ("tokens", "vocabulary_size") if settings.task == "text" else ("representation",)
     optional = {"supervised_metric"}
-    of_all = (name for name in Settings.model_fields if group_of(name) == "sequences" and name not in optional)
+    groups = ("sequences", "lessons")
+    of_all = (name for name in Settings.model_fields if group_of(name) in groups and name not in optional)
     if lacking := [name for name in (*of_text, *of_all) if getattr(settings, name) is None]:
         raise SettingError(f"task={settings.task} needs {', '.join(lacking)}")
     refuse_others(settings, f"task={settings.task}", {"network": "transformer", "z_dim": None, "atoms": None})

@@ -20,6 +20,7 @@ from sparring.adversarial.augment import (
     sampling_grid,
     scaling,
     translation,
+    turned,
 )
 from sparring.errors import SettingError
 from sparring.randomness import Random
@@ -326,3 +327,17 @@ def test_mirroring_flips_about_half_of_any_type():
     flipped = (outcome == images.flip(3)).all((1, 2, 3))
     assert torch.equal(outcome[~flipped], images[~flipped])
     assert 16 < flipped.sum() < 48
+
+
+def test_turns_and_mirroring_show_all_eight_symmetries_of_a_square_and_four_of_other_shapes():
+    square = torch.arange(9.0).reshape(1, 1, 3, 3).expand(COUNT, -1, -1, -1)
+    outcome = turned(mirror(square, RANDOM), RANDOM)
+    symmetries = {
+        (view if k else view.flip(1)).rot90(turn).flatten().tolist().__repr__()
+        for view in (square[0, 0],)
+        for k in (0, 1)
+        for turn in range(4)
+    }
+    assert {repr(each.flatten().tolist()) for each in outcome} == symmetries
+    wide = torch.arange(6.0).reshape(1, 1, 2, 3).expand(COUNT, -1, -1, -1)
+    assert len({repr(each.tolist()) for each in turned(mirror(wide, RANDOM), RANDOM)}) == 4

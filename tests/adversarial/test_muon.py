@@ -73,3 +73,16 @@ def test_what_is_frozen_or_has_no_gradient_stays(network: nn.Module) -> None:
     mine.step()
 
     assert torch.equal(first.weight, before[0]) and torch.equal(last.weight, before[1])
+
+
+def test_a_convolution_moves_as_the_matrix_that_it_is() -> None:
+    torch.manual_seed(0)
+    convolution, dense = nn.Conv2d(3, 8, 3, bias=False), nn.Linear(27, 8, bias=False)
+    dense.weight.data.copy_(convolution.weight.detach().flatten(1))
+    for network in (convolution, dense):
+        optimiser = Muon(network, 0.01, fused=True, precision=torch.float32)
+        for seed in range(3):
+            gradient = torch.randn(8, 27, generator=torch.Generator().manual_seed(seed))
+            network.weight.grad = gradient.view_as(network.weight)
+            optimiser.step()
+    torch.testing.assert_close(convolution.weight.flatten(1), dense.weight)

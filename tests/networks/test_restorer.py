@@ -6,7 +6,7 @@ import torch
 
 from sparring.networks.filling import fill
 from sparring.networks.patches import Discriminator
-from sparring.networks.restorer import Restorer
+from sparring.networks.restorer import LEAST_DEVIATION, Restorer, moments
 
 
 def trained(**options: object) -> Restorer:
@@ -53,6 +53,27 @@ def test_a_hole_hears_of_the_whole_picture() -> None:
     other[:, :, -32:, -32:] = 1
     restorer = trained(holes=True)
     assert (restorer(x, mask) - restorer(other, mask))[:, :, :8, :8].abs().min() > 0
+
+
+def test_with_holes_brightness_and_contrast_come_back_as_they_went_in() -> None:
+    x, mask = torch.rand(2, 3, 24, 30), (torch.rand(2, 1, 24, 30) > 0.7).float()
+    restorer, tint = trained(holes=True).double(), torch.tensor([0.3, -0.2, 0.1]).double()[:, None, None]
+    made = restorer(x.double(), mask.double())
+    torch.testing.assert_close(
+        restorer(-0.4 * x.double() + tint, mask.double()), restorer(-0.4 * x.double(), mask.double()) + tint
+    )
+    torch.testing.assert_close(restorer(0.4 * x.double(), mask.double()), 0.4 * made)
+
+
+def test_the_moments_are_those_of_known_pixels() -> None:
+    x, known = torch.rand(1, 3, 5, 6), torch.zeros(1, 1, 5, 6)
+    known[:, :, 1:4, 2:5] = 1
+    inside = x[:, :, 1:4, 2:5]
+    mean, deviation = moments(x, known)
+    torch.testing.assert_close(mean, inside.mean((2, 3), keepdim=True))
+    expected = inside.var((2, 3), unbiased=False).mean().sqrt()
+    torch.testing.assert_close(deviation, expected.expand(1, 1, 1, 1))
+    assert [float(each.max()) for each in moments(x, 0 * known)] == pytest.approx([0, LEAST_DEVIATION])
 
 
 def test_a_mask_is_given_where_there_are_holes_and_only_there() -> None:

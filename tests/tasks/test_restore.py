@@ -135,6 +135,18 @@ def test_damage_is_the_same_for_both_players_and_another_in_each_step(photograph
     assert torch.equal(fake.parts[0] * known, samples[0].parts[0] * known)
 
 
+def test_pictures_are_turned_where_that_is_asked_for(photographs: Path) -> None:
+    found = {
+        turn: Restore.clean(task, task.data.draw(0, 0, 8), Random(0, 0, 8))
+        for turn in (False, True)
+        for task in [task_of(photographs, mirror=False, turn=turn)]
+    }
+    ways = [found[False], found[False].flip(-2), found[False].mT, found[False].flip(-2).mT]
+    which = [[bool(torch.equal(way[i], found[True][i])) for way in ways] for i in range(8)]
+    assert all(any(each) for each in which)
+    assert len({tuple(each) for each in which}) > 2
+
+
 def test_of_inpainting_the_distortion_is_the_mean_error_inside_holes_of_the_usual_size(photographs: Path) -> None:
     task = task_of(photographs, damage="inpaint", distortion_weight=7.0)
     mask = torch.zeros(2, 1, 4, 4)
@@ -228,6 +240,12 @@ def test_settings_follow_the_damage(photographs: Path) -> None:
     assert settings.quality_features == "lite0"
     assert settings_for(photographs, perceptual_weight=1.0).quality_features == "wavelets"
     assert settings_for(photographs, damage="inpaint").holes == "all"
+    assert (settings.turn, settings.supervised_optimiser, settings.supervised_learning_rate) == (False, "adam", None)
+    filling = settings_for(photographs, damage="inpaint")
+    assert (filling.turn, filling.supervised_optimiser) == (True, "muon")
+    alone = settings_for(photographs, damage="inpaint", adversarial=False)
+    assert (filling.supervised_learning_rate, alone.supervised_learning_rate) == (alone.learning_rate, None)
+    assert settings_for(photographs, supervised_optimiser="muon").supervised_learning_rate is not None
 
 
 @pytest.mark.parametrize(

@@ -279,6 +279,18 @@ def mirror(images: Tensor, random: Random) -> Tensor:
     return torch.where(flips[:, None, None, None], images.flip(-1), images)
 
 
+def turned(images: Tensor, random: Random) -> Tensor:
+    """Each of the pictures (N, C, H, W) upside down with probability one half, and if square, transposed too.
+
+    After `mirror`, all eight symmetries of a square are as likely.
+    """
+    flips, turns = (random.uniform("turn", 2) < 0.5).unbind(1)
+    images = torch.where(flips[:, None, None, None], images.flip(-2), images)
+    if images.shape[-2] != images.shape[-1]:
+        return images
+    return torch.where(turns[:, None, None, None], images.mT, images)
+
+
 def identity(images: Tensor) -> Tensor:
     """The transformation that does nothing."""
     return images

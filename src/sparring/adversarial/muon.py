@@ -15,14 +15,15 @@ SCALE = 0.2
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon for the weights of dense layers, Adam for embeddings, biases, norms and all others.
+    """Muon for the weights of dense layers and of convolutions, Adam for embeddings, biases, norms and all others.
 
-    precision: of the iteration; bfloat16 suffices for it. Of the betas of a group only Adam takes notice.
+    A convolution is a matrix from all that a place sees to its outputs. precision: of the iteration; bfloat16 suffices
+    for it. Of the betas of a group only Adam takes notice.
     """
 
     def __init__(self, module: nn.Module, lr: float, *, fused: bool, precision: torch.dtype) -> None:
         learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        dense = {layer.weight for layer in module.modules() if isinstance(layer, nn.Linear)}
+        dense = {layer.weight for layer in module.modules() if isinstance(layer, nn.Linear | nn.Conv2d)}
         others, matrices = ([each for each in learning if (each in dense) is inside] for inside in (False, True))
         super().__init__([{"params": matrices}], {"lr": lr})
         self.precision = precision
@@ -41,9 +42,11 @@ class Muon(torch.optim.Optimizer):
             if matrix.grad is not None:
                 shapes.setdefault(matrix.shape, []).append(matrix)
         for alike in shapes.values():
-            moves = orthogonal(torch.stack([self.heading(matrix) for matrix in alike]).to(self.precision))
-            size = SCALE * max(alike[0].shape) ** 0.5
-            torch._foreach_add_(alike, list(moves.to(alike[0].dtype).unbind()), alpha=-dense["lr"] * size)
+            headings = torch.stack([self.heading(matrix) for matrix in alike])
+            moves = orthogonal(headings.flatten(2).to(self.precision))
+            size = SCALE * max(moves.shape[1:]) ** 0.5
+            moved = moves.to(alike[0].dtype).reshape(headings.shape).unbind()
+            torch._foreach_add_(alike, list(moved), alpha=-dense["lr"] * size)
 
     def heading(self, matrix: Tensor) -> Tensor:
         """The gradient of a matrix with Nesterov's momentum, which the state keeps."""

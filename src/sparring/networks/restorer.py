@@ -3,7 +3,9 @@
 A U-Net of residual blocks on the picture folded by two, which makes every layer four times as cheap; it learns what is
 to be added to its input. The two things that holes ask for are not learned: the input is first filled by what solves
 Laplace's equation on a pyramid, and every block of the coarsest grid hears the mean over the whole picture, so that the
-receptive field has no end. Neither normalises over a batch nor needs a Fourier transform, so that it exports.
+receptive field has no end. Neither normalises over a batch nor needs a Fourier transform, so that it exports. Nor are
+brightness and contrast learned: it sees a picture with holes from the mean of what is known, in units of how much that
+varies.
 
 Sources: Ronneberger et al. 2015 (U-Net); Shi et al. 2016 (folding pixels into channels, arXiv 1609.05158); Zhang et al.
 2017 (residual learning of noise, arXiv 1608.03981).
@@ -17,6 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparring.networks.filling import fill
+
+LEAST_DEVIATION = 0.02
+"""Of what is known, in the range [-1, 1]: a picture that varies less is not seen any larger."""
 
 MOST = 6
 """Channels of the coarsest grids, as a multiple of those of the finest."""
@@ -51,7 +56,7 @@ class Restorer(nn.Module):
     twice as many in the coarsest. levels: grids, each half as fine as the one before. fold: pixels a side that make one
     place of the finest. With `holes` a mask (N, 1, H, W)
     is given too, 1 where pixels are unknown; what stands there makes no difference, and what is known comes back as it
-    was.
+    was. A picture a x + b is then restored to a times what x is restored to, plus b in each channel.
     """
 
     def __init__(
@@ -91,9 +96,14 @@ class Restorer(nn.Module):
         seen, given = padded, x
         if mask is not None:
             unknown = extended(mask, shape)
+            mean, deviation = moments(padded, 1 - unknown)
             padded = fill(padded, unknown)
-            seen, given = torch.cat([padded, unknown], dim=1), padded[:, :, :height, :width]
+            # Two of them, so that most of what is seen lies in [-1, 1].
+            standard = (padded - mean) / (2 * deviation)
+            seen, given = torch.cat([standard, unknown], dim=1), padded[:, :, :height, :width]
         made = self.residual(seen)[:, :, : height * self.scale, : width * self.scale]
+        if mask is not None:
+            made = made.to(given.dtype) * (2 * deviation)
         if self.scale > 1:
             given = F.interpolate(given, scale_factor=self.scale, mode="bicubic", align_corners=False)
         restored = given + made.to(given.dtype)
@@ -115,6 +125,17 @@ class Restorer(nn.Module):
         for level in reversed(range(len(self.up))):
             x = self.up[level](F.pixel_shuffle(self.finer[level](x), 2) + kept[level])
         return F.pixel_shuffle(self.leave(x), self.fold * self.scale)
+
+
+def moments(x: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean of each channel (N, C, 1, 1), and the deviation from it (N, 1, 1, 1) over all of them, of known pixels.
+
+    x: (N, C, H, W); known: (N, 1, H, W), 1 or 0. Of a picture without any the mean is 0; see also `LEAST_DEVIATION`.
+    """
+    count = known.sum((2, 3), keepdim=True).clamp(min=1)
+    mean = (x * known).sum((2, 3), keepdim=True) / count
+    squares = ((x - mean) * known).square().sum((2, 3), keepdim=True) / count
+    return mean, squares.mean(1, keepdim=True).clamp(min=LEAST_DEVIATION**2).sqrt()
 
 
 def whole(sides: Sequence[int], multiple: int) -> list[int]:

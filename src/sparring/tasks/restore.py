@@ -12,7 +12,7 @@ import torch
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from sparring.adversarial.augment import Transformation, mirror
+from sparring.adversarial.augment import Transformation, mirror, turned
 from sparring.config import Settings, given
 from sparring.data import Batch, Data, Pictures, to_bytes, to_floats
 from sparring.data.damage import Damage, Damaged, damage_of
@@ -31,7 +31,7 @@ from sparring.tasks.generate import LOOKED_AT, discriminator_features
 from sparring.tasks.plain_game import PlainGame
 from sparring.tasks.sample import Sample, View
 
-GRIDS = {"inpaint": (4, 4)}
+GRIDS = {"inpaint": (3, 4)}
 """Levels and fold of the restorer where not `USUAL_GRIDS`: what is in a hole is said by what is far from it."""
 
 USUAL_GRIDS = (3, 2)
@@ -175,9 +175,10 @@ class Restore(PlainGame):
         return sample_of(restored(generator, found), found.mask)
 
     def clean(self, batch: Batch, random: Random) -> Tensor:
-        """The pictures of the batch as floats."""
+        """The pictures of the batch as floats, each in one of the ways that the settings allow."""
         images = to_floats(batch.images)
-        return mirror(images, random) if self.settings.mirror else images
+        images = mirror(images, random) if self.settings.mirror else images
+        return turned(images, random) if self.settings.turn else images
 
     def damaged(self, clean: Tensor, random: Random) -> Damaged:
         """Clean pictures with the damage of this step."""
