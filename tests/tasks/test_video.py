@@ -297,6 +297,11 @@ def test_a_thing_that_is_shifted_is_the_same_thing_elsewhere() -> None:
     x[:, :, 4:8, 4:8] = torch.rand(2, 4, 4)
     assert torch.allclose(moved(torch.zeros(1, 3), x), x, atol=1e-5)
     with torch.no_grad():
-        moved.whole.bias[:2] = torch.tensor([0.25, 0.5])  # halves of a picture: 2 pixels to the right, 4 down
+        moved.whole.bias[:2] = torch.tensor([0.25, 0.5]).atanh()  # halves of a picture: 2 pixels to the right, 4 down
     there = moved(torch.zeros(1, 3), x)
     assert torch.allclose(there, x.roll((4, 2), (2, 3)), atol=1e-5)
+    with torch.no_grad():
+        moved.whole.bias[:2] = 50.0
+    at_the_edge = torch.zeros_like(x)
+    at_the_edge[:, :, 12:, 12:] = x[:, :, 4:8, 4:8]
+    assert torch.allclose(moved(torch.zeros(1, 3), x), at_the_edge, atol=1e-5)

@@ -138,7 +138,8 @@ class Generator(nn.Module):
 
 
 class Moved(nn.Module):
-    """Where something painted is: shifted, turned, stretched a little and bent a little, as a motion says.
+    """Where something painted is: shifted, its middle never out of the picture, turned, stretched a little and bent a
+    little, as a motion says.
 
     spread: standard deviation, at first, of its moves. padding: what lies outside the painting, as in `F.grid_sample`.
     Reading a picture at places that a network moves is a spatial transformer (Jaderberg et al. 2015).

@@ -39,8 +39,8 @@ GAMMA = 5.0
 """Of the penalty: with the 1 that pictures of this size have, the discriminator wins within a minute of a core."""
 
 LAYERS = 1
-"""One thing, in parts that do not come apart: with a second layer the colours of a moving shape changed in 17 % of
-clips after 45 minutes, with one in 3 % after ten."""
+"""One thing, in parts that do not come apart: after 100,000 clips of a moving shape the distance to real ones was 322
+with one layer and 518 with two."""
 
 CPU_RATE, GPU_RATE = 5e-4, 2e-4
 """Learning rate: at twice that of a CPU the discriminator's loss leaps now and then."""
