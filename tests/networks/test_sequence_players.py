@@ -101,6 +101,12 @@ def test_the_expectation_teaches_nothing_else(generator: Generator) -> None:
     assert generator.expectation.weight.grad is not None
 
 
+@pytest.mark.parametrize("temperature", [1e-300, 1e-46, 1e-38, 1e-10])
+def test_at_a_temperature_next_to_none_the_likeliest_is_taken(temperature: float) -> None:
+    likely = torch.tensor([0.2, 0.7, 0.1]).log().expand(4, -1)
+    assert pick(likely, torch.tensor([0.0, 0.3, 0.6, 0.99]), temperature).tolist() == [1] * 4
+
+
 def test_symbols_are_picked_as_often_as_they_are_likely() -> None:
     likely = torch.tensor([0.5, 0.0, 0.3, 0.2])
     numbers = (torch.arange(1000) + 0.5) / 1000

@@ -143,7 +143,7 @@ def pick(log_probabilities: Tensor, numbers: Tensor, temperature: float, top_p: 
     temperature: divides log-probabilities; at 0 the likeliest is taken. top_p: below 1 those outside of the `nucleus`
     count as 0, and the others keep their order, so that most numbers give the symbol that they give without it.
     """
-    if temperature == 0:
+    if temperature < torch.finfo(log_probabilities.dtype).tiny:  # rounded to 0, by which nothing can be divided
         return log_probabilities.argmax(-1)
     # The most likely counts as 0, which stays a number whatever it is divided by.
     above = (log_probabilities - log_probabilities.amax(-1, keepdim=True)) / temperature
