@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
-"""By the number of channels: grey, grey with alpha, RGB, RGBA."""
+COLOUR_TYPES = {1: 0, 3: 2, 4: 6}
+"""By the number of channels: grey, RGB, RGBA."""
 
 AVERAGE = 3
 """The filter that takes away floor((left + above) / 2)."""
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
-    """A file of one picture, uint8 (H, W, C) with 1 to 4 channels."""
+    """A file of one picture, uint8 (H, W, C) with 1, 3 or 4 channels."""
     height, width, channels = pixels.shape
     lines = pixels.reshape(height, width * channels)
     left, above = np.zeros_like(lines), np.zeros_like(lines)
