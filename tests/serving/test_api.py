@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from starlette.testclient import TestClient
+from starlette.types import Message
 from tests.serving.conftest import BLUEPRINTS, client_of
 
 from sparring.model import Model
@@ -203,6 +204,32 @@ def test_a_body_that_does_not_come_is_not_waited_for(client: TestClient, monkeyp
             return await patient.post("/v1/sample", content=half(), headers={"Content-Type": "application/json"})
 
     assert asyncio.run(asked()).status_code == 408
+
+
+@pytest.mark.parametrize("path", ["/v1/sample", "/v1/apply", "/v1/invert"])
+def test_who_goes_away_before_the_body_has_come_is_no_failure_of_the_server(client: TestClient, path: str) -> None:
+    kind = b"application/json" if path == "/v1/sample" else b"multipart/form-data; boundary=x"
+    came = [{"type": "http.request", "body": b"--x\r\n", "more_body": True}, {"type": "http.disconnect"}]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return came.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"localhost"), (b"content-type", kind)]
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+    asyncio.run(client.app(scope, receive, send))  # type: ignore[arg-type, func-returns-value]
+    assert sent[0]["status"] == 422
+
+
+def test_of_many_wrong_numbers_one_is_told_of(client: TestClient) -> None:
+    """A sentence for each of them takes a second and more, in which nobody else is answered."""
+    wrong = [[9e9] * 100] * 60
+    for asked in ({"first": {"z": [0], "noise": wrong}}, {"mix": [[{"z": wrong[0]}]]}):
+        answer = client.post("/v1/sample", json={"run": "faces"} | asked)
+        assert answer.status_code == 422 and answer.json()["error"]["message"].count("less than or equal") == 1
 
 
 @pytest.mark.parametrize("kind", ["application/json", "Application/JSON; charset=utf-8", "application/problem+json"])

@@ -4,8 +4,9 @@ from torch import Tensor, nn
 
 from sparring.errors import RunError
 from sparring.model import Model
+from sparring.serving import drawing
 from sparring.serving.batching import AROUND, LONG, QUEUE, Line, Loaded, Remembered
-from sparring.serving.drawing import Painter, Recipe
+from sparring.serving.drawing import ROUNDS, Painter, Recipe
 from sparring.serving.errors import RequestError
 from sparring.serving.requests import SampleRequest
 from sparring.tasks.generate import FORWARD, Blueprint
@@ -149,6 +150,29 @@ def test_in_half_precision_pictures_are_almost_the_same_and_alike_in_company() -
     assert not torch.equal(made, wanted)
     assert (made.int() - wanted.int()).abs().max() <= 2
     assert torch.equal(torch.stack([painter([recipe])[0] for recipe in recipes]), made)
+
+
+class Slow(nn.Module):
+    """A generator that takes its time, and counts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+        self.calls = 0
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        self.calls += 1
+        return (z.sum(1) * self.weight).view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
+
+
+@pytest.mark.parametrize(("seconds", "rounds"), [(60.0, ROUNDS), (0.0, 1)])
+def test_a_slow_generator_is_timed_but_once(monkeypatch: pytest.MonkeyPatch, seconds: float, rounds: int) -> None:
+    generator = Slow()
+    painter = Painter(Model(generator, PLAIN))
+    monkeypatch.setattr(drawing, "LONG", seconds)
+    generator.calls = 0
+    painter.quickest()
+    assert generator.calls == rounds * len(painter.sizes)
 
 
 class OwnUse(nn.Module):

@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Scope
 
 from sparring import __version__
@@ -151,6 +152,11 @@ def add_errors(app: FastAPI) -> None:
     @app.exception_handler(SparringError)
     def wrong(_: Request, error: SparringError) -> Response:
         return answer_of(RequestError("not_ready" if isinstance(error, RunError) else "invalid", str(error)))
+
+    @app.exception_handler(ClientDisconnect)
+    def gone(_: Request, error: ClientDisconnect) -> Response:
+        # Nobody reads it, but it is counted, and a traceback for each would fill the log.
+        return answer_of(RequestError("invalid", "the connection ended before the body had come"))
 
     @app.exception_handler(Exception)
     def broken(_: Request, error: Exception) -> Response:
