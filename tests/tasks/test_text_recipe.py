@@ -11,7 +11,7 @@ from sparring.data.texts import survey_texts
 LONG_TEXTS = {"median": 400, "longest": 4_000}
 
 
-def chosen(survey: dict[str, int] | None = None, **given: object) -> tuple[Settings, dict[str, str]]:
+def chosen(survey: dict[str, float] | None = None, **given: object) -> tuple[Settings, dict[str, str]]:
     """The settings for a corpus on a CPU, and the reasons that are told."""
     corpus = survey_texts("python")
     corpus = replace(corpus, **(survey or {}))
@@ -39,3 +39,9 @@ def test_pieces_are_counted_as_the_several_characters_that_they_are() -> None:
     short = {"median": 60, "longest": 180}
     assert chosen(short, adversarial=True, tokens="bpe", batch=64)[0].micro_batch == 64
     assert chosen({"median": 1, "longest": 2}, tokens="bpe", batch=64)[0].micro_batch == 64
+
+
+def test_each_chinese_character_is_counted_as_a_piece() -> None:
+    """192 characters of poems were cut into 183 pieces; with 4,000 symbols 2^24 // (4,000 * 181) texts of 180 fit."""
+    chinese = {"median": 60, "longest": 180, "cjk": 1.0}
+    assert chosen(chinese, adversarial=True, tokens="bpe", batch=64)[0].micro_batch == 23

@@ -23,7 +23,7 @@ ROOM, ROOM_OF_LESSONS = 2**24, 2**26
 much, and 256 MiB where there are lessons alone."""
 
 CHARACTERS_A_PIECE = 3
-"""As good as any text has, where it is long."""
+"""Long texts have at least so many, nearly all of them; of Chinese, Japanese and Korean each character is a piece."""
 
 SUPERVISED, HEAD_START = 0.7, 0.15
 MOST_HELD_OUT = 1000
@@ -71,7 +71,8 @@ def choose(settings: Choices, survey: TextSurvey, factor: float) -> int:
 
     batch = pick("batch", BATCH)
     symbols = settings.values["vocabulary_size"] if tokens == "bpe" else survey.distinct
-    places = min(longest, survey.longest if tokens == "characters" else 1 + survey.longest // CHARACTERS_A_PIECE)
+    a_character = 1 if tokens == "characters" else survey.cjk + (1 - survey.cjk) / CHARACTERS_A_PIECE
+    places = min(longest, 1 + int(survey.longest * a_character))
     room = ROOM if playing else ROOM_OF_LESSONS
     pick("micro_batch", max(1, min(batch, room // (symbols * places))))
     choose_rates(settings, factor)
