@@ -210,7 +210,7 @@ def measure(arm: str, port: int, process: int, many: int, seconds: float, seeds:
         took, used = time.perf_counter() - began, processor_seconds(process) - used
     times = sorted(each for status, each in found if status == 200)
     by_status = dict(Counter(status for status, _ in found))
-    p50, p99 = statistics.median(times), times[int(0.99 * len(times))]
+    p50, p99 = (statistics.median(times), times[int(0.99 * len(times))]) if times else (math.nan, math.nan)
     return Result(arm, many, len(times) / took, p50, p99, used / len(found), by_status)
 
 

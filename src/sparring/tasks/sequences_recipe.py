@@ -8,7 +8,7 @@ SUPERVISED_RATE, RATE, JUDGE_RATE, FALL = 3e-3, 1e-4, 3e-4, 0.1
 
 OF_THE_GAME = (
     *("gradient", "discount", "gumbel_temperature", "likelihood_weight", "objective", "penalty", "penalty_strength"),
-    *("head_start", "judge_learning_rate", "judge_width", "judge_depth", "spectral_norm"),
+    *("penalty_strength_final", "head_start", "judge_learning_rate", "judge_width", "judge_depth", "spectral_norm"),
 )
 """Settings that mean nothing without a game: who gives one wants it played."""
 

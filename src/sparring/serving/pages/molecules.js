@@ -6,6 +6,7 @@ import { copying } from "./texts.js";
 
 export function molecules(body, run, signal) {
   const wish = { temperature: 1, top_p: 1, seed: 0 };
+  const written = run.longest !== null; // one symbol after another; others are drawn as graphs, whole
   const scaffold = el("input", { type: "text", maxLength: 1024, spellcheck: false, autocomplete: "off",
     placeholder: "A SMILES that all hold as a part, such as c1ccncc1; may be empty" });
   const number = el("select", {}, [6, 12, 24, 48].map((n) => el("option", { value: `${n}`, selected: n === 12 }, `${n}`)));
@@ -29,11 +30,11 @@ export function molecules(body, run, signal) {
     }) }, words);
 
   const form = el("form", { class: "card" },
-    el("div", { class: "controls" }, field("Scaffold", scaffold, { wide: true })),
+    written && el("div", { class: "controls" }, field("Scaffold", scaffold, { wide: true })),
     el("div", { class: "controls" },
       slider("Temperature, from safe to varied", { min: 0, max: 2, step: 0.05, value: 1,
         onchange: (value) => { wish.temperature = value; } }),
-      slider("Top-p, 1 takes all symbols", { min: 0.05, max: 1, step: 0.05, value: 1,
+      written && slider("Top-p, 1 takes all symbols", { min: 0.05, max: 1, step: 0.05, value: 1,
         onchange: (value) => { wish.top_p = value; } }),
       field("Chosen by the discriminator", best), field("How many", number), field("Seed", seed, { number: true })),
     el("div", { class: "row" }, el("button", { class: "main", type: "submit" }, "Write"),
