@@ -76,8 +76,8 @@ function navigation(runs, name) {
 function about(run) {
   const size = run.resolution ? `, ${run.resolution[0]} × ${run.resolution[1]} pixels` : "";
   const what = { generate: `Pictures out of random numbers${size}`, text: "Texts, one symbol after another",
-    molecules: "Molecules, one symbol after another", translate: "Photographs in another style",
-    video: `Clips out of random numbers${size}` };
+    molecules: run.longest === null ? "Molecules, each as a graph" : "Molecules, one symbol after another",
+    translate: "Photographs in another style", video: `Clips out of random numbers${size}` };
   const damages = { inpaint: "Fills what you paint over", denoise: "Takes noise out of pictures",
     super: `Pictures ${run.scale} times as large` };
   const learned = run.data ? `; learned from ${run.data}` : "";
