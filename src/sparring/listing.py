@@ -30,8 +30,12 @@ RESTORED = {"psnr": "psnr", "ssim": "ssim", "perceptual": "perc."}
 TRANSLATED = {"style": "style", "structure": "struct."}
 WRITTEN = {"bleu3": "bleu3", "self_bleu3": "self-b.", "reverse": "reverse", "copied_lines": "copied"}
 SYNTHESISED = {"validity": "valid", "unique_1k": "unique", "novelty": "novel", "fcd": "fcd", "reward": "reward"}
-"""Metrics in the table of runs, and what stands above them: of pictures made, restored and translated, of texts and of
-molecules."""
+FILMED = {"clip_distance": "dist.", "fvd": "fvd", "precision": "prec.", "recall": "recall", "coverage": "cover."}
+"""Metrics in the table of runs, and what stands above them: of pictures made, restored and translated, of texts, of
+molecules and of clips."""
+
+COLUMNS = {"text": WRITTEN, "molecules": SYNTHESISED, "video": FILMED}
+"""By the task; other tasks are judged in several ways."""
 
 
 def find_runs(folder: Path) -> list[dict[str, Any]]:
@@ -49,49 +53,65 @@ def describe_run(run: Run) -> dict[str, Any]:
     """One line about a run, whatever shape it is in."""
     try:
         settings = run.settings()
-        return {"path": str(run), "data": settings.data, "network": settings.network, **run.summary()}
+        known = {"task": settings.task, "data": settings.data, "network": settings.network}
+        return {"path": str(run), **known, **run.summary()}
     except SparringError as error:
         return {"path": str(run), "state": "unreadable", "message": str(error)}
 
 
 def table(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """The runs for people."""
+    """Runs as people read them, a table for each task; qualities of different protocols are told apart."""
     if not runs:
         return Text("no runs here; `sparring train DATA --out RUN` makes one")
-    listed = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
-    listed.add_column("run", no_wrap=True, overflow="fold")
-    listed.add_column("state", no_wrap=True)
-    listed.add_column("data", no_wrap=True)
     kinds: dict[str, str] = {}
     for run in runs:
         if protocol := _protocol(run):
             kinds.setdefault(comparable(protocol), f"{printable(Path(run['data']).name)}; {protocol_summary(protocol)}")
-    number = {kind: str(place) for place, kind in enumerate(kinds, 1)}
-    several = len(kinds) > 1
-    measured = {name for run in runs for name in (run.get("quality") or {}).get("metrics", {})}
-    kept = [names for names in (GENERATED, RESTORED, TRANSLATED, WRITTEN, SYNTHESISED) if measured & names.keys()] or [
-        GENERATED
-    ]
-    qualities = {name: title for names in kept for name, title in names.items()}
-    for name in ("images", "time", *qualities.values(), *["prot."] * several):
-        listed.add_column(name, justify="right", no_wrap=True)
+    numbers = {kind: str(place) for place, kind in enumerate(kinds, 1)} if len(kinds) > 1 else {}
+    tasks: dict[str, list[Mapping[str, Any]]] = {}
     for run in runs:
+        tasks.setdefault(run.get("task", ""), []).append(run)
+    parts: list[RenderableType] = []
+    for task, alike in tasks.items():
+        if len(tasks) > 1:
+            parts.append(Text(f"task {task}" if task else "cannot be read", style="bold"))
+        parts += [_table(alike, numbers), *[Text("")] * (len(tasks) > 1)]
+    if numbers:
+        notes = [f"protocol {numbers[kind]}: {words}" for kind, words in kinds.items()]
+        notes.append("Qualities under different protocols, or against different pictures, do not compare.")
+        parts += [Text(note, style="dim") for note in notes]
+    return Group(*parts)
+
+
+def _table(runs: Sequence[Mapping[str, Any]], numbers: Mapping[str, str]) -> Table:
+    """Runs of one task; `numbers` of protocols that are to be told apart, by what is comparable."""
+    measured = {name for run in runs for name in (run.get("quality") or {}).get("metrics", {})}
+    qualities = COLUMNS.get(runs[0].get("task", ""))
+    if qualities is None:
+        kept = [names for names in (GENERATED, RESTORED, TRANSLATED) if measured & names.keys()] or [GENERATED]
+        qualities = {name: title for names in kept for name, title in names.items()}
+    qualities = {name: title for name, title in qualities.items() if name in measured or not measured}
+    names = [printable(Path(run["path"]).name) for run in runs]
+    listed = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
+    # What has no room is cut, but what a run is called by is not.
+    listed.add_column("run", no_wrap=True, min_width=max(map(len, names)))
+    listed.add_column("state", no_wrap=True)
+    listed.add_column("data", no_wrap=True)
+    for title in ("images", "time", *qualities.values(), *["prot."] * bool(numbers)):
+        listed.add_column(title, justify="right", no_wrap=True)
+    for name, run in zip(names, runs, strict=True):
         metrics = (run.get("quality") or {}).get("metrics", {})
         protocol = _protocol(run)
         listed.add_row(
-            printable(Path(run["path"]).name),
+            name,
             run.get("state", "new"),
             printable(Path(run.get("data", "")).name),
             compact(run.get("images", 0)),
             duration(run.get("seconds", 0)),
-            *(shown(name, metrics[name]["value"]) if name in metrics else "-" for name in qualities),
-            *[number[comparable(protocol)] if protocol else "-"] * several,
+            *(shown(each, metrics[each]["value"]) if each in metrics else "-" for each in qualities),
+            *[numbers[comparable(protocol)] if protocol else "-"] * bool(numbers),
         )
-    if not several:
-        return listed
-    notes = [f"protocol {number[kind]}: {words}" for kind, words in kinds.items()]
-    notes.append("Qualities under different protocols, or against different pictures, do not compare.")
-    return Group(listed, *(Text(note, style="dim") for note in notes))
+    return listed
 
 
 def _protocol(run: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -259,7 +279,8 @@ def ending(run: Run, summary: Mapping[str, Any]) -> RenderableType:
     if summary["state"] == "finished":
         settings = run.settings()
         kind = "graph" if settings.representation == "graph" else settings.task
-        steps = next_steps(str(run), kind, "finished", summary["images"], settings.damage or "")
+        styles = run.data().get("classes") or ()
+        steps = next_steps(str(run), kind, "finished", summary["images"], settings.damage or "", styles)
         lines.extend(f"{head:8} {steps[place][0]}" for head, place in (("more", 0), ("", 2)))
     else:
         lines.append(f"go on    sparring resume {quote(str(run))}")

@@ -7,11 +7,19 @@ Step = tuple[str, str]
 """A command, and what it does."""
 
 
-def next_steps(folder: str, task: str, state: str, images: int, damage: str = "") -> Sequence[Step]:
-    """The commands for a run in a state of its summary, after so many images; `damage` of a run that restores."""
+def next_steps(
+    folder: str, task: str, state: str, images: int, damage: str = "", styles: Sequence[str] = ()
+) -> Sequence[Step]:
+    """The commands for a run in a state of its summary, after so many images; `damage` of a run that restores, `styles`
+    of one that knows several."""
     place = shlex.quote(folder)
     resume = (f"sparring resume {place}", "Go on, should it have stopped")
-    use = restoring(folder, damage) if task == "restore" else OTHER_TASKS.get(task, sampling)(folder)
+    if task == "restore":
+        use = restoring(folder, damage)
+    elif task == "translate":
+        use = translating(folder, styles)
+    else:
+        use = OTHER_TASKS.get(task, sampling)(folder)
     if state == "finished":
         more = (f"sparring resume {place} --images {2 * images}", "Train on, twice as long in all")
         return [*use, more]
@@ -42,19 +50,19 @@ def restoring(folder: str, damage: str) -> list[Step]:
     ]
 
 
-def translating(folder: str) -> list[Step]:
+def translating(folder: str, styles: Sequence[str]) -> list[Step]:
     """For a generator that makes photographs into paintings."""
     place = shlex.quote(folder)
+    option = f" --style {shlex.quote(styles[0])}" if styles else ""
+    given = f", style={styles[0]!r}" if styles else ""
+    mixture = f" --style {shlex.quote(f'{styles[0]}+{styles[1]}')}" if len(styles) > 1 else option
     return [
+        (f"sparring apply {place} photo.jpg painting.png{option}", "Paint one of any size"),
         (
-            f"sparring apply {place} photo.jpg painting.png",
-            "Paint one of any size; --style NAME if there are several",
+            f"sparring apply {place} photos/ paintings/ --strength 0.7{mixture}",
+            f"Paint a folder{', in two styles at once,' if mixture != option else ','} and go part of the way",
         ),
-        (
-            f"sparring apply {place} photos/ paintings/ --strength 0.7",
-            "Paint a folder, and go part of the way",
-        ),
-        (f"sparring.load({folder!r}).apply(picture)", "The same from Python, for a PIL image or a tensor"),
+        (f"sparring.load({folder!r}).apply(picture{given})", "The same from Python, for a PIL image or a tensor"),
     ]
 
 
@@ -112,7 +120,6 @@ def drawing(folder: str) -> list[Step]:
 
 
 OTHER_TASKS: Mapping[str, Callable[[str], list[Step]]] = {
-    "translate": translating,
     "text": writing,
     "molecules": synthesising,
     "video": filming,

@@ -577,7 +577,8 @@ def circumstances(account: Account) -> list[tuple[str, str]]:
 def commands(account: Account) -> Sequence[Step]:
     """What to do next: a command and what it does."""
     task, damage = kind_of(account) or "generate", account.setting("damage")
-    return next_steps(str(account.folder), task, account.state, account.images, damage)
+    styles = account.data.get("classes") or ()
+    return next_steps(str(account.folder), task, account.state, account.images, damage, styles)
 
 
 def _template() -> Any:
