@@ -56,6 +56,14 @@ def test_what_the_guard_did_is_told_and_what_it_would_have_done() -> None:
     assert acted in said(examine(account([], events=events, settings={"guard": "warn"})))
 
 
+def test_texts_that_are_recited() -> None:
+    def of(share: float) -> Account:
+        return account([], quality={"metric": "reverse", "metrics": {"copied": {"value": share}}})
+
+    assert "50 % of the samples are training texts" in said(examine(of(0.5)))
+    assert not examine(of(0.05))
+
+
 def test_a_discriminator_that_knows_the_pictures() -> None:
     lines = [{"images": 100 * i, "accuracy": 1.0} for i in range(1, 20)]
     assert "by heart" in said(examine(account(lines)))

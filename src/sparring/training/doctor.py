@@ -10,7 +10,9 @@ from sparring.training.account import Account
 from sparring.training.guard import SIGNALS, Signal, reached
 from sparring.wording import compact, share, things
 
-MANY_COPIES = 0.01
+MANY_COPIES, MANY_RECITED = 0.01, 0.1
+"""Shares of samples: of pictures, and of texts, of which short ones are the same by chance now and then."""
+
 LITTLE_VARIETY, LITTLE_FIDELITY = 0.3, 0.5
 BY_HEART = 0.99
 """Accuracy of D, lately."""
@@ -62,13 +64,19 @@ def guarded(account: Account) -> Iterator[Advice]:
 
 
 def copied(account: Account) -> Iterator[Advice]:
-    """Samples that are training pictures."""
+    """Samples that are training pictures, or training texts."""
     copies = account.measured("copies")
     if copies is not None and copies > MANY_COPIES:
         yield Advice(
             f"{share(copies)} of the samples are near-copies of training pictures.",
             "Add pictures, strengthen the augmentation or train for less time, and look at the nearest pictures in the "
             "report.",
+        )
+    recited = account.measured("copied")
+    if recited is not None and recited > MANY_RECITED:
+        yield Advice(
+            f"{share(recited)} of the samples are training texts to the letter: it has learned them by heart.",
+            "Add texts, or train for less time.",
         )
 
 
