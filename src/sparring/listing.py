@@ -109,7 +109,7 @@ def _table(runs: Sequence[Mapping[str, Any]], numbers: Mapping[str, str]) -> Tab
             compact(run.get("images", 0)),
             duration(run.get("seconds", 0)),
             *(shown(each, metrics[each]["value"]) if each in metrics else "-" for each in qualities),
-            *[numbers[comparable(protocol)] if protocol else "-"] * bool(numbers),
+            *([numbers[comparable(protocol)] if protocol else "-"] if numbers else []),
         )
     return listed
 
