@@ -298,7 +298,9 @@ def test_a_run_that_died_before_its_summary_is_brought_to_its_end(tmp_path: Path
     assert run.summary()["quality"] == quality
 
 
-def test_a_run_killed_at_once_can_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_killed_at_once_can_be_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def killed(self: Match) -> None:
         raise KeyboardInterrupt
 
@@ -308,6 +310,7 @@ def test_a_run_killed_at_once_can_be_resumed(tmp_path: Path, monkeypatch: pytest
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Match, "play", killed)
         sparring.train("digits", out=tmp_path / "broken", **settings)
+    assert f"sparring resume {tmp_path / 'broken'} goes on" in capsys.readouterr().err
     assert_same(whole, sparring.resume(tmp_path / "broken"))
 
 

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import wraps
+from shlex import quote
 from types import FrameType
 from typing import Any, Literal
 
@@ -129,6 +130,9 @@ class Trainer:
             with contextlib.suppress(SparringError):
                 stopped = isinstance(error, KeyboardInterrupt)
                 self._summarise("interrupted" if stopped else "failed", str(error) or type(error).__name__)
+            if stopped and self.ranks.first:
+                again = f"sparring resume {quote(str(self.run))}"
+                self.monitor.note(f"stopped at once: {again} goes on from what was saved last", urgent=True)
             raise
         self._conclude(ending, message)
         return ending
