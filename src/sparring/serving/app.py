@@ -40,7 +40,7 @@ from sparring.serving.jobs import Job, Workshop
 from sparring.serving.limits import Guard
 from sparring.serving.models import Card, Served, Shelf
 from sparring.serving.page import Pages
-from sparring.serving.requests import ApplyFields, InvertFields, Part, SampleRequest
+from sparring.serving.requests import ApplyFields, InvertFields, Part, SampleRequest, fields_of, in_words
 from sparring.tasks import generate, graphs, sequences, video
 
 ABOUT = """Samples of trained generators, and pictures changed by them. The same seed gives the same bytes, alone or in
@@ -147,7 +147,7 @@ def add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, error: RequestValidationError) -> Response:
-        return answer_of(RequestError("invalid", uploads.in_words(error.errors())))
+        return answer_of(RequestError("invalid", in_words(error.errors())))
 
     @app.exception_handler(SparringError)
     def wrong(_: Request, error: SparringError) -> Response:
@@ -230,7 +230,7 @@ class SampleRoute(APIRoute):
         """What Starlette is given."""
 
         async def handle(request: Request) -> Response:
-            asked = uploads.fields_of(await request.body(), request.headers.get("content-type", ""), SampleRequest)
+            asked = fields_of(await request.body(), request.headers.get("content-type", ""), SampleRequest)
             answer: Response = await self.endpoint(asked, request.headers.get("accept", ""))
             return answer
 

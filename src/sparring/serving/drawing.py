@@ -189,6 +189,10 @@ class Painter:
         """uint8 (size, C, H, W) on the CPU; the last of the ingredients fills the rows that are left."""
         return to_bytes(self.floats(*self.stacked(ingredients, size))).cpu()
 
+    def some(self, count: int) -> list[tuple[Tensor, Tensor]]:
+        """The ingredients of the first samples of a seed, to try the generator with."""
+        return [self.ingredients(Recipe(((0, index, 1.0),), None, 1.0)) for index in range(count)]
+
     def stacked(self, ingredients: Iterable[tuple[Tensor, Tensor]], size: int) -> tuple[Tensor, Tensor]:
         """z (size, z_dim) and y (size, classes)."""
         zs, ys = (torch.stack(tensors) for tensors in zip(*ingredients, strict=True))
@@ -205,7 +209,7 @@ class Painter:
     def keep_lowered(self) -> None:
         """Takes a copy of the generator whose layers have the weights that autocast makes of theirs for every batch, if
         the same comes out. A part of the network may use the weights of a layer by itself, in float32."""
-        some = self.stacked([self.ingredients(Recipe(((0, 0, 1.0),), None, 1.0))], 1)
+        some = self.stacked(self.some(1), 1)
         plain, expected = self.generator, self.floats(*some)
         self.generator = copy.deepcopy(plain)
         layers = [layer for layer in self.generator.modules() if isinstance(layer, LAYERS)]
@@ -232,7 +236,7 @@ class Painter:
     def quickest(self) -> int:
         """The size of a batch in which a picture takes the least time, by the best of some rounds over all sizes: where
         other programs run, what is measured in one go may be slow as a whole."""
-        some = {size: self.stacked([self.ingredients(Recipe(((0, 0, 1.0),), None, 1.0))], size) for size in self.sizes}
+        some = {size: self.stacked(self.some(1), size) for size in self.sizes}
         each = dict.fromkeys(self.sizes, math.inf)
         until = time.perf_counter() + LONG
         for number in range(ROUNDS):
@@ -247,7 +251,7 @@ class Painter:
     @torch.inference_mode()
     def exact_sizes(self) -> tuple[int, ...]:
         """See the class."""
-        some = [self.ingredients(Recipe(((0, index, 1.0),), None, 1.0)) for index in range(FORWARD)]
+        some = self.some(FORWARD)
         z, y = self.stacked(some, FORWARD)
         expected = self.floats(z, y)
         moved = self.floats(z.roll(SHIFT, 0), y.roll(SHIFT, 0))

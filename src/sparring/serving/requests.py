@@ -1,10 +1,16 @@
 """What clients may ask for, field by field; what is not here is refused."""
 
-from typing import Annotated, Literal, Self
+import re
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sparring.films import FASTEST, SLOWEST
+from sparring.serving.errors import RequestError
+
+JSON = re.compile(r"application/(.+\+)?json")
+
+Fields = TypeVar("Fields", bound=BaseModel)
 
 MOST = 256
 """Samples of one request at most."""
@@ -202,3 +208,27 @@ def most_frames(shape: tuple[int, int, int]) -> int:
 def most_judged(shape: tuple[int, int, int]) -> int:
     """Of pictures (C, H, W), how many the discriminator may choose from for one request."""
     return max(MOST_BEST_OF, most_frames(shape))
+
+
+def fields_of(body: bytes, content_type: str, kind: type[Fields]) -> Fields:
+    """The fields in a body of JSON.
+
+    Raises: RequestError for a body of another kind, or fields that are wrong.
+    """
+    # Without the type a page of another site could send a body unasked (CORS calls that a simple request).
+    if not JSON.fullmatch(content_type.partition(";")[0].strip().lower()):
+        raise RequestError("invalid", "send JSON, with Content-Type: application/json")
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        raise RequestError("invalid", in_words(error.errors())) from None
+
+
+def in_words(errors: object) -> str:
+    """What pydantic found wrong, in a line."""
+    assert isinstance(errors, list | tuple)
+    found = []
+    for error in errors[:5]:
+        place = ".".join(str(part) for part in error["loc"] if part != "body")
+        found.append(f"{place}: {error['msg']}" if place else str(error["msg"]))
+    return "; ".join(found)

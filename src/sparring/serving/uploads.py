@@ -1,11 +1,10 @@
 """Pictures that clients send: read in memory, looked at before they are decoded, never stored."""
 
 import io
-import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 import torch
 from PIL import Image
@@ -20,17 +19,13 @@ from sparring.data.decode import Form, UnusableError, identify, pixels, reason
 from sparring.model import Model
 from sparring.serving.errors import RequestError
 from sparring.serving.limits import LARGEST_UPLOAD
-from sparring.serving.requests import ApplyFields, InvertFields
+from sparring.serving.requests import ApplyFields, Fields, InvertFields, in_words
 
 MAX_PIXELS = 2**24
 """Of a picture that is sent, and of what is made of it."""
 
 PICTURE = {"type": "string", "format": "binary", "description": "PNG, JPEG, WebP, ..."}
 MASK = {"type": "string", "format": "binary", "description": "White where to fill."}
-
-JSON = re.compile(r"application/(.+\+)?json")
-
-Fields = TypeVar("Fields", bound=BaseModel)
 
 
 def form_of(files: dict[str, dict[str, str]], fields: type[BaseModel]) -> dict[str, Any]:
@@ -104,30 +99,6 @@ async def parts(form: FormData, kind: type[Fields], wanted: Sequence[str]) -> Up
         return Upload(kind.model_validate(fields), files["picture"], files.get("mask"))
     except ValidationError as error:
         raise RequestError("invalid", in_words(error.errors())) from None
-
-
-def fields_of(body: bytes, content_type: str, kind: type[Fields]) -> Fields:
-    """The fields in a body of JSON.
-
-    Raises: RequestError for a body of another kind, or fields that are wrong.
-    """
-    # Without the type a page of another site could send a body unasked (CORS calls that a simple request).
-    if not JSON.fullmatch(content_type.partition(";")[0].strip().lower()):
-        raise RequestError("invalid", "send JSON, with Content-Type: application/json")
-    try:
-        return kind.model_validate_json(body)
-    except ValidationError as error:
-        raise RequestError("invalid", in_words(error.errors())) from None
-
-
-def in_words(errors: object) -> str:
-    """What pydantic found wrong, in a line."""
-    assert isinstance(errors, list | tuple)
-    found = []
-    for error in errors[:5]:
-        place = ".".join(str(part) for part in error["loc"] if part != "body")
-        found.append(f"{place}: {error['msg']}" if place else str(error["msg"]))
-    return "; ".join(found)
 
 
 def change(model: Model, upload: Upload[ApplyFields]) -> bytes:

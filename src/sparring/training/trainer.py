@@ -126,9 +126,9 @@ class Trainer:
             with self.board, interruptible() as interrupted:
                 ending, message = self._play(interrupted)
         except BaseException as error:
+            stopped = isinstance(error, KeyboardInterrupt)
             # The disk may be what failed: then the summary cannot be written either, and the error says why.
             with contextlib.suppress(SparringError):
-                stopped = isinstance(error, KeyboardInterrupt)
                 self._summarise("interrupted" if stopped else "failed", str(error) or type(error).__name__)
             if stopped and self.ranks.first:
                 again = f"sparring resume {quote(str(self.run))}"
