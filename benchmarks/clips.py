@@ -33,17 +33,17 @@ class Plain(video.Generator):
     def __init__(self, other: video.Generator, task: Video) -> None:
         nn.Module.__init__(self)
         kept = task.blueprint
-        self.motion = Motion(kept.motion_dim, kept.spacing)
+        self.motion = Motion(kept.motion_dim, kept.spacing, kept.course)
         self.frame = r3.Generator(kept.shape, z_dim=kept.z_dim + kept.motion_dim, width=kept.width, depth=kept.depth)
 
     def paint(self, z: Tensor, y: Tensor | None = None) -> video.Painting:
         """Nothing: content is all that frames have in common."""
         return video.Painting(z, z[:, :0], z[:, :0])
 
-    def move(self, painting: video.Painting, noise: Tensor, times: Tensor) -> Tensor:
+    def move(self, painting: video.Painting, noise: Tensor, times: Tensor, since: Tensor | None = None) -> Tensor:
         """Every frame anew, of content and motion."""
         content = painting.content[:, None].expand(-1, times.shape[1], -1)
-        code = torch.cat([content, self.motion(noise, times).to(content.dtype)], 2).flatten(0, 1)
+        code = torch.cat([content, self.motion(noise, times, since).to(content.dtype)], 2).flatten(0, 1)
         return self.frame(code).unflatten(0, (-1, times.shape[1]))
 
 

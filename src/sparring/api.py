@@ -65,6 +65,7 @@ ARCHITECTURE = (
     "seen",
     "motion_dim",
     "spacing",
+    "course",
     "layers",
     "representation",
     "atoms",

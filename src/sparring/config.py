@@ -246,6 +246,9 @@ class Settings(BaseModel):
     window: MaybePositive = about("video", "seconds within which these frames lie")
     motion_dim: MaybeCount = about("video", "random numbers that motion is made from, at each anchor")
     spacing: MaybePositive = about("video", "seconds from anchor to anchor: how long a movement lasts, about")
+    course: MaybePositive = about(
+        "video", "seconds from where clips begin to where they end; none: any moment is alike"
+    )
     layers: MaybeCount = about("video", "things before the ground, each of which moves by itself")
 
     objective: Literal["relativistic", "non-saturating", "minimax", "least-squares", "wasserstein", "hinge"] = setting(
@@ -518,7 +521,8 @@ def refuse_others(settings: Settings, whose: str, only: Mapping[str, Any]) -> No
 
 def refuse_incomplete_video(settings: Settings) -> None:
     """Raises: SettingError for settings that clips lack, or that do not go with them."""
-    needed = ("z_dim", *(name for name in Settings.model_fields if group_of(name) == "video"))
+    of_clips = (name for name in Settings.model_fields if group_of(name) == "video" and name != "course")
+    needed = ("z_dim", *of_clips)
     if lacking := [name for name in needed if getattr(settings, name) is None]:
         raise SettingError(f"task=video needs {', '.join(lacking)}")
     if settings.fit == "patches" or not settings.adversarial or settings.supervised:

@@ -63,7 +63,7 @@ def test_clips_are_those_of_sample_whatever_their_length(tmp_path: Path, name: s
         clips = model.sample(n, seed=4, frames=frames, fps=5)
         assert isinstance(clips, torch.Tensor)
         camera = filming.Camera(model.generator, blueprint, 4, model.take(frames=frames, fps=5))
-        noise = torch.stack([torch.stack([camera.anchor(i, at) for at in range(20)]) for i in range(n)]).numpy()
+        noise = torch.stack([torch.stack([camera.vector(i, at) for at in range(20)]) for i in range(n)]).numpy()
         times = np.tile(np.arange(frames, dtype=np.float32) / 5, (n, 1))
         given = {"content": z[:n], "motion": noise, "times": times}
         given |= {"label": label[:n]} if blueprint.classes else {}

@@ -1,5 +1,7 @@
 """What the options of sampling clips promise: identities that hold to the byte."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -8,9 +10,10 @@ from sparring import SettingError
 from sparring.errors import RunError
 from sparring.model import Model
 from sparring.tasks import generate, video
-from sparring.tasks.filming import FORWARD, Camera
+from sparring.tasks.filming import FORWARD, Camera, Take
 
 BLUEPRINT = video.Blueprint("fast", (3, 16, 16), 8, 4, 0.25, 2, 16, 1, 10.0, 12)
+WITH_COURSE = replace(BLUEPRINT, course=1.2)
 OF_CLASSES = video.Blueprint("fast", (1, 8, 8), 8, 4, 0.25, 2, 16, 1, 10.0, 12, ("round", "square"), (0.5, 0.5))
 
 
@@ -24,9 +27,9 @@ def model_of(blueprint: video.Blueprint) -> Model:
     return Model(generator, blueprint)
 
 
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return model_of(BLUEPRINT)
+@pytest.fixture(scope="module", params=[BLUEPRINT, WITH_COURSE], ids=["steady", "course"])
+def model(request: pytest.FixtureRequest) -> Model:
+    return model_of(request.param)
 
 
 def clips(model: Model, n: int, seed: int = 1, **options: object) -> Tensor:
@@ -39,7 +42,7 @@ def test_clips_are_as_long_and_as_fast_as_those_of_training_unless_asked_otherwi
     assert clips(model, 2).shape == (2, 12, 3, 16, 16)
     assert clips(model, 1, fps=20).shape[1] == 24
     assert clips(model, 1).dtype == torch.uint8
-    longer = Model(model.generator, video.Blueprint(**{**BLUEPRINT.__dict__, "frames": 90}))
+    longer = Model(model.generator, replace(model.of_clips, frames=90))
     assert clips(longer, 1).shape[1] == 20  # two seconds
 
 
@@ -65,10 +68,10 @@ def test_every_second_frame_of_slow_motion_is_a_frame_of_the_clip(model: Model) 
 
 
 def test_frames_are_those_that_the_generator_gives_for_the_whole_clip_at_once(model: Model) -> None:
-    camera = Camera(model.generator, BLUEPRINT, 1, model.take(frames=30))
+    camera = Camera(model.generator, model.of_clips, 1, model.take(frames=30))
     generator = model.generator
-    assert generator.motion.anchors(3.0) <= 25
-    noise = torch.stack([camera.anchor(2, at) for at in range(25)])[None]
+    assert generator.motion.vectors(3.0) <= 25
+    noise = torch.stack([camera.vector(2, at) for at in range(25)])[None]
     with torch.no_grad():
         made = generator(BLUEPRINT.latents(0, 1)[0][2:3], noise, torch.arange(30)[None] / 10)
     taken = torch.cat(list(camera.film(2))).float() / 127.5 - 1
@@ -80,10 +83,10 @@ def test_a_loop_comes_back_to_its_first_frame_at_its_own_pace(model: Model) -> N
     steps = (loop.roll(-1, 1) - loop).abs().mean((0, 2, 3, 4))
     assert steps[-1] < 2 * steps[:-1].max()
     take = model.take(frames=15, loop=True)
-    camera = Camera(model.generator, BLUEPRINT, 1, take)
+    camera = Camera(model.generator, model.of_clips, 1, take)
     assert camera.moments(15, 16) == [camera.seconds] == [1.5]
-    assert all(torch.equal(camera.anchor(0, at), camera.anchor(0, at + 6)) for at in range(9))
-    twice = Camera(model.generator, BLUEPRINT, 1, model.take(frames=30, speed=0.5, loop=True))
+    assert all(torch.equal(camera.noise(0, at), camera.noise(0, at + 6)) for at in range(9))
+    twice = Camera(model.generator, model.of_clips, 1, model.take(frames=30, speed=0.5, loop=True))
     assert twice.seconds == camera.seconds
 
 
@@ -91,9 +94,9 @@ def test_motion_of_another_seed_is_that_of_its_clips_with_these_contents(model: 
     swapped = clips(model, 2, seed=1, motion_seed=2)
     assert not torch.equal(swapped, clips(model, 2, seed=1))
     assert torch.equal(swapped, clips(model, 3, seed=1, motion_seed=2)[:2])
-    own, other = (Camera(model.generator, BLUEPRINT, 1, model.take(motion_seed=seed)) for seed in (None, 2))
-    theirs = Camera(model.generator, BLUEPRINT, 2, model.take())
-    assert torch.equal(other.anchor(1, 3), theirs.anchor(1, 3))
+    own, other = (Camera(model.generator, model.of_clips, 1, model.take(motion_seed=seed)) for seed in (None, 2))
+    theirs = Camera(model.generator, model.of_clips, 2, model.take())
+    assert torch.equal(other.noise(1, 3), theirs.noise(1, 3))
     assert torch.equal(other.content(1)[0], own.content(1)[0])
     assert torch.equal(clips(model, 2, seed=1, motion_seed=1), clips(model, 2, seed=1))
 
@@ -109,14 +112,29 @@ def test_what_all_clips_share(model: Model) -> None:
         assert torch.equal(later, made[1:])
 
 
+def test_a_loop_goes_along_the_course_and_back_and_clips_cut_from_anywhere_begin_within_it() -> None:
+    generator = model_of(WITH_COURSE).generator
+    loop = Camera(generator, WITH_COURSE, 1, WITH_COURSE.take(frames=16, loop=True))
+    way = [loop.since(0, moment) for moment in loop.moments(0, 17)]
+    assert way[0] == way[16] == 0
+    assert max(way) == way[8] == pytest.approx(loop.seconds / 2)
+    assert WITH_COURSE.room(4) == pytest.approx(0.8)
+    assert WITH_COURSE.room(40) == BLUEPRINT.room(4) == 0
+    cut = Camera(generator, WITH_COURSE, 1, Take(4, 10.0, room=0.8))
+    begins = [cut.since(number, 0.0) for number in range(200)]
+    assert 0 <= min(begins) < 0.05
+    assert 0.75 < max(begins) < 0.8
+    assert cut.since(3, 0.25) == pytest.approx(begins[3] + 0.25)
+
+
 def test_contents_turn_into_the_next_on_the_sphere(model: Model) -> None:
-    camera = Camera(model.generator, BLUEPRINT, 1, model.take(frames=8, interpolate=True))
+    camera = Camera(model.generator, model.of_clips, 1, model.take(frames=8, interpolate=True))
     way, _ = camera.contents(0, 0, 8)
     ends = camera.content(0)[0], camera.content(1)[0]
     assert torch.allclose(way[0], ends[0], atol=1e-6)
     lengths = torch.lerp(ends[0].norm(), ends[1].norm(), torch.arange(8) / 8)
     assert torch.allclose(way.norm(dim=1), lengths, atol=1e-5)
-    both = Model(model.generator, BLUEPRINT).sample(1, 1, frames=8, interpolate=True)
+    both = model.sample(1, 1, frames=8, interpolate=True)
     assert torch.equal(both[0][0], clips(model, 1)[0, 0])  # type: ignore[index]
 
 

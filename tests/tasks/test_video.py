@@ -89,12 +89,14 @@ def test_the_chooser_takes_window_and_spacing_from_the_clips() -> None:
     assert (settings.task, settings.resolution, settings.channels) == ("video", (SIDE, SIDE), 3)
     assert settings.window == video_recipe.WINDOW
     assert settings.spacing == video_recipe.WINDOW * video_recipe.SPACING
+    assert settings.course == LENGTH / RATE
     assert {choice.setting for choice in told} >= {"task", "resolution", "network"}
     assert settings.held_out == 2
     fast = replace(SURVEY, frames=40_000, seconds=10.0, rate=100.0, height=90, width=160)
     settings, _ = chooser.choose("clips/", {"device": "cpu"}, fast, 1.0)
     assert settings.window == video_recipe.MOST_FRAMES / 100
     assert settings.resolution == (36, 64)
+    assert settings.course is None
     little, _ = chooser.choose("clips/", {"device": "cpu", "minutes": 20.0}, fast, 1.0)
     assert little.resolution == (18, 32)
 
@@ -242,9 +244,9 @@ def test_the_generator_gets_enough_anchors_for_the_longest_gap() -> None:
     asked: list[float] = []
 
     class Watching(video.Motion):
-        def forward(self, noise: Tensor, times: Tensor) -> Tensor:
-            asked.append(float(self.anchors(float(times.max())) - noise.shape[1]))
-            return super().forward(noise, times)
+        def forward(self, noise: Tensor, times: Tensor, since: Tensor | None = None) -> Tensor:
+            asked.append(float(self.vectors(float(times.max())) - noise.shape[1]))
+            return super().forward(noise, times, since)
 
     task = task_of(window=0.3)
     generator, _ = task.players()
@@ -272,7 +274,7 @@ def test_content_paints_once_and_motion_only_moves_what_is_painted() -> None:
     generator, _ = task.players()
     assert isinstance(generator, video.Generator)
     z, times = torch.randn(1, task.blueprint.z_dim), torch.tensor([[0.0, 0.1, 0.5]])
-    anchors = generator.motion.anchors(0.5)
+    anchors = generator.motion.vectors(0.5)
     with torch.no_grad():
         content, ground, layers = generator.paint(z)
         ends = generator.palette(content).view(config.given(task.settings.layers), 2, -1)

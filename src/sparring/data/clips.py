@@ -18,11 +18,12 @@ class ClipBatch:
     """A few frames of each of some clips, on the training device.
 
     frames: uint8 (N, K, C, H, W). times: float32 (N, K), seconds since the first frame of the K, ascending.
-    labels: int64 (N,) or None.
+    begins: float32 (N,), seconds from the beginning of the clip to that frame. labels: int64 (N,) or None.
     """
 
     frames: Tensor
     times: Tensor
+    begins: Tensor
     labels: Tensor | None = None
 
     def __len__(self) -> int:
@@ -30,7 +31,7 @@ class ClipBatch:
 
     def __getitem__(self, samples: slice) -> "ClipBatch":
         labels = None if self.labels is None else self.labels[samples]
-        return ClipBatch(self.frames[samples], self.times[samples], labels)
+        return ClipBatch(self.frames[samples], self.times[samples], self.begins[samples], labels)
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,10 @@ class Clips:
         places = (self.starts[numbers, None] + offsets).flatten()
         frames = self.frames.index_select(0, places.to(self.frames.device)).view(part, self.seen, *self.shape)
         times = (offsets - offsets[:, :1]) / self.rates[numbers, None]
+        begins = offsets[:, 0] / self.rates[numbers]
         labels = None if self.labels is None else self.labels[numbers].to(self.device)
-        return ClipBatch(sent(frames, self.device), times.to(self.device, torch.float32), labels)
+        times, begins = (seconds.to(self.device, torch.float32) for seconds in (times, begins))
+        return ClipBatch(sent(frames, self.device), times, begins, labels)
 
     def offsets(self, numbers: Tensor, random: Random) -> Tensor:
         """Which frames are drawn of the clips `numbers` (n,): int64 (n, seen), ascending, counted from their first.

@@ -113,10 +113,10 @@ class Footage:
         return load_clips(place if isinstance(place, str) else Path(place), form, seen=2, progress=progress)
 
     def shot(self, frames: int, count: int, seed: int, form: Form, begin: int = 0) -> Reel:
-        """So many clips of the generator, from frame `begin` on."""
+        """So many clips of the generator, from frame `begin` of others that begin where real ones are cut, too."""
         assert self.model is not None, "asked only of generators"
         generator, blueprint = self.model.generator, self.model.of_clips
-        take = filming.Take(begin + frames, blueprint.rate)
+        take = filming.Take(begin + frames, blueprint.rate, room=blueprint.room(frames))
 
         def draw(start: int, stop: int) -> Tensor:
             return filming.sample(generator, blueprint, stop - start, seed, take, start, begin)

@@ -51,6 +51,7 @@ def about(
             if isinstance(blueprint, video.Blueprint):
                 names = ("motion_dim", "spacing", "rate")
                 found |= {name: f"{getattr(blueprint, name):g}" for name in names}
+                found |= {} if blueprint.course is None else {"course": f"{blueprint.course:g}"}
             if isinstance(blueprint, generate.Blueprint) and blueprint.discriminator_features:
                 found["discriminator_features"] = json.dumps(dict(blueprint.discriminator_features))
             if blueprint.classes:

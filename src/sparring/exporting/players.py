@@ -214,7 +214,8 @@ def filming(generator: nn.Module, blueprint: video.Blueprint) -> Player:
     assert isinstance(generator, video_networks.Generator), "the blueprint makes no other"
     channels, height, width = blueprint.shape
     spacing, dim = blueprint.spacing, blueprint.motion_dim
-    needed = f"{generator.motion.anchors(0)}, and one more for each {spacing:g} s up to the last of the times"
+    needed = f"{generator.motion.vectors(0)}, and one more for each {spacing:g} s up to the last of the times"
+    needed += "; the first acts all the time" if blueprint.course else ""
     inputs = (
         Input("content", "float32", ("n", blueprint.z_dim), "standard normal numbers: what is seen", normal),
         Input("motion", "float32", ("n", "anchors", dim), f"standard normal numbers: how it moves; {needed}", normal),

@@ -17,24 +17,31 @@ MOMENT = 0.0
 
 
 class FirstFrame(nn.Module):
-    """A generator of pictures: the first frame, of a latent that holds the content and the noise around it.
+    """A generator of pictures: the first frame, of a latent that holds the content, the noise around it, and a number
+    for when it is in the course of a clip, if that has one.
 
-    Content and noise are standard normal, and so is the longer latent: what is known of those of pictures holds.
+    All are standard normal, and so is the longer latent: what is known of those of pictures holds.
     """
 
     def __init__(self, generator: video.Generator, z_dim: int, motion_dim: int) -> None:
         super().__init__()
         self.generator, self.z_dim, self.motion_dim = generator, z_dim, motion_dim
-        self.anchors = generator.motion.anchors(MOMENT)
+        self.vectors = generator.motion.vectors(MOMENT)
+        self.size = z_dim + self.vectors * motion_dim + (generator.motion.course is not None)
 
-    def parted(self, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """z (N, z_dim) and noise (N, A, motion_dim) of latents (N, z_dim + A * motion_dim)."""
-        return latent[:, : self.z_dim], latent[:, self.z_dim :].reshape(-1, self.anchors, self.motion_dim)
+    def parted(self, latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """z (N, z_dim), noise (N, A, motion_dim), and seconds since the beginning of the course (N, 1)."""
+        z, rest = latent[:, : self.z_dim], latent[:, self.z_dim :]
+        noise, when = rest.tensor_split([self.vectors * self.motion_dim], 1)
+        course = self.generator.motion.course
+        since = latent.new_zeros(len(latent), 1) if course is None else course * torch.special.ndtr(when)
+        return z, noise.reshape(-1, self.vectors, self.motion_dim), since
 
     def forward(self, latent: Tensor, y: Tensor | None = None) -> Tensor:
         """Pictures (N, C, H, W)."""
         times = torch.full((len(latent), 1), MOMENT, device=latent.device)
-        made: Tensor = self.generator(*self.parted(latent), times, y)
+        z, noise, since = self.parted(latent)
+        made: Tensor = self.generator(z, noise, times, y, since)
         return made[:, 0]
 
 
@@ -54,11 +61,10 @@ def beginning_with(
     blueprint, generator = model.of_clips, model.generator
     assert isinstance(generator, video.Generator)
     first = FirstFrame(generator, blueprint.z_dim, blueprint.motion_dim)
-    latent = blueprint.z_dim + first.anchors * blueprint.motion_dim
     of_pictures = generate.Blueprint(
         blueprint.network,
         blueprint.shape,
-        latent,
+        first.size,
         blueprint.width,
         blueprint.depth,
         blueprint.classes,
@@ -77,6 +83,6 @@ def beginning_with(
         seed=seed,
         progress=progress,
     )
-    z, noise = first.parted(found.points.z)
+    z, noise, since = first.parted(found.points.z)
     classes = found.points.classes
-    return Beginning(z[0], noise[0], None if classes is None else classes[0], found.errors.psnr[0])
+    return Beginning(z[0], noise[0], None if classes is None else classes[0], found.errors.psnr[0], float(since))

@@ -81,6 +81,14 @@ def draw_weights(layer: nn.Linear | nn.Conv2d, gain: float) -> None:
         nn.init.zeros_(layer.bias)
 
 
+def mapping(before: int, inside: int, after: int, gain: float = GAIN) -> nn.Sequential:
+    """A dense network of two layers; independent inputs of variance v give (gain / GAIN)^2 v, about."""
+    first, second = nn.Linear(before, inside), nn.Linear(inside, after)
+    draw_weights(first, GAIN)
+    draw_weights(second, gain)
+    return nn.Sequential(first, nn.LeakyReLU(SLOPE), second)
+
+
 def halvings(height: int, width: int) -> list[tuple[int, int]]:
     """The grids of a pyramid, finest first: every side is halved, rounding up, as long as 4 or more remain.
 

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from sparring.networks import family
 from sparring.networks.layers import (
-    GAIN,
     Latent,
     Shape,
     activate,
@@ -22,6 +21,7 @@ from sparring.networks.layers import (
     check,
     draw_weights,
     full_precision,
+    mapping,
 )
 from sparring.networks.motion import Motion
 
@@ -59,11 +59,14 @@ class Painting(NamedTuple):
 class Generator(nn.Module):
     """Content z (N, z_dim), motion noise (N, A, motion_dim) and times (N, K) in seconds to frames (N, K, C, H, W).
 
+    `since`: (N, K) how many seconds after its beginning a clip is at these times, if it has a course; the same as the
+    times where nothing is said.
+
     The painter is a generator of pictures, `network` a name of `FAMILIES`, and `width` and `depth` are its own. Each
     colour of a layer lies between two ends that content sets: contents differ in colour from the beginning.
 
-    `spacing`: seconds between the anchors of the motion, see `Motion`. `layers`: things before the ground, each of
-    which moves by itself.
+    `spacing`: seconds between the anchors of the motion, and `course`: see `Motion`. `layers`: things before the
+    ground, each of which moves by itself.
     """
 
     middle: Tensor
@@ -75,6 +78,7 @@ class Generator(nn.Module):
         z_dim: int,
         motion_dim: int,
         spacing: float,
+        course: float | None = None,
         layers: int,
         classes: int = 0,
         width: int,
@@ -85,7 +89,7 @@ class Generator(nn.Module):
         check(shape, width=width, depth=depth, z_dim=z_dim, motion_dim=motion_dim)
         self.colours, height, across = shape
         painted = self.colours + layers * (self.colours + 1), height, across
-        self.motion = Motion(motion_dim, spacing)
+        self.motion = Motion(motion_dim, spacing, course)
         self.painter = family(network).generator(painted, z_dim=z_dim, classes=classes, width=width, depth=depth)
         content = self.latent.size
         meeting = 2 * (content + motion_dim)
@@ -104,9 +108,11 @@ class Generator(nn.Module):
         assert isinstance(latent, Latent), "the generators of all families have one"
         return latent
 
-    def forward(self, z: Tensor, noise: Tensor, times: Tensor, y: Tensor | None = None) -> Tensor:
+    def forward(
+        self, z: Tensor, noise: Tensor, times: Tensor, y: Tensor | None = None, since: Tensor | None = None
+    ) -> Tensor:
         """See the class. `y` is float (N, classes), one-hot or a mixture."""
-        return self.move(self.paint(z, y), noise, times)
+        return self.move(self.paint(z, y), noise, times, since)
 
     def paint(self, z: Tensor, y: Tensor | None = None) -> Painting:
         """What clips of contents z (N, z_dim) show, float32."""
@@ -121,11 +127,11 @@ class Generator(nn.Module):
             shown = least + (most - least) * torch.sigmoid(layers[:, :, : self.colours])
             return Painting(content, ground, torch.cat([shown * cover, cover], 2))
 
-    def move(self, painting: Painting, noise: Tensor, times: Tensor) -> Tensor:
+    def move(self, painting: Painting, noise: Tensor, times: Tensor, since: Tensor | None = None) -> Tensor:
         """The frames (N, K, C, H, W) of N paintings, by the noise and at the times of `forward`."""
         moments = times.shape[1]
         with full_precision(painting.ground):
-            motion = self.motion(noise, times)
+            motion = self.motion(noise, times, since)
             meeting = torch.cat([painting.content[:, None].expand(-1, moments, -1), motion], 2)
             meeting = activate(self.meeting(meeting.flatten(0, 1)))
             still = painting.ground, painting.layers
@@ -205,11 +211,3 @@ def places(height: int, width: int, device: torch.device) -> Tensor:
     """Column and row (H, W, 2) of the middle of each pixel; the picture reaches from -1 to 1."""
     rows, columns = (torch.linspace(-1, 1, side, device=device) * (1 - 1 / side) for side in (height, width))
     return torch.stack([columns.expand(height, width), rows[:, None].expand(height, width)], 2)
-
-
-def mapping(before: int, inside: int, after: int) -> nn.Sequential:
-    """A dense network of two layers that keeps the variance."""
-    layers = nn.Linear(before, inside), nn.Linear(inside, after)
-    for layer in layers:
-        draw_weights(layer, GAIN)
-    return nn.Sequential(layers[0], nn.LeakyReLU(0.2), layers[1])

@@ -92,7 +92,7 @@ def beginning(blueprint: video.Blueprint, first: First, label: int | str | None)
         raise SettingError(f"label {label!r}: clips have the class of what they begin with: leave it away")
     y = blueprint.condition(torch.tensor([number or 0]))
     near = math.nan  # the picture stayed with who sent it
-    return Beginning(torch.tensor(first.z), torch.tensor(first.noise), None if y is None else y[0], near)
+    return Beginning(torch.tensor(first.z), torch.tensor(first.noise), None if y is None else y[0], near, first.since)
 
 
 def refuse_wishes_of_others(asked: SampleRequest) -> None:

@@ -25,13 +25,14 @@ NAME = "picture"
 class Found(BaseModel):
     """A latent, `z` and the number of its class, with which `/v1/sample` makes `picture` (PNG in base64) again.
 
-    noise: of a generator of clips, with which `z` and the class are `first` of clips that begin with `picture`. given:
-    what was sent, in the form of the generator's pictures. psnr: of `picture` beside it, in decibels. perceptual:
-    distance of the two; none where pictures are compared by pixels alone, and of clips.
+    noise, since: of a generator of clips, with which `z` and the class are `first` of clips that begin with `picture`.
+    given: what was sent, in the form of the generator's pictures. psnr: of `picture` beside it, in decibels.
+    perceptual: distance of the two; none where pictures are compared by pixels alone, and of clips.
     """
 
     z: list[float]
     noise: list[list[float]] | None = None
+    since: float | None = None
     label: int | None
     picture: str
     given: str
@@ -99,6 +100,7 @@ def begun(
     return Found(
         z=made.z.tolist(),
         noise=made.noise.tolist(),
+        since=made.since,
         label=None if made.y is None else int(made.y.argmax()),
         picture=base64.b64encode(picture_file(first)).decode(),
         given=base64.b64encode(picture_file(picture)).decode(),

@@ -76,11 +76,12 @@ class Part(Strict):
 
 class First(Strict):
     """What clips begin with, as `/v1/invert` finds it for a picture: the content, the noise of the motion at its first
-    anchors, and the class."""
+    anchors, the class, and how many seconds after the beginning of its course a clip looks so."""
 
     z: Numbers
     noise: Annotated[list[Numbers], Field(min_length=1, max_length=64, fail_fast=True)]
     label: Label = None
+    since: Annotated[float, Field(ge=0, le=1e6)] = 0.0
 
 
 Mixture = Annotated[list[Part], Field(min_length=1, max_length=MOST_PARTS)]

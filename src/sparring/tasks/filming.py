@@ -36,13 +36,15 @@ MOST_FRAMES = 1_000_000
 
 @dataclass(frozen=True)
 class Beginning:
-    """What a clip begins with: z float (z_dim,), noise float (A, motion_dim) at the first anchors, y (classes,) or
-    None. psnr: decibels between its first frame and the picture that it was looked for."""
+    """What a clip begins with: z float (z_dim,), noise float (A, motion_dim) as its first moment needs it, y (classes,)
+    or None. psnr: decibels between its first frame and the picture that it was looked for. since: seconds of the course
+    at which it begins."""
 
     z: Tensor
     noise: Tensor
     y: Tensor | None
     psnr: float
+    since: float = 0.0
 
 
 class Wishes(TypedDict, total=False):
@@ -68,7 +70,8 @@ class Take:
     loop: the frame after the last would be the first. interpolate: the content of clip i becomes that of clip i + 1 in
     its course. same: `content` or `motion` of the first clip for all. motion_seed: where motions come from, if not
     from the seed of the contents. label: number of the class of all. truncation: z is multiplied by it. begins: what
-    all begin with; they differ in how they go on.
+    all begin with; they differ in how they go on. room: seconds of the course, if there is one, within which they
+    begin; else at its beginning.
 
     Raises: SettingError for a number out of range, or wishes that do not go together.
     """
@@ -83,6 +86,7 @@ class Take:
     label: int | None = None
     truncation: float = 1.0
     begins: Beginning | None = None
+    room: float = 0.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.frames <= MOST_FRAMES:
@@ -113,7 +117,9 @@ class Camera:
         self.generator, self.blueprint, self.seed, self.take = generator, blueprint, seed, take
         motion = generator.motion
         self.device = next(generator.parameters()).device
-        self.window = motion.anchors(blueprint.spacing)
+        self.lasting = int(blueprint.course is not None)
+        """Vectors of noise before those of anchors."""
+        self.window = motion.vectors(blueprint.spacing) - self.lasting
         """Anchors that a moment between the first two needs."""
         self.seconds = take.frames * take.speed / take.fps
         """Of the motion that a clip shows."""
@@ -131,6 +137,16 @@ class Camera:
         if self.period is not None:
             return [frame * self.seconds / self.take.frames for frame in range(first, last)]
         return [frame * self.take.speed / self.take.fps for frame in range(first, last)]
+
+    def since(self, number: int, moment: float) -> float:
+        """Seconds after the beginning of its course at which a clip is, at a moment; a loop goes there and back."""
+        take = self.take
+        if take.begins is not None:
+            return take.begins.since + moment
+        if self.period is not None:
+            return self.seconds / 4 * (1 - math.cos(2 * math.pi * moment / self.seconds))
+        at = key(self.seed, "course", number) / 2**63 if take.room else 0.0
+        return take.room * at + moment
 
     def content(self, number: int) -> tuple[Tensor, Tensor | None]:
         """z (z_dim,) and y (classes,) of a clip."""
@@ -174,9 +190,14 @@ class Camera:
         generator = torch.Generator().manual_seed(key(seed, "motion", block, chunk))
         return torch.randn(BLOCK, DRAWN, self.blueprint.motion_dim, generator=generator)
 
-    def anchor(self, number: int, at: int) -> Tensor:
-        """The noise (motion_dim,) of a clip at one anchor."""
-        at = at if self.period is None else at % self.period
+    def noise(self, number: int, at: int) -> Tensor:
+        """The noise (A, motion_dim) that a moment of a clip between anchors `at` and `at + 1` needs."""
+        lasting = range(self.lasting)
+        anchors = (i if self.period is None else i % self.period for i in range(at, at + self.window))
+        return torch.stack([self.vector(number, i) for i in (*lasting, *(self.lasting + i for i in anchors))])
+
+    def vector(self, number: int, at: int) -> Tensor:
+        """One vector of the noise (motion_dim,) of a clip."""
         begins = self.take.begins
         if begins is not None and at < len(begins.noise):
             return begins.noise[at]
@@ -195,13 +216,14 @@ class Camera:
             last = min(first + FORWARD, take.frames)
             moments = self.moments(first, last)
             before = [math.floor(moment / spacing) for moment in moments]
-            noise = torch.stack(
-                [torch.stack([self.anchor(number, at + i) for i in range(self.window)]) for at in before]
-            )
+            noise = torch.stack([self.noise(number, at) for at in before])
             times = torch.tensor([[moment - at * spacing] for moment, at in zip(moments, before, strict=True)])
+            since = torch.tensor([[self.since(number, moment)] for moment in moments])
             rows = torch.arange(FORWARD).clamp(max=last - first - 1)
             painting = self.painting(number, first, last)
-            made = self.generator.move(painting, noise[rows].to(device), times[rows].clamp(min=0).to(device))
+            made = self.generator.move(
+                painting, noise[rows].to(device), times[rows].clamp(min=0).to(device), since[rows].to(device)
+            )
             yield to_bytes(made[: last - first, 0]).cpu()
 
 

@@ -57,6 +57,8 @@ class Blueprint(FromNoise):
     """How many frames that has."""
     classes: tuple[str, ...] = ()
     class_shares: tuple[float, ...] = ()
+    course: float | None = None
+    """Seconds that clips take from beginning to end; None: any moment of them is like the others."""
 
     def generator(self) -> video.Generator:
         """A new one, not trained."""
@@ -65,6 +67,7 @@ class Blueprint(FromNoise):
             z_dim=self.z_dim,
             motion_dim=self.motion_dim,
             spacing=self.spacing,
+            course=self.course,
             layers=self.layers,
             classes=len(self.classes),
             width=self.width * WIDER.get(self.network, 1),
@@ -95,6 +98,10 @@ class Blueprint(FromNoise):
         number = None if label is None else self.class_number(label)
         return Take(frames, fps, speed, loop, interpolate, same, motion_seed, number, truncation, first)
 
+    def room(self, frames: int) -> float:
+        """Seconds of their course within which clips of so many frames begin that are cut from anywhere."""
+        return 0.0 if self.course is None else max(0.0, self.course - frames / self.rate)
+
     def describe(self) -> dict[str, Any]:
         """The values that `from_json` takes."""
         return {"task": "video", **asdict(self)}
@@ -120,6 +127,7 @@ class Video(PlainGame):
             int(data.lengths.median()),
             data.classes,
             data.class_shares,
+            settings.course,
         )
         # Frames are whole: those drawn may lie half a frame farther apart than the window is long.
         self.longest = float(data.reach(torch.arange(len(data))).div(data.rates).max())
@@ -148,14 +156,16 @@ class Video(PlainGame):
     def fake(self, generator: nn.Module, batch: ClipBatch, random: Random) -> Sample:
         """As many clips of fresh contents and motions, of the same classes, at moments as far apart.
 
-        A clip of the batch may begin anywhere between two anchors, so that no moment is another than those beside it.
+        They may begin anywhere between two anchors, so that no moment is another than those beside it, and are as far
+        in their course as those of the batch.
         """
         assert isinstance(generator, video.Generator)
         blueprint = self.blueprint
         begin = blueprint.spacing * random.uniform("begin", 1)
-        anchors = generator.motion.anchors(blueprint.spacing + self.longest)
-        z, noise = random.normal("latent", blueprint.z_dim), random.normal("motion", anchors, blueprint.motion_dim)
-        made: Tensor = generator(z, noise, begin + batch.times, self.condition(batch))
+        vectors = generator.motion.vectors(blueprint.spacing + self.longest)
+        z, noise = random.normal("latent", blueprint.z_dim), random.normal("motion", vectors, blueprint.motion_dim)
+        since = batch.begins[:, None] + batch.times
+        made: Tensor = generator(z, noise, begin + batch.times, self.condition(batch), since)
         return self.seen(made.unbind(1), batch)
 
     def seen(self, frames: tuple[Tensor, ...], batch: ClipBatch) -> Sample:
@@ -180,7 +190,7 @@ class Video(PlainGame):
     def judge(self, generator: nn.Module) -> Evaluation:
         """Against the same part of the training set each time, and from the same latents."""
         frames, count = self.judged_by.real.shape[0], self.settings.quality_samples
-        take = Take(frames, self.blueprint.rate)
+        take = Take(frames, self.blueprint.rate, room=self.blueprint.room(frames))
 
         def draw(start: int, stop: int) -> Tensor:
             return sample(generator, self.blueprint, stop - start, JUDGED_SEED, take, start)

@@ -27,6 +27,9 @@ LEAST = 0.001
 SPACING = 0.4
 """Seconds from anchor to anchor, of the window: a movement is seen from its beginning to its end."""
 
+COURSE = 4.0
+"""Windows that whole clips last at most if they are taken to go somewhere: of longer ones too little is seen."""
+
 Z_DIM = 64
 MOTION_DIM = 32
 """Random numbers at an anchor; there is less to a movement than to what moves."""
@@ -72,6 +75,9 @@ def choose(settings: Choices, survey: ClipSurvey, factor: float) -> None:
     pick("seen", SEEN)
     window = pick("window", max(LEAST, round(min(WINDOW, survey.seconds, MOST_FRAMES / survey.rate), 3)))
     pick("spacing", max(LEAST, round(SPACING * (window or WINDOW), 3)))
+    goes = window is not None and survey.seconds <= COURSE * window
+    why = "clips have a beginning and an end" if goes else "clips are long: any moment of them is like the others"
+    pick("course", max(LEAST, round(survey.seconds, 3)) if goes else None, why)
     pick("motion_dim", MOTION_DIM)
     pick("layers", LAYERS)
 

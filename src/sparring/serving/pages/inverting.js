@@ -37,7 +37,7 @@ export function inverting(run, take, signal, act = "Put on the map") {
     compared.style.setProperty("--ratio", `${width / height}`);
     if (height <= COARSE) compared.classList.add("coarse");
     const corner = { z: found.z.map((one) => Number(one.toFixed(DECIMALS))) };
-    if (found.noise) corner.noise = found.noise;
+    if (found.noise) Object.assign(corner, { noise: found.noise, since: found.since });
     if (found.label !== null) corner.label = found.label;
     const kind = found.label === null ? "" : `, as ${run.classes[found.label]}`;
     stage.append(compared, el("p", { class: "soft" }, `Under it what the generator comes nearest with${kind}: `
@@ -45,7 +45,7 @@ export function inverting(run, take, signal, act = "Put on the map") {
     el("div", { class: "row" },
       el("button", { type: "button", class: "main", onclick: () => take(corner) }, act),
       el("button", { type: "button", onclick: () => download(source(found.picture), `${run.name}-found.png`) }, "Download"),
-      el("button", { type: "button", onclick: () => download(new Blob([JSON.stringify({ z: found.z, noise: found.noise ?? undefined, label: found.label })],
+      el("button", { type: "button", onclick: () => download(new Blob([JSON.stringify({ z: found.z, noise: found.noise ?? undefined, since: found.since ?? undefined, label: found.label })],
         { type: "application/json" }), `${run.name}-latent.json`) }, "Download the latent")));
   }
 
