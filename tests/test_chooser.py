@@ -1,12 +1,13 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from sparring import config, data
-from sparring.choices import Choice
+from sparring.choices import Choice, Choices, threads_for
 from sparring.chooser import SIZES, choose, pick_device
 from sparring.errors import SettingError
 
@@ -144,3 +145,17 @@ def test_a_gpu_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> N
     assert pick_device(None) == "cpu", "processes cannot share an MPS"
     found["cuda"] = True
     assert pick_device(None) == "cuda"
+
+
+def test_as_many_threads_as_cores_that_others_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    def threads(*loads: float, **given: Any) -> tuple[int, str]:
+        monkeypatch.setattr("torch.get_num_threads", lambda: 4)
+        monkeypatch.setattr("psutil.cpu_percent", lambda interval, percpu: list(loads))
+        return threads_for(Choices({"device": "cpu"} | given))
+
+    assert threads(3.0, 0.0, 10.0, 1.0) == (4, "")
+    assert threads(100.0, 3.0, 98.0, 1.0) == (2, "others keep 2.0 of 4 cores busy")
+    assert threads(100.0, 100.0, 100.0, 100.0)[0] == 1
+    assert threads(*[50.0] * 4, *[0.0] * 4) == (4, "")  # cores that nobody uses suffice
+    assert threads(100.0, 100.0, 100.0, 100.0, threads=4) == (4, "")
+    assert threads(100.0, 100.0, 100.0, 100.0, device="cuda") == (4, "")

@@ -5,9 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
 import torch
 
 from sparring.errors import SettingError
+
+LOOKED = 0.25
+"""Seconds in which it shows how busy the cores are."""
 
 
 @dataclass(frozen=True)
@@ -85,3 +89,17 @@ def has_bf16(device: str) -> bool:
         torch.cpu, "get_capabilities", dict
     )()  # newer than the oldest torch that we take
     return any(abilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def threads_for(settings: Choices) -> tuple[int, str]:
+    """As many threads as there are cores that nobody else keeps busy, those of PyTorch at most; and why they are fewer.
+
+    The threads of a layer wait for the slowest, so that one which has to share its core holds all of them up.
+    """
+    most = torch.get_num_threads()
+    if most == 1 or settings.values["device"] != "cpu" or settings.was_given("threads"):
+        return most, ""
+    cores = psutil.cpu_percent(LOOKED, percpu=True)
+    busy = sum(cores) / 100
+    free = max(1, min(most, round(len(cores) - busy)))
+    return free, f"others keep {busy:.1f} of {len(cores)} cores busy" if free < most else ""

@@ -9,11 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from sparring import config
 from sparring.adversarial.augment import RELATIVISTIC_TARGET
-from sparring.choices import Choice, Choices, every, has_bf16, pick_device, shown
+from sparring.choices import Choice, Choices, every, has_bf16, pick_device, shown, threads_for
 from sparring.config import NETWORKS, Settings
 from sparring.data import ClipSurvey, MoleculeSurvey, Survey, TextSurvey, buffer_for
 from sparring.data.decode import Form
@@ -259,7 +257,7 @@ def choose_players_and_game(settings: Choices, count: int, factor: float) -> int
     pick("quality_samples", max(64, min(2000 if side <= 16 or not on_cpu else 1200, 2**31 // (4 * side**2))))
     pick("augment", *augmentation(side, through))
     # A layer of a tiny network takes less time than threads take to meet, above all where others use the cores as well.
-    pick("threads", 1 if side <= TINY_SIDE and not through else torch.get_num_threads())
+    pick("threads", *((1, "") if side <= TINY_SIDE and not through else threads_for(settings)))
     return usual
 
 

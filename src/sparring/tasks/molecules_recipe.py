@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import torch
-
-from sparring.choices import Choices, every
+from sparring.choices import Choices, every, threads_for
 from sparring.data import MoleculeSurvey
 from sparring.tasks.sequences_recipe import choose_game, choose_players, choose_rates, hold_out
 
@@ -67,7 +65,7 @@ def choose(settings: Choices, survey: MoleculeSurvey, factor: float) -> int:
     pick("patience", None)
     choose_quality(settings, "perplexity" if not playing else None)
     pick("supervised_metric", "perplexity")
-    pick("threads", torch.get_num_threads())
+    pick("threads", *threads_for(settings))
     return usual
 
 

@@ -2,9 +2,7 @@
 
 from importlib.util import find_spec
 
-import torch
-
-from sparring.choices import Choices, every
+from sparring.choices import Choices, every, threads_for
 from sparring.data import TextSurvey
 from sparring.tasks.sequences_recipe import choose_game, choose_players, choose_rates, hold_out
 
@@ -86,5 +84,5 @@ def choose(settings: Choices, survey: TextSurvey, factor: float) -> int:
     pick("quality_metric", "reverse" if playing else "perplexity")
     pick("supervised_metric", "perplexity")
     pick("quality_samples", 1000)
-    pick("threads", torch.get_num_threads())
+    pick("threads", *threads_for(settings))
     return usual
