@@ -63,6 +63,7 @@ CONSTANT: dict[str, Any] = {
     "objective": "relativistic",
     "penalty": "r1+r2",
     "penalty_interval": 1,
+    "penalty_stride": 1,
     "augment": "none",
     "beta1": 0.0,
     "beta2": 0.99,

@@ -38,6 +38,7 @@ VALUES = {
     "penalty_method": "exact",
     "penalty_step": 0.01,
     "penalty_interval": 1,
+    "penalty_stride": 1,
     "penalty_strength": 1.0,
     "penalty_strength_final": 0.1,
     "augment": "none",

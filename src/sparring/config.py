@@ -258,6 +258,7 @@ class Settings(BaseModel):
     penalty_method: Literal["exact", "finite-difference"] = setting("game", "how the slope of R1 and R2 is measured")
     penalty_step: Positive = setting("game", "step of the finite difference, in units of the range [-1, 1]")
     penalty_interval: Count = setting("game", "the penalty acts every so many steps, that many times as strong")
+    penalty_stride: Count = setting("game", "it looks at one of so many pairs, that many times as strong")
     penalty_strength: NotNegative = setting("game", "gamma at the start; half of it multiplies the penalty")
     penalty_strength_final: NotNegative = setting("game", "gamma at the end of the budget")
     augment: Literal["none", "ada", "diffaugment"] = setting("game", "augmentation of what the discriminator sees")
@@ -465,6 +466,11 @@ def complete(values: Mapping[str, Any]) -> Settings:
         )
     if settings.penalty == "wgan-gp" and settings.penalty_method != "exact":
         raise SettingError("penalty=wgan-gp needs penalty_method=exact: a random direction gives no norm of the slope")
+    if settings.penalty_stride > 1 and (settings.penalty == "wgan-gp" or settings.penalty_method != "exact"):
+        raise SettingError(
+            f"penalty_stride={settings.penalty_stride}: it is for penalty=r1, r2 or r1+r2 and penalty_method=exact, "
+            "which take the slope where D has judged anyway"
+        )
     refuse_other_tasks(settings)
     return settings
 

@@ -16,6 +16,7 @@ from sparring.data.damage import Damaged
 from sparring.errors import MetricError, RunError, SettingError
 from sparring.networks.restorer import Restorer
 from sparring.randomness import Random
+from sparring.tasks import restore_recipe
 from sparring.tasks.restore import USUAL_HOLES, Restore, middle, restored
 from sparring.tasks.sample import Sample, View
 from sparring.training.files import read_lines
@@ -240,12 +241,14 @@ def test_settings_follow_the_damage(photographs: Path) -> None:
     assert settings.quality_features == "lite0"
     assert settings_for(photographs, perceptual_weight=1.0).quality_features == "wavelets"
     assert settings_for(photographs, damage="inpaint").holes == "all"
-    assert (settings.turn, settings.supervised_optimiser, settings.supervised_learning_rate) == (False, "adam", None)
+    assert (settings.turn, settings.supervised_optimiser) == (False, "muon")
+    assert settings.supervised_learning_rate == restore_recipe.MUON_RATE
     filling = settings_for(photographs, damage="inpaint")
     assert (filling.turn, filling.supervised_optimiser) == (True, "muon")
     alone = settings_for(photographs, damage="inpaint", adversarial=False)
     assert (filling.supervised_learning_rate, alone.supervised_learning_rate) == (alone.learning_rate, None)
-    assert settings_for(photographs, supervised_optimiser="muon").supervised_learning_rate is not None
+    by_adam = settings_for(photographs, supervised_optimiser="adam", adversarial=False)
+    assert (by_adam.supervised_learning_rate, by_adam.learning_rate) == (None, restore_recipe.LEARNING_RATE)
 
 
 @pytest.mark.parametrize(

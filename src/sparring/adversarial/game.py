@@ -21,7 +21,8 @@ from sparring.tasks.sample import Sample
 class Game:
     """The rules. `low_precision` makes the context in which the players run, bf16 autocast or none.
 
-    `penalty_strength` (gamma of the papers) and `augment_p` are those of this step.
+    `penalty_strength` (gamma of the papers) and `augment_p` are those of this step. `penalty_stride`: the penalty looks
+    at one of so many pairs.
     """
 
     task: Task
@@ -30,6 +31,7 @@ class Game:
     augmentation: Augmentation
     low_precision: Callable[[], AbstractContextManager[Any]] = nullcontext
     penalty_strength: float = 1.0
+    penalty_stride: int = 1
     augment_p: float = 0.0
 
 
@@ -95,6 +97,17 @@ class Bout:
     def judge(self, *samples: Sample) -> tuple[Tensor, ...]:
         """D's judgements of samples."""
         return self.judge_seen(*(self.see(sample) for sample in samples))
+
+    def judge_apart(self, views: tuple[Sample, Sample], first: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """D's judgements of both views, and those of every `penalty_stride`th pair from number `first` on alone.
+
+        These go through D in a pass of their own, so that a second derivative of them is one through that pass alone.
+        """
+        numbers = torch.arange(len(views[0]), device=views[0].parts[0].device)
+        chosen = numbers % self.game.penalty_stride == first
+        passes = [self.judge_seen(*(view.rows(rows) for view in views)) for rows in (numbers[chosen], numbers[~chosen])]
+        back = torch.cat([numbers[chosen], numbers[~chosen]]).argsort()
+        return tuple(torch.cat(side)[back] for side in zip(*passes, strict=True)), passes[0]
 
     def layers(self) -> tuple[list[Tensor], list[Tensor]]:
         """What each layer of D makes of the real and of the generated sample; none of one that does not tell.

@@ -34,9 +34,14 @@ def step(game: Game, generator: Player, discriminator: Player, batch: Any, rando
             seen = bout.see(real), bout.see(fake)
         else:
             seen = bout.real_seen, bout.fake_seen.detached()
-        view = View(real, fake, *bout.judge_seen(*seen))
+        if penalty and game.penalty_stride > 1:
+            logits, chosen = bout.judge_apart(seen, -random.start % game.penalty_stride)
+        else:
+            logits = chosen = bout.judge_seen(*seen)
+        view = View(real, fake, *logits)
         terms = {"discriminator_loss": game.objective.discriminator(view.real_logits, view.fake_logits)}
-        slopes = penalty(bout.judge, view, random) if penalty else {}
+        slopes = penalty(bout.judge, View(real, fake, *chosen), random) if penalty and len(chosen[0]) else {}
+        slopes = {name: game.penalty_stride * slope for name, slope in slopes.items()}
         loss = terms["discriminator_loss"] + game.penalty_strength / 2 * sum(slopes.values())
         sign = signs(game.objective, view.real_logits, view.fake_logits).mean()
         return with_task_losses(game, "discriminator", view, loss, terms | slopes | {"sign": sign})

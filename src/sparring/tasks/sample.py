@@ -37,6 +37,12 @@ class Sample:
             parts[i] = tensor
         return replace(self, parts=tuple(parts))
 
+    def rows(self, chosen: Tensor) -> "Sample":
+        """The samples of these numbers, int64 (n,)."""
+        beside = {name: tensor[chosen] for name, tensor in self.beside.items()}
+        condition = None if self.condition is None else self.condition[chosen]
+        return replace(self, parts=tuple(part[chosen] for part in self.parts), condition=condition, beside=beside)
+
     def detached(self) -> "Sample":
         """The same values, through which no gradient goes."""
         beside = {name: tensor.detach() for name, tensor in self.beside.items()}

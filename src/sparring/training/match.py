@@ -209,6 +209,7 @@ class Match:
             self.game,
             penalty=self.game.penalty if penalised else None,
             penalty_strength=now["penalty_strength"] * settings.penalty_interval,
+            penalty_stride=settings.penalty_stride,
             augment_p=now["augment_p"],
         )
         if self.playing:
