@@ -103,10 +103,12 @@ class Bout:
 
         These go through D in a pass of their own, so that a second derivative of them is one through that pass alone.
         """
-        numbers = torch.arange(len(views[0]), device=views[0].parts[0].device)
-        chosen = numbers % self.game.penalty_stride == first
-        passes = [self.judge_seen(*(view.rows(rows) for view in views)) for rows in (numbers[chosen], numbers[~chosen])]
-        back = torch.cat([numbers[chosen], numbers[~chosen]]).argsort()
+        pairs = range(len(views[0]))
+        chosen = pairs[first :: self.game.penalty_stride]
+        order = torch.tensor([*chosen, *(i for i in pairs if i not in chosen)], device=views[0].parts[0].device)
+        apart = order.tensor_split([len(chosen)])
+        passes = [self.judge_seen(*(view.rows(rows) for view in views)) for rows in apart]
+        back = order.argsort()
         return tuple(torch.cat(side)[back] for side in zip(*passes, strict=True)), passes[0]
 
     def layers(self) -> tuple[list[Tensor], list[Tensor]]:
