@@ -53,9 +53,9 @@ def pictures_of(archive: Path, name: str, mode: str) -> Pictures:
     return found
 
 
-def applied(run: str) -> Method:
+def applied(run: str, *, ensemble: bool = False) -> Method:
     """A run as a method; like `sparring apply`, but noise need not lie in 8 bits."""
-    apparatus = sparring.load(run).apparatus()
+    apparatus = sparring.load(run).apparatus(ensemble=ensemble)
 
     def restore(picture: Tensor, hole: Tensor | None) -> Tensor:
         channels = len(picture)
@@ -206,11 +206,14 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, required=True, help="archive of the test pictures")
     parser.add_argument("--sets", help="names with commas; those that the field uses if not given")
     parser.add_argument("--as-published", action="store_true", help="noise that is neither clamped nor rounded")
+    parser.add_argument("--ensemble", action="store_true", help="each run once more, in eight ways")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     runs = {run: applied(run) for run in arguments.runs}
+    if arguments.ensemble:
+        runs |= {f"{run} --ensemble": applied(run, ensemble=True) for run in arguments.runs}
     sets = tuple((arguments.sets or SETS[arguments.damage]).split(","))
     if arguments.damage == "denoise":
         table = denoise(runs, arguments.pictures, sets, arguments.as_published)

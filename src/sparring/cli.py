@@ -423,7 +423,7 @@ def write_molecules_of(place: Path, made: list[str], out: Path) -> None:
         "sparring apply runs/denoiser noisy/ clean/",
         "sparring apply runs/upscaler small.jpg large.png",
         "sparring apply runs/inpainter photo.jpg whole.png --mask scratches.png",
-        "sparring apply runs/inpainter photos/ whole/ --mask masks/",
+        "sparring apply runs/inpainter photos/ whole/ --mask masks/ --ensemble",
         "sparring apply runs/styles photos/ paintings/ --style monet --strength 0.7",
     )
 )
@@ -453,6 +453,9 @@ def apply(
     strength: Annotated[
         float | None, typer.Option(metavar="S", help="How much of the change is made; 1 is as learned.")
     ] = None,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="Restore in eight ways, turned and mirrored, and take the mean: slower.")
+    ] = False,
     device: Annotated[str, typer.Option(metavar="D", help="cpu, cuda or mps.")] = "cpu",
     output: Json = None,
 ) -> None:
@@ -470,8 +473,8 @@ def apply(
         from sparring.training.monitor import open_monitor
 
         model = api.load(place, pick_device(config.check("device", device)))
-        apparatus = model.apparatus(style=style, strength=strength)
-        made_by = identity(place / FILE if place.is_dir() else place, style, strength)
+        apparatus = model.apparatus(style=style, strength=strength, ensemble=ensemble)
+        made_by = identity(place / FILE if place.is_dir() else place, style, strength, ensemble)
         with open_monitor(f"sparring apply {place}") as monitor:
             found = apply_to_files(apparatus, source, out, mask, monitor.progress, monitor.note, made_by, marks(model))
         emit(found, output)

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from sparring.applying import Apparatus, apply_to_picture
+from sparring.applying import Apparatus, Ensemble, apply_to_picture
 from sparring.errors import RunError, SettingError
 from sparring.tasks import filming, generate, graphs, growing, restore, sequences, translate, video
 from sparring.tasks.filming import Beginning, Take, Wishes
@@ -391,10 +391,14 @@ class Model:
             )
         return self.blueprint
 
-    def apparatus(self, style: str | None = None, strength: float | None = None) -> Apparatus:
-        """What changes pictures, for `sparring.applying`; `style` and `strength` are for generators that know styles.
+    def apparatus(
+        self, style: str | None = None, strength: float | None = None, *, ensemble: bool = False
+    ) -> Apparatus:
+        """What changes pictures, for `sparring.applying`; `style` and `strength` are for generators that know styles,
+        and `ensemble` for those that restore.
 
         style: one of `styles`, or a mixture as in A+B or A:0.7+B:0.3. strength: 0 (the picture as it was) to 1.
+        ensemble: restore each picture in eight ways, turned and mirrored, and take the mean; see `applying.ensemble`.
         Raises: RunError if the generator makes pictures of noise, SettingError for a style that it does not know.
         """
         if isinstance(self.blueprint, sequences.Blueprint | graphs.Blueprint):
@@ -411,10 +415,15 @@ class Model:
             strength = 1.0 if strength is None else strength
             if not 0 <= strength <= 1:
                 raise SettingError(f"strength={strength}: it should be from 0, the picture as it was, to 1")
+            if ensemble:
+                raise SettingError(
+                    "--ensemble is for generators that restore pictures: paint may run another way round"
+                )
             return translate.Apparatus(self.generator, self.blueprint, self.blueprint.mixture(style), strength)
         if style is not None or strength is not None:
             raise SettingError("this generator restores pictures, and knows no --style and no --strength")
-        return restore.Apparatus(self.generator, self.blueprint)
+        apparatus = restore.Apparatus(self.generator, self.blueprint)
+        return Ensemble(apparatus) if ensemble else apparatus
 
     @overload
     def apply(
@@ -424,6 +433,7 @@ class Model:
         *,
         style: str | None = None,
         strength: float | None = None,
+        ensemble: bool = False,
     ) -> Image: ...
     @overload
     def apply(
@@ -433,6 +443,7 @@ class Model:
         *,
         style: str | None = None,
         strength: float | None = None,
+        ensemble: bool = False,
     ) -> Tensor: ...
     def apply(
         self,
@@ -441,13 +452,14 @@ class Model:
         *,
         style: str | None = None,
         strength: float | None = None,
+        ensemble: bool = False,
     ) -> Image | Tensor:
         """What the generator makes of a picture of any size, uint8 (C, H, W) or a PIL image; the result is of its kind.
 
         mask: where to fill, for a generator that fills holes: white, true or 1; without, what is transparent is filled.
         Raises: as `apparatus` and `sparring.applying.apply_to_picture`.
         """
-        return apply_to_picture(self.apparatus(style, strength), picture, mask)
+        return apply_to_picture(self.apparatus(style, strength, ensemble=ensemble), picture, mask)
 
     @property
     def makes(self) -> Kind:

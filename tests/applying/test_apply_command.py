@@ -57,7 +57,7 @@ def test_a_folder_with_a_listing_of_what_was_skipped(model: Mock, tmp_path: Path
     assert "bad.png" in done.stderr
     assert "changing pictures: 3 of 3" in done.stderr
     assert np.asarray(Image.open(tmp_path / "out/20.png"))[0, 0].tolist() == [235, 255, 255]
-    assert model.asked == [{"style": None, "strength": None}]
+    assert model.asked == [{"style": None, "strength": None, "ensemble": False}]
 
 
 def test_style_and_strength_are_passed_on_and_part_of_what_is_done_already(model: Mock, tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_style_and_strength_are_passed_on_and_part_of_what_is_done_already(model
         done = sparring(*command, strength, "--json", "-")
         assert json.loads(done.stdout)["pictures"] == made
         assert ("2 done already" in done.stderr) == (not made)
-    assert model.asked[0] == {"style": "monet", "strength": 0.5}
+    assert model.asked[0] == {"style": "monet", "strength": 0.5, "ensemble": False}
     (tmp_path / "run/generator.safetensors").write_bytes(b"other weights")
     assert json.loads(sparring(*command, "0.7", "--json", "-").stdout)["pictures"] == 2
 
