@@ -30,7 +30,7 @@ WIDTH_OF_HOLES, DEPTH_OF_HOLES = 48, 1
 LEARNING_RATE_OF_HOLES, FALL_OF_HOLES = 5e-4, 0.02
 """Of Adam, in a game, and what share of it is left at the end; at 2e-3 it did not settle."""
 
-MUON_RATE, MUON_RATE_OF_HOLES = 2e-3, 4e-3
+MUON_RATE = 2e-3
 """Before a game, and where there is none: it learns more than Adam in the same time."""
 
 CPU_BATCH, GPU_BATCH, BATCH_OF_HOLES = 16, 32, 48
@@ -101,11 +101,11 @@ def choose(settings: Choices, survey: Survey, factor: float) -> None:
     pick("augment", "none")
 
     batch = pick("batch", BATCH_OF_HOLES if filling else CPU_BATCH if on_cpu else GPU_BATCH)
-    of_muon, of_adam = (MUON_RATE_OF_HOLES, LEARNING_RATE_OF_HOLES) if filling else (MUON_RATE, LEARNING_RATE)
     muon = pick("supervised_optimiser", "muon") == "muon"
     if muon and playing:
-        pick("supervised_learning_rate", of_muon / math.sqrt(factor))
-    rate = pick("learning_rate", (of_muon if muon and not playing else of_adam) / math.sqrt(factor))
+        pick("supervised_learning_rate", MUON_RATE / math.sqrt(factor))
+    of_adam = LEARNING_RATE_OF_HOLES if filling else LEARNING_RATE
+    rate = pick("learning_rate", (MUON_RATE if muon and not playing else of_adam) / math.sqrt(factor))
     if filling:
         pick("learning_rate_final", rate * FALL_OF_HOLES)
     pick("beta1", 0.9)
