@@ -122,8 +122,8 @@ def test_a_run_whose_training_data_have_moved_is_judged_but_for_novelty(
     chains = ["C" * n + end for n in range(1, 21) for end in "ON"]
 
     class Made:
-        def sample(self, n: int, seed: int) -> list[str]:
-            return chains[:n]
+        def sample(self, n: int, seed: int, start: int) -> list[str]:
+            return chains[start : start + n]
 
     real, run = tmp_path / "real.smi", tmp_path / "run"
     real.write_text("\n".join(chains))
@@ -136,6 +136,11 @@ def test_a_run_whose_training_data_have_moved_is_judged_but_for_novelty(
     monkeypatch.setattr(molecule_sides, "training_of", lambda place, *_: moved() if place == run else None)
     monkeypatch.setattr(chemnet, "available", lambda: False)
     monkeypatch.setattr(molecule_sides.Model, "load", lambda *_: Made())
+    told: list[tuple[str, int, int]] = []
+    evaluate_molecules(real, run, "validity,qed", n=20, progress=lambda *each: told.append(each))
+    assert (f"generated: samples of {run}", 20, 20) in told
+    measuring = [each for each in told if each[0].startswith("measuring")]
+    assert measuring == [("measuring validity", 0, 2), ("measuring qed", 1, 2), ("measuring", 2, 2)]
     found = evaluate_molecules(real, run, n=20)
     assert found.value("validity") == 1
     assert "novelty" not in found.metrics

@@ -254,6 +254,13 @@ def test_files_of_texts_are_compared(tmp_path: Path) -> None:
     assert sparring.evaluate(real, made, n=100).to_json() == found.to_json()
 
 
+def test_each_metric_is_told_of_before_it_is_measured(tmp_path: Path) -> None:
+    real = lines(tmp_path / "real.txt", TRAINING)
+    told: list[tuple[str, int, int]] = []
+    sparring.evaluate(real, real, "bleu3,reverse", progress=lambda *each: told.append(each))
+    assert told[-3:] == [("measuring bleu3", 0, 2), ("measuring reverse", 1, 2), ("measuring", 2, 2)]
+
+
 def test_pictures_and_options_of_pictures_have_no_meaning_for_texts(tmp_path: Path) -> None:
     real = lines(tmp_path / "real.txt", TRAINING)
     with pytest.raises(MetricError, match=r"real.txt is texts and digits is not"):
@@ -293,15 +300,17 @@ def test_folders_and_runs_are_told_by_what_is_in_them(tmp_path: Path) -> None:
 
 def test_a_generator_is_sampled_at_temperatures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Writer:
-        def sample(self, n: int, seed: int = 0, temperature: float = 1.0) -> list[str]:
-            return by_temperature(n, temperature)
+        def sample(self, n: int, seed: int = 0, start: int = 0, temperature: float = 1.0) -> list[str]:
+            return by_temperature(start + n, temperature)[start:]
 
     weights = tmp_path / "g.safetensors"
     weights.write_bytes(b"weights")
     monkeypatch.setattr(text_sides.Model, "load", lambda place, device: Writer())
-    made = made_texts(weights, 50, seed=4)
+    told: list[tuple[str, int, int]] = []
+    made = made_texts(weights, 600, seed=4, progress=lambda *each: told.append(each))
     assert made.made
-    assert (len(made.texts), made.about["seed"]) == (50, 4)
+    assert (made.texts, made.about["seed"]) == (by_temperature(600, 1.0), 4)
+    assert told == [(f"generated: samples of {weights}", done, 600) for done in (256, 512, 600)]
     real = lines(tmp_path / "real.txt", TRAINING)
     found = texts.evaluate_texts(real, weights, "bleu3", n=60, temperatures=[0.5, 1.0])
     assert [point["temperature"] for point in found.protocol["curve"]] == [0.5, 1.0]

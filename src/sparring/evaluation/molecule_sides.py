@@ -19,6 +19,7 @@ from sparring.data.molecules import read_molecules
 from sparring.data.sources import Progress
 from sparring.errors import DataError, MetricError, RunError
 from sparring.evaluation.catalogue import COUNT
+from sparring.evaluation.headway import written
 from sparring.model import FILE, FORMAT, Model
 from sparring.training.files import checksum
 from sparring.training.run import Run
@@ -156,9 +157,8 @@ def generated_side(place: Place, n: int, seed: int, device: str = "cpu", progres
     path = Path(place)
     weights = path / FILE if path.is_dir() else path
     if weights.suffix == ".safetensors" and weights.is_file():
-        model: Any = Model.load(path, device)
-        made = model.sample(n, seed=seed)
-        if not isinstance(made, list):
+        made = written(Model.load(path, device), n, seed, progress, f"generated: samples of {place}")
+        if made is None:
             raise MetricError(f"{place}: this generator makes no molecules")
         about = {"kind": "generator", "name": str(place), "count": n, "seed": seed, "digest": checksum(weights)}
         try:

@@ -15,6 +15,7 @@ from torch import Tensor
 from sparring.data.sources import Progress
 from sparring.errors import MetricError
 from sparring.evaluation.catalogue import COUNT, METRICS, chosen
+from sparring.evaluation.headway import one_by_one
 from sparring.evaluation.judgement import Evaluation, Result, versions
 from sparring.evaluation.molecule_sides import Place, Profile, generated_side, is_molecules, real_side
 from sparring.metrics.estimate import share
@@ -243,7 +244,7 @@ def _measure(
             if lack := both.lacks(name):
                 raise MetricError(f"{name}: {lack}")
     results = {}
-    for name in wanted:
+    for name in one_by_one(wanted, progress):
         try:
             results[name] = METHODS[name](both)
         except MetricError as error:

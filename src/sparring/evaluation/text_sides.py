@@ -18,6 +18,7 @@ from sparring.data import is_text, load_texts, read_texts
 from sparring.data.pictures import split as divided
 from sparring.data.sources import Progress
 from sparring.errors import MetricError, RunError
+from sparring.evaluation.headway import written
 from sparring.metrics.language import LanguageModel
 from sparring.metrics.overlap import all_clauses
 from sparring.metrics.units import Corpus, Unit, coded, split, unit_of
@@ -170,7 +171,8 @@ def made_texts(place: Place, n: int, seed: int = 0, device: str = "cpu", progres
     if weights.suffix == ".safetensors" and weights.is_file():
         model = Model.load(path, device)
         about = {"kind": "generator", "name": str(place), "seed": seed, "digest": checksum(weights)}
-        return MadeTexts(written(model, n, seed), {**about, "count": n}, made=True, model=model)
+        samples = texts_of(model, n, seed, progress, f"generated: samples of {place}")
+        return MadeTexts(samples, {**about, "count": n}, made=True, model=model)
     if (path / "config.toml").is_file():
         raise RunError(f"{place}: it holds no generator yet (looked for {FILE})")
     found = read_texts(place, progress)
@@ -181,12 +183,14 @@ def made_texts(place: Place, n: int, seed: int = 0, device: str = "cpu", progres
     return MadeTexts(texts, about | ({"of": len(found.texts)} if len(texts) < len(found.texts) else {}))
 
 
-def written(model: Model, n: int, seed: int, **options: Any) -> list[str]:
+def texts_of(
+    model: Model, n: int, seed: int, progress: Progress | None = None, stage: str = "", **options: Any
+) -> list[str]:
     """n texts of a generator. Raises: MetricError if it makes none."""
-    samples: Any = model.sample(n, seed=seed, **options)
-    if not isinstance(samples, list):
+    texts = written(model, n, seed, progress, stage, **options)
+    if texts is None:
         raise MetricError("this generator makes no texts")
-    return samples
+    return texts
 
 
 def _divided(

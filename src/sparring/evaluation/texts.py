@@ -18,9 +18,10 @@ from sparring.errors import MetricError
 from sparring.evaluation.catalogue import COUNT, METRICS, NEEDS, NEIGHBOURS, chosen
 from sparring.evaluation.curves import curve_of
 from sparring.evaluation.evidence import Evidence
+from sparring.evaluation.headway import one_by_one
 from sparring.evaluation.judgement import Evaluation, Result, versions
 from sparring.evaluation.measuring import Comparison, result_of, warnings
-from sparring.evaluation.text_sides import MadeTexts, Place, RealTexts, made_texts, real_texts, written
+from sparring.evaluation.text_sides import MadeTexts, Place, RealTexts, made_texts, real_texts, texts_of
 from sparring.metrics.estimate import Estimate, mean_of, share
 from sparring.metrics.language import ORDER, LanguageModel, perplexity
 from sparring.metrics.ngrams import (
@@ -172,7 +173,9 @@ class TextJudge:
         """Texts, which others than generated ones may be, to be compared with the real ones."""
         return TextComparison(self.real, texts, order, k=self.k, seed=self.seed, device=self.device, **others)
 
-    def __call__(self, made: MadeTexts, names: Iterable[str] | None = None) -> Evaluation:
+    def __call__(
+        self, made: MadeTexts, names: Iterable[str] | None = None, progress: Progress | None = None
+    ) -> Evaluation:
         """The metrics by these names; those that apply and are quick if None, of which those that turn out impossible
         (too few samples, say) are left out with a notice.
 
@@ -188,7 +191,8 @@ class TextJudge:
                 raise MetricError(f"{name}: {lack}")
         results: dict[str, Result] = {}
         reasons: dict[str, list[str]] = {}
-        for name in wanted or [name for name in METHODS if not METRICS[name].asked and not sides.lacks(name)]:
+        suitable = [name for name in METHODS if not METRICS[name].asked and not sides.lacks(name)]
+        for name in one_by_one(wanted or suitable, progress):
             try:
                 results[name] = self.result(name, sides)
             except MetricError as error:
@@ -316,13 +320,14 @@ def evaluate_texts(
     made = made_texts(generated, n, seed, device, progress)
     if temperatures is not None and made.model is None:
         raise MetricError(f"{generated}: temperatures are for a run or generator of texts, and these are there already")
-    evaluation = judge(made, wanted)
+    evaluation = judge(made, wanted, progress)
     if temperatures is None or made.model is None:
         return evaluation
     model = made.model
 
     def sample(count: int, temperature: float) -> list[str]:
-        return written(model, count, seed, temperature=temperature)
+        stage = f"samples at temperature {temperature:g}"
+        return texts_of(model, count, seed, progress, stage, temperature=temperature)
 
     points = curve_of(judge, sample, temperatures, n=n, progress=progress)
     return Evaluation(evaluation.metrics, {**evaluation.protocol, "curve": points}, evaluation.notices)
