@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -277,6 +278,19 @@ def test_ctrl_c_saves_and_leaves_a_run_that_resumes(tmp_path: Path) -> None:
     answer = json.loads(sparring("resume", folder, "--images", summary["images"] + 320, "--json", "-").stdout)
     assert answer["state"] == "finished"
     assert answer["images"] == summary["images"] + 320
+
+
+def test_ctrl_c_before_there_is_anything_says_so(tmp_path: Path) -> None:
+    """The data come through a pipe that never ends, so that it is still being looked at."""
+    command = [sys.executable, "-m", "sparring", "train", f"pipe:echo > {tmp_path / 'begun'}; sleep 60"]
+    process = subprocess.Popen([*command, "--out", str(tmp_path / "run")], stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not (tmp_path / "begun").exists():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, words = process.communicate(timeout=60)
+    assert process.returncode == 130, words
+    assert words.endswith("sparring: stopped; nothing is saved yet: the same command begins anew\n")
+    assert not (tmp_path / "run").exists()
 
 
 def test_killed_and_resumed_ends_bit_for_bit_as_never_killed(tmp_path: Path) -> None:

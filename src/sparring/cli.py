@@ -139,7 +139,7 @@ def train(
     Chooses networks, batch, penalties and augmentation from the pictures and the machine, says what and why and how
     long it will take, and starts. Ctrl-C saves; [cyan]sparring resume RUN[/cyan] goes on.
     """
-    with reporting(output):
+    with reporting(output, out):
         from sparring import api
         from sparring.training.monitor import open_monitor
 
@@ -176,7 +176,7 @@ def tune(
     Tries several strengths of the penalty, or several learning rates where there is none, for a few minutes each, and
     goes on with the best from where it is.
     """
-    with reporting(output):
+    with reporting(output, out):
         from sparring import api
         from sparring.training.monitor import open_monitor
 
@@ -227,7 +227,7 @@ def resume(
     --minutes give a new budget, counted from the beginning, so that a finished run can be extended; it is used up
     whether quality improves or not.
     """
-    with reporting(output):
+    with reporting(output, folder):
         from sparring import api, config
         from sparring.training.monitor import open_monitor
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from sparring.errors import RunError, SparringError
+from sparring.training.next_steps import left_behind
 
 Json = Annotated[
     str | None, typer.Option("--json", metavar="PATH|-", help="Also write the outcome as JSON; - is standard output.")
@@ -23,10 +24,11 @@ def examples(*lines: str) -> str:
 
 
 @contextmanager
-def reporting(output: str | None) -> Iterator[None]:
+def reporting(output: str | None, run: Path | None = None) -> Iterator[None]:
     """Says what a person can put right in one sentence, and ends with the status for it.
 
     A place for the JSON that is not there is such a thing, and better said before hours of training than after.
+    run: the folder of what is trained, of which Ctrl-C says what there is.
     """
     try:
         if output not in (None, "-") and not Path(str(output)).absolute().parent.is_dir():
@@ -38,7 +40,7 @@ def reporting(output: str | None) -> Iterator[None]:
         sys.stderr.write(f"{who}: {error}\n")
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
-        tell("sparring: stopped")
+        tell("sparring: stopped" if run is None else f"sparring: stopped; {left_behind(run)}")
         raise typer.Exit(130) from None
 
 

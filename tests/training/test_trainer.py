@@ -298,19 +298,17 @@ def test_a_run_that_died_before_its_summary_is_brought_to_its_end(tmp_path: Path
     assert run.summary()["quality"] == quality
 
 
-def test_a_run_killed_at_once_can_be_resumed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_killed_at_once_can_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def killed(self: Match) -> None:
         raise KeyboardInterrupt
 
     settings = SMALL | {"images": 320}
     whole = sparring.train("digits", out=tmp_path / "whole", **settings)
     monkeypatch.setattr(Match, "rehearse", lambda self: 1.0)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt) as stopped:
         patch.setattr(Match, "play", killed)
         sparring.train("digits", out=tmp_path / "broken", **settings)
-    assert f"sparring resume {tmp_path / 'broken'} goes on" in capsys.readouterr().err
+    assert stopped.value.__notes__ == [f"sparring resume {tmp_path / 'broken'} goes on from what was saved last"]
     assert_same(whole, sparring.resume(tmp_path / "broken"))
 
 

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 Step = tuple[str, str]
 """A command, and what it does."""
@@ -24,6 +25,16 @@ def next_steps(
         more = (f"sparring resume {place} --images {2 * images}", "Train on, twice as long in all")
         return [*use, more]
     return [resume, use[0]] if images else [resume]
+
+
+def left_behind(folder: Path) -> str:
+    """What there is of a run that was stopped at once, and what to do with it."""
+    place = shlex.quote(str(folder))
+    if any(folder.glob("checkpoints/step-*")):
+        return f"sparring resume {place} goes on from what was saved last"
+    if (folder / "config.toml").is_file():
+        return f"nothing is saved yet: delete {place}, and the same command begins anew"
+    return "nothing is saved yet: the same command begins anew"
 
 
 def sampling(folder: str) -> list[Step]:

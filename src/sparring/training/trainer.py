@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import wraps
-from shlex import quote
 from types import FrameType
 from typing import Any, Literal
 
@@ -34,6 +33,7 @@ from sparring.training.files import write_text
 from sparring.training.guard import Vitals
 from sparring.training.match import Match
 from sparring.training.monitor import Monitor
+from sparring.training.next_steps import left_behind
 from sparring.training.run import BEFORE, Run
 from sparring.training.tracking import open_board
 from sparring.training.treatment import Outcome, Treatment
@@ -130,9 +130,8 @@ class Trainer:
             # The disk may be what failed: then the summary cannot be written either, and the error says why.
             with contextlib.suppress(SparringError):
                 self._summarise("interrupted" if stopped else "failed", str(error) or type(error).__name__)
-            if stopped and self.ranks.first:
-                again = f"sparring resume {quote(str(self.run))}"
-                self.monitor.note(f"stopped at once: {again} goes on from what was saved last", urgent=True)
+            if stopped:
+                error.add_note(left_behind(self.run.folder))  # in Python; the command line says so itself
             raise
         self._conclude(ending, message)
         return ending

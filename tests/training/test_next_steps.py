@@ -1,0 +1,13 @@
+from pathlib import Path
+
+from sparring.training.next_steps import left_behind
+
+
+def test_who_stops_a_run_is_told_what_there_is_of_it(tmp_path: Path) -> None:
+    run = tmp_path / "my run"
+    assert left_behind(run) == "nothing is saved yet: the same command begins anew"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "config.toml").touch()
+    assert left_behind(run) == f"nothing is saved yet: delete '{run}', and the same command begins anew"
+    (run / "checkpoints" / "step-000000000").mkdir()
+    assert left_behind(run) == f"sparring resume '{run}' goes on from what was saved last"
