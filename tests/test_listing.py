@@ -41,5 +41,5 @@ def test_each_task_has_its_table_and_names_of_runs_are_never_cut():
     poems, photographs = run("poems-of-the-tang", bleu3=0.5, self_bleu3=0.4), run("landscapes", fid=0.5)
     found = shown(photographs, poems | {"task": "text"}, width=72)
     assert [line[0] for line in found if line] == ["task", "run", "landscapes", "task", "run", "poems-of-the-tang"]
-    assert "bleu3" not in found[1]
-    assert "bleu3" in found[5]
+    assert "bleu3" not in found[1] and "images" in found[1]
+    assert "bleu3" in found[5] and "texts" in found[5] and "images" not in found[5]

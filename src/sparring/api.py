@@ -228,7 +228,7 @@ def start(
             )
         places.append(given["data_b"])
     if any(run.folder.absolute().is_relative_to(place) for place in places):
-        raise RunError(f"{run} lies inside the pictures' folder, and its grids would count as pictures: choose another")
+        raise RunError(f"{run} lies inside the folder of the data, and its samples would count as such: choose another")
 
     with monitor_of(ranks, monitor, run) as monitor, explaining_memory(), ExitStack() as cleanup:
         with ranks.one_a_host_first():  # shards that nobody looked through yet take a while
@@ -256,9 +256,8 @@ def start(
         if chosen.minutes is not None:
             judging = judging_time(match, task)
             if name and not judging:
-                raise SettingError(
-                    "there are too few pictures to judge by which setting is the best: use `sparring train`"
-                )
+                few = f"there are too few {things(chosen.task)[0]} to judge by which setting is the best"
+                raise SettingError(f"{few}: use `sparring train`")
             chosen = match.settings = ranks.told(paced(chosen, given, speed, judging))
         estimate = seconds_of(chosen, speed, match, task)
         if name:
@@ -388,9 +387,10 @@ def go_on(
         match, task, pictures = prepared(settings, ranks, monitor)
         cleanup.callback(pictures.close)
         known = run.data()
+        many, _, seen = things(settings.task)
         if (known.get("fingerprint"), known.get("pictures")) != (pictures.fingerprint, len(pictures)):
             raise RunError(
-                f"{settings.data} is not what {run} was trained on: its pictures have changed, or are packed otherwise "
+                f"{settings.data} is not what {run} was trained on: its {many} have changed, or are packed otherwise "
                 f"({known.get('pictures')} then, {len(pictures)} now); a new run with these weights: "
                 f"sparring train {settings.data} --out NEW --from {run}"
             )
@@ -405,7 +405,7 @@ def go_on(
         ranks.agree(match.state.step, f"the newest checkpoint of {run}")
         if match.progress >= 1 and summary.get("state") == "finished":
             raise RunError(
-                f"{run} has seen {match.state.images:,} images in {duration(match.state.seconds)} already, "
+                f"{run} has seen {match.state.images:,} {seen} in {duration(match.state.seconds)} already, "
                 "and a budget is counted from the beginning: give a larger one"
             )
         ranks.wait()  # from here on the first writes what the others have just read
@@ -422,7 +422,7 @@ def take_up(run: Run, match: Match, settings: Settings, monitor: Monitor) -> Non
     if settings != run.settings():
         run.write_settings(settings)
     run.event("resumed", match.state.images, f"from step {match.state.step:,}{among(match.ranks)}")
-    monitor.note(f"{run}: going on from {match.state.images:,} images{among(match.ranks)}")
+    monitor.note(f"{run}: going on from {match.state.images:,} {things(settings.task)[2]}{among(match.ranks)}")
     if match.ranks.count != match.state.ranks:
         monitor.note(f"trained by {processes(match.state.ranks)} before: the outcome is the same up to rounding")
         if settings.shuffle_buffer is not None and match.state.images % len(match.data):
@@ -669,7 +669,7 @@ def prepared(settings: Settings, ranks: Ranks, monitor: Monitor) -> tuple[Match,
         )
     with ranks.one_a_host_first():
         pictures = load_data(settings, monitor)
-    ranks.agree((pictures.fingerprint, pictures.classes), f"the pictures of {settings.data}")
+    ranks.agree((pictures.fingerprint, pictures.classes), f"the {things(settings.task)[0]} of {settings.data}")
     task = TASKS[settings.task](settings, pictures, ranks)
     torch.set_num_threads(settings.threads)
     keep_freed_memory()

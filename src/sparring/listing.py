@@ -97,7 +97,7 @@ def _table(runs: Sequence[Mapping[str, Any]], numbers: Mapping[str, str]) -> Tab
     listed.add_column("run", no_wrap=True, min_width=max(map(len, names)))
     listed.add_column("state", no_wrap=True)
     listed.add_column("data", no_wrap=True)
-    for title in ("images", "time", *qualities.values(), *["prot."] * bool(numbers)):
+    for title in (things(runs[0].get("task", ""))[2], "time", *qualities.values(), *["prot."] * bool(numbers)):
         listed.add_column(title, justify="right", no_wrap=True)
     for name, run in zip(names, runs, strict=True):
         metrics = (run.get("quality") or {}).get("metrics", {})

@@ -122,7 +122,10 @@ def test_a_run_has_its_phases_its_texts_and_what_judges_them(run: Any) -> None:
     assert [line["trade_off"]["when"] for line in lines if "trade_off" in line] == ["before the game", "at the end"]
     assert {"perplexity", "bleu3", "self_bleu3", "reverse", "fid"} <= run.summary()["quality"]["metrics"].keys()
     assert len((run.samples / "latest.txt").read_text(encoding="utf-8").splitlines()) == 16
-    assert "before the game" in run.report.read_text(encoding="utf-8")
+    report = run.report.read_text(encoding="utf-8")
+    assert "before the game" in report
+    assert "Over texts seen" in report and "texts/s" in report and '<th scope="col">Texts</th>' in report
+    assert "images seen" not in report and "images/s" not in report
 
 
 def test_the_first_samples_are_the_same_however_many_are_asked_for(run: Any) -> None:
@@ -211,6 +214,7 @@ class Interrupting(QuietMonitor):
         self.after: float = after
 
     def update(self, measurements: Any, fraction: float, seconds_left: float | None) -> None:
+        assert measurements["seen"] == "texts"
         if measurements["images"] >= self.after:
             self.after = float("inf")
             os.kill(os.getpid(), signal.SIGINT)
@@ -307,7 +311,7 @@ def test_a_game_that_the_guard_takes_back_to_before_it_begins_again_as_it_did(
     chosen = SMALL | {"images": 800, "supervised": 0.8, "evaluate_every": 80, "guard_every": 80, "ema_half_life": 1.0}
     run = sparring.train(corpus, out=tmp_path / "run", **chosen)
     events = [event["message"] for event in read_lines(run.folder / "events.jsonl")]
-    assert [said for said in events if "went back to 160 images" in said]
+    assert [said for said in events if "went back to 160 texts" in said]
     (_, first), (again, second) = begun
     assert again == 160
     assert all(torch.equal(first[name], second[name]) for name in first)

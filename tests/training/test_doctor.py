@@ -64,6 +64,12 @@ def test_texts_that_are_recited() -> None:
     assert not examine(of(0.05))
 
 
+def test_what_is_counted_is_named() -> None:
+    told = said(examine(account([{"images": 100, "accuracy": 1.0}] * 20, settings={"task": "text"})))
+    assert "it knows the training texts by heart" in told and "or add texts." in told
+    assert "picture" not in told and "augmentation" not in told
+
+
 def test_a_discriminator_that_knows_the_pictures() -> None:
     lines = [{"images": 100 * i, "accuracy": 1.0} for i in range(1, 20)]
     assert "by heart" in said(examine(account(lines)))

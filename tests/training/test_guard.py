@@ -2,6 +2,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,11 @@ from sparring.randomness import Random
 from sparring.tasks.generate import Generate
 from sparring.tasks.sample import Sample
 from sparring.training.files import read_lines
-from sparring.training.guard import SIGNALS, TREATED, Finding, Guard, reached
+from sparring.training.guard import NOT_A_NUMBER, SIGNALS, TREATED, Finding, Guard, reached
 from sparring.training.match import Match
+from sparring.training.monitor import QuietMonitor
+from sparring.training.run import Run
+from sparring.training.treatment import Treatment
 
 STEP = {
     "discriminator_loss": 0.6,
@@ -336,6 +340,13 @@ def test_without_it_nothing_is_taken_back(
     tensors, state = run.load_checkpoint("cpu")
     assert state["attempt"] == 0
     assert all(torch.isfinite(tensor).all() for group in tensors.values() for tensor in group.values())
+
+
+def test_warnings_name_what_is_counted() -> None:
+    state = SimpleNamespace(images=6400, guard=Guard().state())
+    match: Any = SimpleNamespace(ranks=None, settings=SimpleNamespace(guard="on", task="molecules"), state=state)
+    treatment = Treatment(match, Run("run"), QuietMonitor())
+    assert treatment._when(NOT_A_NUMBER).startswith("after 6,400 molecules a loss, a gradient")
 
 
 def test_watching_changes_nothing(tmp_path: Path) -> None:

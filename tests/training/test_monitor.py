@@ -75,6 +75,17 @@ def test_log_tells_the_quality_of_restorations(log, clock):
     assert log.getvalue().splitlines() == [line]
 
 
+def test_log_names_what_is_counted(log, clock):
+    monitor = PlainMonitor(log, clock=clock)
+    clock.now = 11.0
+    measured = {"images": 1040, "seen": "texts", "images_per_second": 174.0}
+    monitor.update(measured | {"quality": {"bleu3": {"value": 0.5}}}, 0.5, None)
+    assert log.getvalue().splitlines() == [
+        "quality after 1,040 texts: bleu3 0.500",
+        "50 %, texts seen 1,040, texts/s 174",
+    ]
+
+
 def test_log_tells_the_quality_of_translations(log, clock):
     quality = {"transfer": 0.45, "style": 0.3, "structure": 0.9}
     measured = {name: {"value": value, "low": value, "high": value} for name, value in quality.items()}

@@ -292,6 +292,11 @@ def test_a_chart_goes_through_its_points():
     assert y0 - y1 == pytest.approx(2 * (y2 - y1), abs=0.2)
 
 
+def test_a_chart_names_what_is_counted():
+    svg = chart("Loss", [Curve("loss", [(50, 1.0)])], "loss", seen="clips")
+    assert ">clips seen<" in svg and "after 50 clips" in svg and "images" not in svg
+
+
 def test_a_chart_leaves_out_what_it_cannot_draw():
     assert chart("Loss", [Curve("loss", [(0, math.nan)])], "loss") == ""
     assert chart("Slope", [Curve("R1", [(0, 0.0)])], "slope", log=True) == ""

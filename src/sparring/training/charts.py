@@ -57,8 +57,16 @@ class Axis:
         return [step * i for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
-def chart(title: str, curves: Sequence[Curve], y_label: str, *, log: bool = False, unit_range: bool = False) -> str:
-    """An SVG element with the curves over images seen; hovering shows the values.
+def chart(
+    title: str,
+    curves: Sequence[Curve],
+    y_label: str,
+    *,
+    log: bool = False,
+    unit_range: bool = False,
+    seen: str = "images",
+) -> str:
+    """An SVG element with the curves over images seen, or what else was; hovering shows the values.
 
     `log` draws the logarithm (values <= 0 are left out), `unit_range` fixes the axis to 0-1. Points that are not
     finite are left out. Returns "" if nothing is left to draw. All texts are escaped.
@@ -76,8 +84,8 @@ def chart(title: str, curves: Sequence[Curve], y_label: str, *, log: bool = Fals
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(_spoken(title, curves))}">'
         f"{_grid_lines(x, y)}"
         f'<text class="label" x="{LEFT}" y="12">{escape(y_label)}</text>'
-        f'<text class="label end" x="{WIDTH - RIGHT}" y="{HEIGHT - 3}">images seen</text>'
-        f"{''.join(lines)}{_hover_bands(curves, x)}</svg>"
+        f'<text class="label end" x="{WIDTH - RIGHT}" y="{HEIGHT - 3}">{escape(seen)} seen</text>'
+        f"{''.join(lines)}{_hover_bands(curves, x, seen)}</svg>"
     )
 
 
@@ -119,7 +127,7 @@ def _grid_lines(x: Axis, y: Axis) -> str:
     return "".join(across + along)
 
 
-def _hover_bands(curves: Sequence[Curve], x: Axis) -> str:
+def _hover_bands(curves: Sequence[Curve], x: Axis, seen: str) -> str:
     """Invisible upright bands, each with the values at its place as a tooltip."""
     values: dict[float, list[str]] = {}
     for curve in curves:
@@ -129,7 +137,7 @@ def _hover_bands(curves: Sequence[Curve], x: Axis) -> str:
     edges = [LEFT, *((x(a) + x(b)) / 2 for a, b in itertools.pairwise(places)), WIDTH - RIGHT]
     return "".join(
         f'<rect class="band" x="{left:.1f}" y="{TOP}" width="{right - left:.1f}" height="{HEIGHT - TOP - BOTTOM}">'
-        f"<title>{escape(f'after {at:,.0f} images')}&#10;{escape(chr(10).join(values[at]))}</title></rect>"
+        f"<title>{escape(f'after {at:,.0f} {seen}')}&#10;{escape(chr(10).join(values[at]))}</title></rect>"
         for at, left, right in zip(places, edges[:-1], edges[1:], strict=True)
     )
 

@@ -92,24 +92,27 @@ def varied(account: Account) -> Iterator[Advice]:
 
 
 def faithful(account: Account) -> Iterator[Advice]:
-    """Samples that are unlike any picture."""
+    """Samples that are unlike any real one."""
     precision = account.measured("precision")
     if precision is not None and precision < LITTLE_FIDELITY:
-        yield Advice(f"Only {share(precision)} of the samples look like real pictures so far.", "Train for longer.")
+        many = things(account.setting("task"))[0]
+        yield Advice(f"Only {share(precision)} of the samples look like real {many} so far.", "Train for longer.")
 
 
 def by_heart(account: Account) -> Iterator[Advice]:
-    """A discriminator that knows the pictures.
+    """A discriminator that knows what it is shown.
 
     Through pretrained features real is told from generated all along, and the generator learns nevertheless.
     """
     accuracies = [line["accuracy"] for line in account.measurements if line.get("accuracy") is not None]
     recent = accuracies[-max(1, len(accuracies) // 10) :]
     if recent and sum(recent) / len(recent) > BY_HEART and not account.through_features:
+        many = things(account.setting("task"))[0]
+        stronger = "the penalties" if many in ("texts", "molecules") else "the augmentation or the penalties"
         yield Advice(
             f"The discriminator is right {share(sum(recent) / len(recent))} of the time: it knows the training "
-            "pictures by heart and has little to teach.",
-            "Strengthen the augmentation or the penalties, or add pictures.",
+            f"{many} by heart and has little to teach.",
+            f"Strengthen {stronger}, or add {many}.",
         )
 
 

@@ -26,7 +26,8 @@ Choice = Mapping[str, Any]
 """What the chooser decided: `setting`, `value` and `reason`, as in plan.json."""
 
 Measurements = Mapping[str, Any]
-"""A line of metrics.jsonl: some of the measurements by name, or `quality`."""
+"""A line of metrics.jsonl: some of the measurements by name, or `quality`; and `seen`, what `images` counts: images,
+texts, molecules or clips."""
 
 
 WIDEST = 100
@@ -258,9 +259,10 @@ def expected(estimate: float | None) -> str:
 
 def readings(measurements: Measurements) -> list[tuple[str, str]]:
     """The measurements a person follows, in words, those that are there."""
+    seen = measurements.get("seen", "images")
     table: list[tuple[str, str, Callable[[float], str]]] = [
-        ("images", "images seen", lambda value: f"{value:,.0f}"),
-        ("images_per_second", "images/s", lambda value: f"{value:,.0f}"),
+        ("images", f"{seen} seen", lambda value: f"{value:,.0f}"),
+        ("images_per_second", f"{seen}/s", lambda value: f"{value:,.0f}"),
         ("discriminator_loss", "D loss", compact),
         ("generator_loss", "G loss", compact),
         ("likelihood", "nats a symbol", compact),
@@ -311,4 +313,5 @@ def quality_line(measurements: Measurements) -> str:
         "coverage",
     )
     parts = [f"{name} {shown(name, quality[name]['value'])}" for name in names if name in quality]
-    return f"quality after {measurements.get('images', 0):,} images: {', '.join(parts)}"
+    seen = measurements.get("seen", "images")
+    return f"quality after {measurements.get('images', 0):,} {seen}: {', '.join(parts)}"

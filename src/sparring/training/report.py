@@ -379,8 +379,9 @@ def tiles(account: Account) -> list[Tile]:
 def charts(account: Account) -> list[Chart]:
     """The curves of a run; those without a single value, and those of what this run does without, are left out."""
     lines, deciding = account.measurements, account.deciding
+    many, _, seen = things(account.setting("task"))
     beside = "side by side"
-    accurate = "Between 0.5 (cannot tell) and about 0.95; near 1 for long, the discriminator learns pictures by heart."
+    accurate = f"Between 0.5 (cannot tell) and about 0.95; near 1 for long, the discriminator learns {many} by heart."
     if account.through_features:
         beside = "one above the other"
         accurate = (
@@ -446,7 +447,7 @@ def charts(account: Account) -> list[Chart]:
             lines,
             {"discriminator": "discriminator_loss", "generator": "generator_loss"},
             {},
-            f"They wander {beside} without running away; a falling loss is no sign of better pictures here.",
+            f"They wander {beside} without running away; a falling loss is no sign of better {many} here.",
         ),
         (
             "Discriminator accuracy",
@@ -470,7 +471,7 @@ def charts(account: Account) -> list[Chart]:
             standing,
             {"real above generated": "gap", "held out above generated": "held_out_gap"},
             {},
-            "Close together; pictures that were held out fall back once those that are shown are known by heart.",
+            f"Close together; {many} that were held out fall back once those that are shown are known by heart.",
         ),
         (
             "Spread of the samples",
@@ -514,17 +515,17 @@ def charts(account: Account) -> list[Chart]:
         ),
         (
             "Averaged generator",
-            "images",
+            seen,
             lines,
             {"half-life": "ema_half_life"},
             {},
-            "Rises at first and then stays: the samples come from an average over about that many images.",
+            f"Rises at first and then stays: the samples come from an average over about that many {seen}.",
         ),
         (
             "Speed",
-            "images/s",
+            f"{seen}/s",
             lines,
-            {"images/s": "images_per_second"},
+            {f"{seen}/s": "images_per_second"},
             {},
             "Flat after the first moments; a drop means that something else uses the machine.",
         ),
@@ -532,7 +533,7 @@ def charts(account: Account) -> list[Chart]:
     made = []
     for title, unit, source, keys, options, healthy in table:
         curves = [curve for name, key in keys.items() if (curve := _curve(name, key, source))]
-        if svg := chart(title, curves, unit, **options):
+        if svg := chart(title, curves, unit, seen=seen, **options):
             # Markup: `chart` escapes every text it is given.
             made.append(Chart(title, curves, Markup(svg), healthy))
     return made

@@ -37,6 +37,7 @@ from sparring.training.next_steps import left_behind
 from sparring.training.run import BEFORE, Run
 from sparring.training.tracking import open_board
 from sparring.training.treatment import Outcome, Treatment
+from sparring.wording import things
 
 LOG_SECONDS = 2.0
 REPORT_SECONDS = 30.0
@@ -105,6 +106,7 @@ class Trainer:
         self.run = run
         self.monitor = monitor
         self.ranks = match.ranks
+        self.seen = things(settings.task)[2]
         self.board = open_board(run.tensorboard if settings.tensorboard and self.ranks.first else None)
         self.sums: dict[str, Tensor] = {}
         self.counts: Counter[str] = Counter()
@@ -212,7 +214,7 @@ class Trainer:
         if self.match.progress >= 1:
             return "finished", "the budget is used"
         if patience and state.quality and state.images - state.improved_images >= patience:
-            return "finished", f"quality has not improved for {patience:,} images"
+            return "finished", f"quality has not improved for {patience:,} {self.seen}"
         if interrupted:
             return "interrupted", "saved where it was"
         return None
@@ -349,7 +351,7 @@ class Trainer:
         match.take_over(load_file(self.run.generator, self.settings.device))
         self._begin()
         best = (state.quality or {})["images"]
-        said = f"the generator began to learn by heart, and was taken back to what it was after {best:,} samples"
+        said = f"the generator began to learn by heart, and was taken back to what it was after {best:,} {self.seen}"
         self.monitor.note(f"the game begins: {said}")
         if self.ranks.first:
             self.run.event("game begins", state.images, said)
@@ -360,7 +362,7 @@ class Trainer:
     def _note(self, line: dict[str, Any], scalars: dict[str, float]) -> None:
         self.run.append("metrics.jsonl", line)
         self.board.scalars(scalars, self.match.state.images)
-        self.monitor.update(line, min(self.match.progress, 1.0), self._seconds_left())
+        self.monitor.update({**line, "seen": self.seen}, min(self.match.progress, 1.0), self._seconds_left())
 
     @by_the_first
     def _conclude(self, ending: Ending, message: str) -> None:

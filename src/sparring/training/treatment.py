@@ -10,6 +10,7 @@ from sparring.training.guard import NOT_A_NUMBER, TRIES, Finding, Guard, Vitals
 from sparring.training.match import Match
 from sparring.training.monitor import Monitor
 from sparring.training.run import Run
+from sparring.wording import things
 
 Outcome = Literal["went on", "went back", "given up"]
 
@@ -26,6 +27,7 @@ class Treatment:
         self.monitor = monitor
         self.ranks = match.ranks
         self.how = match.settings.guard
+        self.seen = things(match.settings.task)[2]
         self.guard = Guard()
         self.guard.restore(match.state.guard)
         self.verdict = ""
@@ -46,7 +48,7 @@ class Treatment:
         return self._treat(finding) if self.how == "on" else self._warn(finding)
 
     def _when(self, finding: Finding) -> str:
-        return f"after {self.match.state.images:,} images {finding.words}"
+        return f"after {self.match.state.images:,} {self.seen} {finding.words}"
 
     def _warn(self, finding: Finding) -> Outcome:
         if self.guard.is_news(finding.signal):
@@ -58,7 +60,7 @@ class Treatment:
         match, signal, when = self.match, finding.signal, self._when(finding)
         if signal.goes_back and match.state.attempt == TRIES:
             quality = match.state.quality
-            kept = f"the best generator, of {quality['images']:,} images," if quality else "the last checkpoint"
+            kept = f"the best generator, of {quality['images']:,} {self.seen}," if quality else "the last checkpoint"
             self.verdict = f"{when}, whatever was tried, {TRIES} times; {kept} is kept"
             return "given up"
         change = self.guard.remedy(signal, match.settings, match.state.attempt)
@@ -73,7 +75,7 @@ class Treatment:
         self._go_back(to_its_best=signal.of_quality)
         match.change(change.settings if change else {})  # what was changed before counts from here on too
         self._settle()
-        there, done = f"went back to {match.state.images:,} images", f" and {change.words}" if change else ""
+        there, done = f"went back to {match.state.images:,} {self.seen}", f" and {change.words}" if change else ""
         self._tell(signal.name, f"{when}: {there}{done} (try {match.state.attempt} of {TRIES})", seen)
         return "went back"
 

@@ -22,7 +22,7 @@ from sparring.evaluation.catalogue import METRICS
 from sparring.evaluation.judgement import shown as quality_shown
 from sparring.metrics.estimate import Estimate
 from sparring.training.match import Match
-from sparring.wording import duration
+from sparring.wording import duration, things
 
 FACTORS = {"penalty_strength": (1.0, 0.1, 0.3, 3.0, 10.0), "learning_rate": (1.0, 0.5, 2.0)}
 """What the chosen value is multiplied by."""
@@ -96,7 +96,7 @@ def search(
     if best.quality is None:
         raise SettingError(
             f"none of the values of {name} that were tried gave anything that could be judged: there may be too few "
-            "pictures, or the learning rate is too high"
+            f"{things(settings.task)[0]}, or the learning rate is too high"
         )
     gone = time.perf_counter() - begun - best.match.state.seconds
     left = max(settings.minutes - gone / 60, best.match.state.seconds / 60)
