@@ -100,8 +100,8 @@ def test_of_documents_the_pieces_are_held_out_and_counted(tmp_path: Path) -> Non
     pieces = len(loaded(settings))
     assert pieces == 4 * math.ceil(2500 / 12)
     assert settings.held_out == int(0.05 * pieces)
-    assert settings.images == round(200_000 / 64) * 64
-    assert any("each piece of a document 239 times" in choice.reason for choice in told)
+    assert settings.images == round(100 * pieces / 64) * 64
+    assert any("each piece of a document 100 times" in choice.reason for choice in told)
     settings, _ = choose(str(tmp_path), {"device": "cpu", "tokens": "characters", "length": 15}, survey, 1.0)
     assert (settings.images, settings.held_out) == (round(30 * 10_000 / 64) * 64, 500)
 

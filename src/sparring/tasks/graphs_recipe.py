@@ -2,11 +2,11 @@
 
 import math
 
-from sparring.choices import Choices, every
+from sparring.choices import Choices
 from sparring.data import MoleculeSurvey
 from sparring.errors import SettingError
 from sparring.tasks.molecules_recipe import MOST_HELD_OUT, choose_quality, choose_reward
-from sparring.tasks.sequences_recipe import hold_out
+from sparring.tasks.sequences_recipe import budget, hold_out
 
 MOST_ATOMS = 20
 """A graph has a kind for each pair of atoms, so what is to be learnt grows with the square of their number."""
@@ -80,7 +80,7 @@ def choose(settings: Choices, survey: MoleculeSurvey, factor: float) -> int:
     pick("ema_half_life", 20_000.0)
     pick("ema_ramp", 0.05)
 
-    usual = every(max(LEAST_SHOWN * factor, EPOCHS * survey.molecules), batch)
+    usual = budget(survey.molecules, EPOCHS, LEAST_SHOWN * factor, batch)
     if settings.values.get("minutes") is None:
         why = f"each molecule about {usual / survey.molecules:.0f} times"
         pick("images", usual, f"the budget, {why}; --images or --minutes set another")

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from sparring.choices import Choices, every, threads_for
+from sparring.choices import Choices, threads_for
 from sparring.data import MoleculeSurvey
-from sparring.tasks.sequences_recipe import choose_game, choose_players, choose_rates, hold_out
+from sparring.tasks.sequences_recipe import budget, choose_game, choose_players, choose_rates, hold_out
 
 USUAL, TIMES = 64, 3
 """Symbols that a molecule has at most, or so many times those of the median if that is more: all sequences take the
@@ -58,7 +58,7 @@ def choose(settings: Choices, survey: MoleculeSurvey, factor: float) -> int:
     pick("micro_batch", batch)
     choose_rates(settings, factor)
 
-    usual = every(max(LEAST_SHOWN * factor, EPOCHS * survey.molecules), batch)
+    usual = budget(survey.molecules, EPOCHS, LEAST_SHOWN * factor, batch)
     if settings.values.get("minutes") is None:
         why = f"each molecule about {usual / survey.molecules:.0f} times"
         pick("images", usual, f"the budget, {why}; --images or --minutes set another")

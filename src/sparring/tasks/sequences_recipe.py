@@ -2,7 +2,7 @@
 
 import math
 
-from sparring.choices import Choices
+from sparring.choices import Choices, every
 
 SUPERVISED_RATE, RATE, JUDGE_RATE, FALL = 3e-3, 1e-4, 3e-4, 0.1
 
@@ -16,11 +16,23 @@ HELD_OUT, LEAST_HELD_OUT = 0.05, 2
 """Share of the sequences that are held out if any are; a single one cannot be judged by."""
 
 
+MOST_TIMES, LEAST_OF_FEW = 100, 10_000
+"""Times that each sequence is shown at most where there are few, and how many are shown at least of the fewest. With
+200 captions those held out were foreseen best after 8 times, with 200 molecules after 24; and evaluations are spread
+over the budget: of one of 200,000 the first comes after 50 times."""
+
+
 def hold_out(settings: Choices, sequences: int, most: int) -> None:
     """Fills in how many of the sequences are not trained on."""
     spared = min(int(HELD_OUT * sequences), most)
     settings.choose("held_out", max(spared, LEAST_HELD_OUT) if spared else 0)
     settings.choose("shuffle_buffer", None)
+
+
+def budget(sequences: int, epochs: int, least: float, batch: int) -> int:
+    """The usual budget: each sequence shown `epochs` times, and `least` shown unless there are few."""
+    few = max(MOST_TIMES * sequences, LEAST_OF_FEW)
+    return every(max(min(least, few), epochs * sequences), batch)
 
 
 def choose_players(settings: Choices, factor: float, width: int, depth: int) -> None:

@@ -2,9 +2,9 @@
 
 from importlib.util import find_spec
 
-from sparring.choices import Choices, every, threads_for
+from sparring.choices import Choices, threads_for
 from sparring.data import TextSurvey
-from sparring.tasks.sequences_recipe import choose_game, choose_players, choose_rates, hold_out
+from sparring.tasks.sequences_recipe import budget, choose_game, choose_players, choose_rates, hold_out
 
 CHARACTERS_UP_TO = 48
 """Characters of a usual text up to which each is a symbol of its own; longer texts are cut into frequent pieces."""
@@ -75,7 +75,7 @@ def choose(settings: Choices, survey: TextSurvey, factor: float) -> int:
     pick("micro_batch", max(1, min(batch, room // (symbols * places))))
     choose_rates(settings, factor)
 
-    usual = every(max(LEAST_SHOWN * factor, EPOCHS * texts), batch)
+    usual = budget(texts, EPOCHS, LEAST_SHOWN * factor, batch)
     if settings.values.get("minutes") is None:
         what = "piece of a document" if survey.documents else "text"
         pick("images", usual, f"the budget, each {what} {usual / texts:,.0f} times; --images or --minutes set another")
