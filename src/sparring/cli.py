@@ -490,6 +490,7 @@ def apply(
         "sparring evaluate runs/photos runs/photos --nearest nearest.png",
         "sparring evaluate clean/ restored/ --metrics psnr,ssim,perceptual",
         "sparring evaluate test.smi runs/molecules",
+        "sparring evaluate --explain",
         "sparring evaluate --explain fid",
     )
 )
@@ -550,7 +551,11 @@ def evaluate(
         ),
     ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Say of each metric what it tells, its range and when it lies.")
+        bool,
+        typer.Option(
+            "--explain",
+            help="List the metrics; of those that are named say what they tell, their range and when they lie.",
+        ),
     ] = False,
     output: Json = None,
 ) -> None:
@@ -561,12 +566,12 @@ def evaluate(
     with reporting(output):
         if explain:
             from sparring.evaluation.catalogue import METRICS, chosen
-            from sparring.evaluation.showing import explanation
+            from sparring.evaluation.showing import explanation, overview
 
             asked = metrics or real
             names = list(METRICS) if asked is None else chosen(asked)
             emit({"metrics": {name: asdict(METRICS[name]) for name in names}}, output)
-            show(explanation(names))
+            show(overview() if asked is None else explanation(names))
             return
         if real is None or generated is None:
             raise MetricError("two sides are compared: sparring evaluate A B, A real and B generated")

@@ -1,10 +1,14 @@
+import io
+
 import pytest
 import torch
+from rich.console import Console, RenderableType
 
 from sparring.errors import MetricError
 from sparring.evaluation.catalogue import METRICS, NEEDS, OF_CLIPS, OF_TEXTS, chosen, improves
 from sparring.evaluation.measuring import METHODS
 from sparring.evaluation.pairs import measure_pairs
+from sparring.evaluation.showing import overview
 from sparring.evaluation.transfer import Transfer
 from sparring.networks.features import open_features
 
@@ -22,6 +26,18 @@ def test_every_metric_that_is_explained_is_computed_and_the_other_way_round() ->
     pictures = torch.randint(256, (2, 3, 16, 16), dtype=torch.uint8)
     judged = Transfer(pictures, {"noise": pictures // 2}, open_features("pixels"))({"noise": pictures})
     assert set(judged.metrics) == {name for name, metric in METRICS.items() if metric.needs == "transfer"}
+
+
+def test_the_overview_has_each_metric_once() -> None:
+    listed = [line.split() for line in printed(overview()).splitlines()]
+    names = [words[words[0] == "*"] for words in listed if words and words[words[0] == "*"] in METRICS]
+    assert sorted(names) == sorted(METRICS)
+
+
+def printed(shown: RenderableType) -> str:
+    out = io.StringIO()
+    Console(file=out, width=80).print(shown)
+    return out.getvalue()
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -1,6 +1,6 @@
 """The metrics: what each tells, its range, when it lies, and where it comes from.
 
-`sparring evaluate --explain`, the table of results and the documentation read these texts; nothing else says them.
+`sparring evaluate --explain NAME`, the table of results and the documentation read these texts; nothing else says them.
 """
 
 import difflib
@@ -78,6 +78,17 @@ OF_TEXTS: frozenset[Needs] = frozenset(["texts", "forms", "code"])
 
 OF_CLIPS: frozenset[Needs] = frozenset(["clips", "i3d", "long clips"])
 """What metrics need that watch clips."""
+
+GROUPS: dict[str, frozenset[Needs]] = {
+    "One set with another": frozenset(
+        ["moments", "features", "samples", "pictures", "maps", "classes", "classifier", "model"]
+    ),
+    "Pictures with their originals": frozenset([*PAIRED, "transfer"]),
+    "Texts": frozenset([*OF_TEXTS, "likelihood"]),
+    "Molecules": frozenset(["molecules", "reward", "graphs"]),
+    "Clips": OF_CLIPS,
+}
+"""What metrics are about, by what they need."""
 
 Better = Literal["lower", "higher", "near 1", "near expected"]
 

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sparring.evaluation.catalogue import METRICS, NEEDS
+from sparring.evaluation.catalogue import GROUPS, METRICS, NEEDS
 from sparring.evaluation.judgement import Evaluation, clips_in_words, interval, pairs_in_words, shown, texts_in_words
 from sparring.wording import printable, share
 
@@ -40,7 +40,7 @@ def verdict(evaluation: Evaluation) -> RenderableType:
         protocol.add_row(Text(name, style="dim"), Text(printable(words), style="dim"))
     for notice in evaluation.notices:
         protocol.add_row(Text("beware", style="yellow"), Text(printable(notice), style="yellow"))
-    words = "what each number tells: sparring evaluate --explain"
+    words = "what a number tells: sparring evaluate --explain NAME"
     if "fid" in evaluation.metrics and evaluation.metrics["fid"].estimate.low is not None:
         words = f"few samples make fid too large, so its interval reaches down to that of endless ones; {words}"
     protocol.add_row(Text("reading", style="dim"), Text(words, style="dim"))
@@ -92,6 +92,24 @@ def _side(about: Mapping[str, Any]) -> str:
     if "split" in about:
         words.append(f"split: {about['split']}")
     return ", ".join(words)
+
+
+def overview() -> RenderableType:
+    """All metrics in groups, a line each."""
+    lines: list[RenderableType] = []
+    for group, needs in GROUPS.items():
+        lines.append(Text(group, style="bold"))
+        for name, metric in METRICS.items():
+            if metric.needs in needs:
+                beside = (f"{'*' if metric.asked else ' '} {name:21}", "cyan"), (f"{metric.better:14}", "dim")
+                lines.append(Text.assemble(*beside, metric.title))
+    return Group(
+        Text.assemble((f"  {'metric':21}{'best':14}what it is", "dim")),
+        *lines,
+        Text(
+            "\n* only when it is named\nwhat one tells, its range, and when it lies: sparring evaluate --explain NAME"
+        ),
+    )
 
 
 def explanation(names: Sequence[str]) -> RenderableType:
