@@ -47,7 +47,8 @@ Source = Annotated[
     typer.Argument(
         metavar="DATA",
         help="Folder, zip, tar, .npy or .npz of pictures, shards as in 'a-{000..099}.tar' or 'pipe:COMMAND', texts, "
-        "molecules (.smi, .csv, .sdf), or an embedded set: digits, photographs, nci.",
+        "molecules (.smi, .csv, .sdf), clips, or an embedded set: digits, photographs, python (texts), nci "
+        "(molecules), moving-digits (clips).",
         show_default=False,
     ),
 ]

@@ -76,6 +76,11 @@ def test_names_that_no_terminal_can_show(pictures: Path) -> None:
 def test_what_is_not_there_is_refused_with_the_nearest_name(pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no such file or folder.*did you mean .*pictures\?"):
         open_source(tmp_path / "picturs")
+    for name in ("digits", "photographs", "texts: python", "molecules: nci", "clips: moving-digits"):
+        with pytest.raises(DataError, match=name):
+            open_source("nothing-of-the-kind")
+    with pytest.raises(DataError, match=r"did you mean moving-digits\?"):
+        open_source("moving-digit")
     with pytest.raises(DataError, match=r"did you mean digits\?"):
         open_source("digit")
     with pytest.raises(DataError, match="no such file or folder"):

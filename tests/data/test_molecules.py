@@ -112,10 +112,12 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, name: str, content:
 
 
 def test_a_place_that_is_no_file_says_what_there_is(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no such file; embedded sets of molecules: nci"):
+    with pytest.raises(DataError, match="no such file or folder, and not an embedded set"):
         read_molecules(tmp_path / "none.smi")
     with pytest.raises(DataError, match="is a folder"):
         read_molecules(tmp_path)
+    with pytest.raises(DataError, match=r"did you mean nci\?"):
+        read_molecules("ncii")
 
 
 def test_nothing_of_rdkit_reaches_the_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -166,7 +166,7 @@ def test_what_cannot_be_read_is_said_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "poems.txt").write_text("")
     with pytest.raises(DataError, match=r"poems\.txt: empty, there is no text in it"):
         read_texts(tmp_path / "poems.txt")
-    with pytest.raises(DataError, match=r"no such file .* \(there is: python\); did you mean .*poems\.txt\?"):
+    with pytest.raises(DataError, match=r"no such file .* texts: python; .*\); did you mean .*poems\.txt\?"):
         read_texts(tmp_path / "poem.txt")
     with pytest.raises(DataError, match=r"did you mean python\?"):
         read_texts("pythn")

@@ -164,7 +164,7 @@ def open_clips(data: str | Path, rate: float = RATE) -> Place[Film]:
             return _file(path, rate)
         if path.exists():
             raise DataError(f"{path}: neither a file nor a folder")
-        raise DataError(missing(path, EMBEDDED_CLIPS, "embedded set of clips"))
+        raise DataError(missing(path))
     except (OSError, ValueError, RuntimeError) as error:  # no permission, a name too long, a zero byte, no such home
         why = getattr(error, "strerror", None) or error
         raise DataError(f"{printable(str(path))}: cannot be read: {why}") from error

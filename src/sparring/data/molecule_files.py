@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
-from sparring.data.sources import file_digest, printable
+from sparring.data.sources import file_digest, missing, printable
 from sparring.errors import DataError
 
 Place = str | PathLike[str]
@@ -150,8 +150,7 @@ def _found(place: Place) -> tuple[Path, str]:
     if name in EMBEDDED_MOLECULES and not path.exists():
         path = EMBEDDED_MOLECULES[name].find()
     if not path.is_file():
-        there = "is a folder; molecules are one file" if path.is_dir() else "there is no such file"
-        raise DataError(f"{printable(name)}: {there}; embedded sets of molecules: {', '.join(EMBEDDED_MOLECULES)}")
+        raise DataError(f"{printable(name)}: is a folder; molecules are one file" if path.is_dir() else missing(path))
     kind = kind_of(path)
     if not kind:
         raise DataError(

@@ -45,7 +45,7 @@ def open_source(data: str | Path) -> Source:
             return _file(path)
         if path.exists():
             raise DataError(f"{path}: neither a file nor a folder")
-        raise DataError(missing(path, EMBEDDED, "embedded set"))
+        raise DataError(missing(path))
     except (OSError, ValueError, RuntimeError) as error:  # no permission, a name too long, a zero byte, no such home
         why = getattr(error, "strerror", None) or error
         raise DataError(f"{printable(str(path))}: cannot be read: {why}") from error

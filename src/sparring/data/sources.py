@@ -4,7 +4,7 @@ import difflib
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Generic, TypeVar
@@ -145,14 +145,25 @@ def file_digest(path: Path) -> bytes:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=20)).digest()
 
 
-def missing(path: Path, embedded: Iterable[str], kind: str) -> str:
-    """What is said of a path where nothing is, and what may have been meant: a neighbour, or one of what comes along.
+def missing(path: Path) -> str:
+    """What is said of a path where nothing is, and what may have been meant: a neighbour, or an embedded set.
 
-    kind: what those are, such as `embedded set`.
+    Those of all kinds are named, as a place where nothing is has no kind.
     """
-    names = list(embedded)
-    siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    sentence = f"{printable(str(path))}: no such file or folder, and not an {kind} (there is: {', '.join(names)})"
+    # Each of these modules opens places itself, and so needs this one.
+    from sparring.data.clip_places import EMBEDDED_CLIPS
+    from sparring.data.corpora import CORPORA
+    from sparring.data.embedded import EMBEDDED
+    from sparring.data.molecule_files import EMBEDDED_MOLECULES
+
+    kinds: dict[str, Iterable[str]]
+    kinds = {"pictures": EMBEDDED, "texts": CORPORA, "molecules": EMBEDDED_MOLECULES, "clips": EMBEDDED_CLIPS}
+    names = [name for sets in kinds.values() for name in sets]
+    there = "; ".join(f"{kind}: {', '.join(sets)}" for kind, sets in kinds.items())
+    siblings: list[str] = []
+    with suppress(OSError):  # a folder that may not be looked into has neighbours that nobody knows
+        siblings += [entry.name for entry in path.parent.iterdir()]
+    sentence = f"{printable(str(path))}: no such file or folder, and not an embedded set ({there})"
     close = difflib.get_close_matches(path.name, [*names, *siblings], n=1)
     if not close:
         return sentence

@@ -150,7 +150,7 @@ def read_texts(place: str | PathLike[str], progress: Progress | None = None) -> 
             return _file(path, progress)
         if path.exists():
             raise DataError(f"{path}: neither a file nor a folder")
-        raise DataError(missing(path, CORPORA, "embedded corpus"))
+        raise DataError(missing(path))
     except (OSError, ValueError, RuntimeError) as error:  # no permission, a name too long, a zero byte, no such home
         why = getattr(error, "strerror", None) or error
         raise DataError(f"{printable(str(path))}: cannot be read: {why}") from error
