@@ -33,6 +33,16 @@ def test_columns_are_those_of_what_was_measured(runs, columns):
     assert shown(*runs)[0][5:] == columns
 
 
+def test_the_space_of_a_distance_is_named_even_where_all_runs_have_the_same():
+    features = {"name": "wavelets", "title": "oriented wavelets"}
+    sides = {"real": {"count": 90}, "generated": {"count": 100}}
+    judged = run("a", fid=1.5)
+    judged["quality"]["protocol"] = {"features": features, "pictures": None, "k": 5, **sides}
+    found = [" ".join(line) for line in shown(judged)]
+    assert found[-1].startswith("protocol: photos; oriented wavelets; 100 generated against 90 real")
+    assert "prot." not in found[0]
+
+
 def test_restorations_are_shown_with_their_units():
     assert shown(run("b", psnr=27.314, ssim=0.8, perceptual=0.25))[1][-4:] == ["27.31", "dB", "0.8000", "0.2500"]
 

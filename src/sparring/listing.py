@@ -76,10 +76,10 @@ def table(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
         if len(tasks) > 1:
             parts.append(Text(f"task {task}" if task else "cannot be read", style="bold"))
         parts += [_table(alike, numbers), *[Text("")] * (len(tasks) > 1)]
+    notes = [f"protocol {numbers.get(kind, '')}".rstrip() + f": {words}" for kind, words in kinds.items()]
     if numbers:
-        notes = [f"protocol {numbers[kind]}: {words}" for kind, words in kinds.items()]
         notes.append("Qualities under different protocols, or against different pictures, do not compare.")
-        parts += [Text(note, style="dim") for note in notes]
+    parts += [Text(note, style="dim") for note in notes]
     return Group(*parts)
 
 

@@ -215,6 +215,7 @@ class Interrupting(QuietMonitor):
 
     def update(self, measurements: Any, fraction: float, seconds_left: float | None) -> None:
         assert measurements["seen"] == "texts"
+        assert "quality" not in measurements or measurements["space"] == "ngrams"
         if measurements["images"] >= self.after:
             self.after = float("inf")
             os.kill(os.getpid(), signal.SIGINT)

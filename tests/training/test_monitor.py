@@ -57,6 +57,16 @@ def test_log_has_a_line_every_ten_seconds(log, clock):
     )
 
 
+def test_a_distance_that_is_no_published_one_has_its_space_beside_it(log, clock):
+    monitor = PlainMonitor(log, clock=clock)
+    monitor.update(EVALUATED | {"space": "wavelets"}, 0.5, None)
+    monitor.update(EVALUATED | {"space": "inception"}, 0.5, None)
+    assert log.getvalue().splitlines() == [
+        "quality after 128,000 images: fid 1.24 in wavelets, precision 91 %, recall 47 %, coverage 88 %",
+        "quality after 128,000 images: fid 1.24, precision 91 %, recall 47 %, coverage 88 %",
+    ]
+
+
 def test_log_tells_every_evaluation_and_note_at_once(log, clock):
     with PlainMonitor(log, clock=clock) as monitor:
         monitor.update(EVALUATED, 0.5, None)

@@ -131,6 +131,8 @@ def test_page_says_how_it_went(folder):
         "98 % of the samples look like real ones (precision), 67 % of the real variety is reached (recall)",
         "0.4 %",
         "after 2,000 images",
+        "Frechet distance, pixels",
+        "What decides: Frechet distance, pixels",
         "8x8 pictures on a CPU",
         "[8, 8]",
         "height and width in pixels",

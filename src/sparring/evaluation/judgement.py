@@ -17,6 +17,12 @@ from sparring.wording import compact, share
 ROUNDING = 1e-9
 """What people see as 0: the distance of a set from itself, in double precision."""
 
+OF_PAPERS = frozenset(["fid", "fid_infinity", "kid", "inception_score", "frame_fid"])
+"""Metrics whose numbers people know from papers, where they are taken in the features of Inception."""
+
+PUBLISHED = frozenset(["inception", "inception-clean"])
+"""Spaces in which they compare with these."""
+
 PACKAGES = ("sparring", "torch", "numpy", "Pillow")
 
 
@@ -162,6 +168,24 @@ def _ends(name: str, result: Result) -> str:
 def _count(about: Mapping[str, Any]) -> str:
     count = about.get("count")
     return "moments of" if count is None else f"{count:,}"
+
+
+def space_of(name: str, features: str) -> str:
+    """The space that a metric's number is to be read with, lest it be taken for one of papers; mostly empty.
+
+    features: the name of that space, as in a protocol or in the settings.
+
+    >>> space_of("fid", "wavelets"), space_of("fid", "inception"), space_of("recall", "wavelets")
+    ('wavelets', '', '')
+    """
+    space = "features as given" if features == "as given" else features.partition("=")[0]
+    return space if name in OF_PAPERS and space not in PUBLISHED else ""
+
+
+def titled(name: str, protocol: Mapping[str, Any]) -> str:
+    """The title of a metric, with the space of its number where that matters."""
+    space = space_of(name, (protocol.get("features") or {}).get("name", ""))
+    return f"{METRICS[name].title}{f', {space}' if space else ''}"
 
 
 def shown(name: str, value: float) -> str:

@@ -8,7 +8,15 @@ from rich.table import Table
 from rich.text import Text
 
 from sparring.evaluation.catalogue import GROUPS, METRICS, NEEDS
-from sparring.evaluation.judgement import Evaluation, clips_in_words, interval, pairs_in_words, shown, texts_in_words
+from sparring.evaluation.judgement import (
+    Evaluation,
+    clips_in_words,
+    interval,
+    pairs_in_words,
+    shown,
+    texts_in_words,
+    titled,
+)
 from sparring.wording import printable, share
 
 
@@ -31,7 +39,7 @@ def verdict(evaluation: Evaluation) -> RenderableType:
             shown(name, result.value),
             interval(name, estimate.low, estimate.high),
             metric.better,
-            f"{metric.title}{f' ({beside})' if beside else ''}",
+            f"{titled(name, evaluation.protocol)}{f' ({beside})' if beside else ''}",
         )
     protocol = Table.grid(padding=(0, 2, 0, 0))
     protocol.add_column(no_wrap=True)

@@ -11,7 +11,7 @@ import tomlkit
 
 from sparring import config
 from sparring.evaluation.catalogue import METRICS
-from sparring.evaluation.judgement import interval, shown, summary
+from sparring.evaluation.judgement import interval, shown, summary, titled
 from sparring.exporting.facts import AI_GENERATED
 from sparring.exporting.players import Player
 from sparring.exporting.uses import use
@@ -123,7 +123,15 @@ def quality(folder: Path) -> str:
         known = name in METRICS
         value = shown(name, result["value"]) if known else f"{result['value']:.4g}"
         between = interval(name, result.get("low"), result.get("high")) if known else ""
-        rows.append((name, value, between, METRICS[name].better if known else "", METRICS[name].title if known else ""))
+        rows.append(
+            (
+                name,
+                value,
+                between,
+                METRICS[name].better if known else "",
+                titled(name, found["protocol"]) if known else "",
+            )
+        )
     lines = [
         table(("metric", "value", "95 % interval", "best", "what it is"), rows),
         f"Protocol: {summary(found['protocol'])}.",

@@ -3,7 +3,7 @@
 import json
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 from sparring.errors import RunError, SparringError
 from sparring.evaluation.catalogue import METRICS
-from sparring.evaluation.judgement import comparable, interval, shown
+from sparring.evaluation.judgement import comparable, interval, shown, titled
 from sparring.evaluation.judgement import summary as protocol_in_words
 from sparring.latents.directions import NAME, Directions, read
 from sparring.listing import find_runs
@@ -266,20 +266,20 @@ def quality_of(account: Account) -> Quality | None:
     except (KeyError, TypeError):  # of another version, or not written yet
         words, compares = "", ""
     return Quality(
-        metrics=[measured(name, quality["metrics"][name]) for name in names],
+        metrics=[measured(name, quality["metrics"][name], protocol) for name in names],
         protocol=words,
         comparable=compares,
         images=quality.get("images"),
     )
 
 
-def measured(name: str, result: dict[str, Any]) -> Measured:
+def measured(name: str, result: dict[str, Any], protocol: Mapping[str, Any]) -> Measured:
     """One number as programs and as people read it."""
     value, low, high = (result.get(key) for key in ("value", "low", "high"))
     metric = METRICS[name]
     return Measured(
         name=name,
-        title=metric.title,
+        title=titled(name, protocol),
         value=float(value or 0),
         low=low,
         high=high,

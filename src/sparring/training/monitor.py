@@ -19,7 +19,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sparring.evaluation.judgement import shown
+from sparring.evaluation.judgement import shown, space_of
 from sparring.wording import compact, duration, printable, roughly, share
 
 Choice = Mapping[str, Any]
@@ -27,7 +27,7 @@ Choice = Mapping[str, Any]
 
 Measurements = Mapping[str, Any]
 """A line of metrics.jsonl: some of the measurements by name, or `quality`; and `seen`, what `images` counts: images,
-texts, molecules or clips."""
+texts, molecules or clips. `space` is what the features of `quality` are of."""
 
 
 WIDEST = 100
@@ -312,6 +312,11 @@ def quality_line(measurements: Measurements) -> str:
         "recall",
         "coverage",
     )
-    parts = [f"{name} {shown(name, quality[name]['value'])}" for name in names if name in quality]
+    spaces = {name: space_of(name, measurements.get("space", "")) for name in names}
+    parts = [
+        f"{name} {shown(name, quality[name]['value'])}{f' in {spaces[name]}' if spaces[name] else ''}"
+        for name in names
+        if name in quality
+    ]
     seen = measurements.get("seen", "images")
     return f"quality after {measurements.get('images', 0):,} {seen}: {', '.join(parts)}"

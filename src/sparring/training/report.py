@@ -20,7 +20,7 @@ from PIL import Image, ImageSequence
 
 from sparring.evaluation.catalogue import METRICS
 from sparring.evaluation.curves import draw_curves
-from sparring.evaluation.judgement import interval, shown, summary
+from sparring.evaluation.judgement import interval, shown, summary, titled
 from sparring.output import TEXT_FILES
 from sparring.training.account import Account, Record, text_of
 from sparring.training.charts import Curve, chart
@@ -366,7 +366,7 @@ def tiles(account: Account) -> list[Tile]:
     first = sorted(meanings, key=lambda name: name != deciding)
     return [
         Tile(
-            METRICS[name].title,
+            titled(name, quality.get("protocol") or {}),
             shown(name, metrics[name]["value"]),
             interval(name, metrics[name]["low"], metrics[name]["high"]),
             f"{of_them(meanings[name])}{'; decides which generator is kept' * (name == deciding)}",
@@ -380,6 +380,7 @@ def charts(account: Account) -> list[Chart]:
     """The curves of a run; those without a single value, and those of what this run does without, are left out."""
     lines, deciding = account.measurements, account.deciding
     many, _, seen = things(account.setting("task"))
+    protocol = account.quality.get("protocol") or {}
     beside = "side by side"
     accurate = f"Between 0.5 (cannot tell) and about 0.95; near 1 for long, the discriminator learns {many} by heart."
     if account.through_features:
@@ -405,7 +406,7 @@ def charts(account: Account) -> list[Chart]:
             "All rise and level off; recall that falls while precision rises means that variety is being lost.",
         ),
         (
-            f"What decides: {METRICS[deciding].title}",
+            f"What decides: {titled(deciding, protocol)}",
             f"best: {METRICS[deciding].better}",
             qualities,
             {deciding: deciding},
@@ -413,7 +414,7 @@ def charts(account: Account) -> list[Chart]:
             "Gets better and levels off; a jump back means that something broke. The best generator by it is kept.",
         ),
         (
-            "Frechet distance",
+            titled("fid", protocol),
             "squared units of features",
             [] if deciding == "fid" else qualities,
             {"fid": "fid"},
@@ -421,7 +422,7 @@ def charts(account: Account) -> list[Chart]:
             "Falls and levels off.",
         ),
         *(
-            (METRICS[name].title, METRICS[name].unit, qualities, {name: name}, {}, healthy)
+            (titled(name, protocol), METRICS[name].unit, qualities, {name: name}, {}, healthy)
             for name, healthy in RESTORED.items()
             if name != deciding
         ),

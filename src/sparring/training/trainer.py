@@ -114,6 +114,7 @@ class Trainer:
         self.logged = (match.state.images, match.state.seconds)
         self.speed = 0.0
         self.protocol = ""
+        self.space = ""
         self.treatment = Treatment(match, run, monitor)
         match.micro_batch.on_shrink = self._tell_shrunk
 
@@ -293,6 +294,7 @@ class Trainer:
             self._keep_generator()
             return
         quality = judged.to_json()
+        self.space = (judged.protocol["features"] or {}).get("name", "")
         self._tell_protocol(summary(judged.protocol))
         self._note(
             {"images": state.images, "seconds": round(state.seconds, 3), "quality": quality["metrics"]},
@@ -362,7 +364,9 @@ class Trainer:
     def _note(self, line: dict[str, Any], scalars: dict[str, float]) -> None:
         self.run.append("metrics.jsonl", line)
         self.board.scalars(scalars, self.match.state.images)
-        self.monitor.update({**line, "seen": self.seen}, min(self.match.progress, 1.0), self._seconds_left())
+        self.monitor.update(
+            {**line, "seen": self.seen, "space": self.space}, min(self.match.progress, 1.0), self._seconds_left()
+        )
 
     @by_the_first
     def _conclude(self, ending: Ending, message: str) -> None:

@@ -20,6 +20,7 @@ from sparring.config import Settings
 from sparring.errors import MetricError, SettingError
 from sparring.evaluation.catalogue import METRICS
 from sparring.evaluation.judgement import shown as quality_shown
+from sparring.evaluation.judgement import space_of
 from sparring.metrics.estimate import Estimate
 from sparring.training.match import Match
 from sparring.wording import duration, things
@@ -84,13 +85,16 @@ def search(
         other = variant(settings, name, factor)
         candidates.append(Candidate(getattr(other, name), again(other)))
     metric, tried = settings.quality_metric, len(candidates)
+    space = space_of(metric, settings.quality_features)
+    metric_shown = f"{metric} in {space}" if space else metric
     for share, until in ROUNDS:
         candidates = candidates[: max(1, round(share * tried))]
         for candidate in candidates:
             play(candidate.match, until * 60 * settings.minutes)
             candidate.quality = judged(candidate.match, judge)
             quality = "no numbers" if candidate.quality is None else quality_shown(metric, candidate.quality.value)
-            tell(f"{name} {shown(candidate.value)}: {metric} {quality} after {duration(candidate.match.state.seconds)}")
+            took = duration(candidate.match.state.seconds)
+            tell(f"{name} {shown(candidate.value)}: {metric_shown} {quality} after {took}")
         candidates = ranked(candidates, metric, first)
     best = candidates[0]
     if best.quality is None:
@@ -101,7 +105,7 @@ def search(
     gone = time.perf_counter() - begun - best.match.state.seconds
     left = max(settings.minutes - gone / 60, best.match.state.seconds / 60)
     best.match.settings = config.complete(best.match.settings.model_dump() | {"minutes": left})
-    said = f"{metric} {quality_shown(metric, best.quality.value)} after as many seconds"
+    said = f"{metric_shown} {quality_shown(metric, best.quality.value)} after as many seconds"
     reason = f"of {tried} that were tried the best: {said}"
     if best.match is first:
         reason = f"as chosen: of {tried} that were tried none is better beyond doubt; {said}"
