@@ -26,6 +26,7 @@ TEXT = sequences.Blueprint("text", {"kind": "characters", "symbols": "ab cé床\
 CLIPS: dict[str, Blueprint] = {
     "video": video.Blueprint("fast", (3, 12, 16), 8, 4, 0.25, 2, 16, 1, 10.0, 12),
     "video with classes": video.Blueprint("r3", (1, 8, 8), 8, 4, 0.25, 2, 16, 1, 10.0, 12, CLASSES, (0.5, 0.25, 0.25)),
+    "video with a course": video.Blueprint("fast", (3, 12, 16), 8, 4, 0.25, 2, 16, 1, 10.0, 12, course=1.2),
 }
 
 

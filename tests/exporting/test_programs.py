@@ -25,7 +25,10 @@ SIZES = {
 PICTURES = [{"n": 1, "height": 33, "width": 90}, {"n": 3, "height": 64, "width": 40}]
 
 
-@pytest.mark.parametrize("name", ["r3 with classes", "skip", "translate with styles", "text", "video with classes"])
+@pytest.mark.parametrize(
+    "name",
+    ["r3 with classes", "skip", "translate with styles", "text", "video with classes", "video with a course"],
+)
 def test_a_program_gives_what_the_generator_gives_at_any_size(tmp_path: Path, name: str) -> None:
     model = model_of(EACH[name])
     player = player_of(model.generator, model.blueprint)

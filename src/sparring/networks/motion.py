@@ -60,8 +60,8 @@ class Motion(nn.Module):
         """
         if self.lasting is None:
             return self.by_anchors(noise, times)
-        lasts: Tensor = self.lasting(noise[:, :1].float())
-        kept, slope = lasts.chunk(2, 2)
+        lasts: Tensor = self.lasting(noise[:, 0].float())  # a program of `torch.export` with (N, 1, dim) refuses N = 1
+        kept, slope = lasts[:, None].chunk(2, 2)
         return self.by_anchors(noise[:, 1:], times) + kept + slope * self.progress(times if since is None else since)
 
     def by_anchors(self, noise: Tensor, times: Tensor) -> Tensor:
