@@ -129,6 +129,14 @@ def test_settings_come_back_from_their_file(tmp_path: Path) -> None:
     assert "# images in one update" in (tmp_path / "config.toml").read_text()
 
 
+def test_none_that_somebody_chose_stays_when_a_file_is_a_preset(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(config.dumps(config.complete(VALUES | {"patience": None})))
+    assert config.preset(str(path))["patience"] is None
+    assert config.load(path).patience is None
+    assert "course" not in path.read_text()  # clips alone have one
+
+
 def test_a_file_with_a_wrong_key_is_named(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(config.dumps(config.complete(VALUES)).replace("batch = 32", "btach = 32", 1))

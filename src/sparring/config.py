@@ -374,6 +374,9 @@ OPTIONAL = tuple(
 )
 """Settings that may be None, which TOML cannot say."""
 
+CHOSEN_NONE = ("course", "patience")
+"""Those of them that a person may want to be none where another value would be chosen: a file says `none` of them."""
+
 
 def form_of(settings: Settings) -> "Form":
     """What every picture of a set is brought to; what is cut into patches for training is cropped elsewhere."""
@@ -610,7 +613,7 @@ def group_of(name: str) -> str:
 
 
 def dumps(settings: Settings) -> str:
-    """The settings as TOML that says what each means; a setting that is None is left out."""
+    """The settings as TOML that says what each means; one that is None is left out, except for `CHOSEN_NONE`."""
     document = tomlkit.document()
     document.add(
         tomlkit.comment("The complete settings of this run. The same again: sparring train DATA --preset FILE")
@@ -620,6 +623,8 @@ def dumps(settings: Settings) -> str:
         document.add(tomlkit.comment(f"--- {group}"))
         for name, field in Settings.model_fields.items():
             value = getattr(settings, name)
+            if value is None and name in CHOSEN_NONE and settings.task in TASKS_OF.get(group, (settings.task,)):
+                value = "none"
             if value is not None and field.json_schema_extra == {"group": group}:
                 item = tomlkit.item(list(value) if isinstance(value, tuple) else value)
                 document.add(name, item.comment(str(field.description)))

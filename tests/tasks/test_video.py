@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,6 +100,14 @@ def test_the_chooser_takes_window_and_spacing_from_the_clips() -> None:
     assert settings.course is None
     little, _ = chooser.choose("clips/", {"device": "cpu", "minutes": 20.0}, fast, 1.0)
     assert little.resolution == (18, 32)
+
+
+def test_clips_without_a_course_are_learned_so_again_from_the_file_of_their_run(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(config.dumps(chosen(course=None)))
+    again, _ = chooser.choose("clips/", config.preset(str(path)), SURVEY, 1.0)
+    assert again == config.load(path)
+    assert again.course is None
 
 
 @pytest.mark.parametrize(
