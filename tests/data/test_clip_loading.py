@@ -138,7 +138,7 @@ def test_labels_need_folders(film: Write, shades: Shades, tmp_path: Path) -> Non
 def test_a_survey_tells_the_numbers(films: Path) -> None:
     found = survey_clips(films)
     assert (found.clips, found.frames, found.rate, found.channels) == (3, 18, 25, 1)
-    assert found.seconds == pytest.approx(0.32)  # of 0.32, 0.6 and 0.16
+    assert (found.seconds, found.long) == pytest.approx((0.32, 0.6))  # of 0.32, 0.6 and 0.16
     assert (found.height, found.width) == (32, 48)
     assert found.classes == ("run", "sit")
     assert [each.path for each in found.skipped] == ["sit/1.mp4"]

@@ -29,6 +29,7 @@ SURVEY = ClipSurvey(
     clips=40,
     frames=40 * LENGTH,
     seconds=LENGTH / RATE,
+    long=LENGTH / RATE,
     rate=RATE,
     height=SIDE,
     width=SIDE,
@@ -93,11 +94,13 @@ def test_the_chooser_takes_window_and_spacing_from_the_clips() -> None:
     assert settings.course == LENGTH / RATE
     assert {choice.setting for choice in told} >= {"task", "resolution", "network"}
     assert settings.held_out == 2
-    fast = replace(SURVEY, frames=40_000, seconds=10.0, rate=100.0, height=90, width=160)
+    fast = replace(SURVEY, frames=40_000, seconds=10.0, long=10.0, rate=100.0, height=90, width=160)
     settings, _ = chooser.choose("clips/", {"device": "cpu"}, fast, 1.0)
     assert settings.window == video_recipe.MOST_FRAMES / 100
     assert settings.resolution == (36, 64)
     assert settings.course is None
+    unlike, _ = chooser.choose("clips/", {"device": "cpu"}, replace(SURVEY, long=3.0), 1.0)
+    assert (unlike.window, unlike.course) == (video_recipe.WINDOW, 3.0)
     little, _ = chooser.choose("clips/", {"device": "cpu", "minutes": 20.0}, fast, 1.0)
     assert little.resolution == (18, 32)
 

@@ -1,6 +1,7 @@
 """From a place with clips to `Clips`: survey, check, decode on all cores or take what was kept, and put together."""
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,9 @@ Clip = tuple[int, int, float]
 LOOKED_AT = 64
 """How many films at most, spread evenly over the set, a survey decodes a frame of."""
 
+MOST_CLIPS = 0.9
+"""Share of the clips that says how long a long one is: a few that are far longer than all others say nothing."""
+
 
 @dataclass(frozen=True)
 class ClipSurvey:
@@ -47,6 +51,8 @@ class ClipSurvey:
     """Of all clips."""
     seconds: float
     """The median length of a clip."""
+    long: float
+    """Seconds of a long one: `MOST_CLIPS` of all are no longer."""
     rate: float
     """The median of the frames a second."""
     height: int
@@ -107,13 +113,15 @@ def survey_clips(data: str | Path, progress: Progress | None = None, *, frame_ra
     if not headers or not looks:
         raise place.refuse(skipped)
     clips = [(end - begin, header.rate) for header in headers.values() for begin, end in cuts_of(*_both(header))]
+    lengths = sorted(frames / rate for frames, rate in clips)
     looks.sort(key=lambda each: each[0] * each[1])
     height, width, _ = looks[len(looks) // 2]
     return ClipSurvey(
         name=place.name,
         clips=len(clips),
         frames=sum(frames for frames, _ in clips),
-        seconds=median(frames / rate for frames, rate in clips),
+        seconds=median(lengths),
+        long=lengths[math.ceil(MOST_CLIPS * len(lengths)) - 1],
         rate=median(rate for _, rate in clips),
         height=height,
         width=width,

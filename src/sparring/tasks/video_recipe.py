@@ -75,9 +75,10 @@ def choose(settings: Choices, survey: ClipSurvey, factor: float) -> None:
     pick("seen", SEEN)
     window = pick("window", max(LEAST, round(min(WINDOW, survey.seconds, MOST_FRAMES / survey.rate), 3)))
     pick("spacing", max(LEAST, round(SPACING * (window or WINDOW), 3)))
-    goes = window is not None and survey.seconds <= COURSE * window
+    goes = window is not None and survey.long <= COURSE * window
     why = "clips have a beginning and an end" if goes else "clips are long: any moment of them is like the others"
-    pick("course", max(LEAST, round(survey.seconds, 3)) if goes else None, why)
+    # As long as the long ones: what goes one way in these would turn in the middle of them else.
+    pick("course", max(LEAST, round(survey.long, 3)) if goes else None, why)
     pick("motion_dim", MOTION_DIM)
     pick("layers", LAYERS)
 
