@@ -106,6 +106,20 @@ def test_micro_batches_give_the_update_of_the_whole_batch(micro_batch: int, meth
         torch.testing.assert_close(found[name], term, atol=1e-3, rtol=1e-3)
 
 
+def test_parts_in_which_the_penalty_looks_at_nothing_tell_the_same_terms() -> None:
+    """Ranks take the mean of theirs in the order in which they come: one that lacked some would be added up wrongly."""
+    game = ring(penalty_stride=4).game
+    bare = ring()
+    told = []
+    for start in (4, 5):
+        random = Random(0, 0, 2, start)
+        batch = Random(1, 0, 2, start).normal("real", 4) + 2
+        told.append(step(game, bare.generator, bare.discriminator, batch, random))
+    assert list(told[0]) == list(told[1])
+    assert told[0]["r1"] > 0
+    assert told[1]["r1"] == 0
+
+
 @pytest.mark.parametrize("stride", [1, 3])
 def test_one_update_is_gradient_descent_on_the_loss_by_hand(stride: int) -> None:
     """With plain gradient descent the first D update is rate times the gradient of loss + gamma/2 (R1 + R2).

@@ -143,7 +143,7 @@ def penalty(name: str, method: str, step: float) -> Penalty | None:
 
 def total_logit(logits: Tensor) -> Tensor:
     """One number a sample (N,): the mean of its judgements, whose slope is penalised."""
-    return logits.float().reshape(len(logits), -1).mean(1)
+    return logits.float().unsqueeze(-1).flatten(1).mean(1)  # a reshape to (N, -1) refuses N = 0
 
 
 def squared_norm(gradient: Tensor) -> Tensor:

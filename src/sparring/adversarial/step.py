@@ -40,7 +40,7 @@ def step(game: Game, generator: Player, discriminator: Player, batch: Any, rando
             logits = chosen = bout.judge_seen(*seen)
         view = View(real, fake, *logits)
         terms = {"discriminator_loss": game.objective.discriminator(view.real_logits, view.fake_logits)}
-        slopes = penalty(bout.judge, View(real, fake, *chosen), random) if penalty and len(chosen[0]) else {}
+        slopes = penalty(bout.judge, View(real, fake, *chosen), random) if penalty else {}
         slopes = {name: game.penalty_stride * slope for name, slope in slopes.items()}
         loss = terms["discriminator_loss"] + game.penalty_strength / 2 * sum(slopes.values())
         sign = signs(game.objective, view.real_logits, view.fake_logits).mean()
