@@ -210,6 +210,20 @@ def test_wgan_gp_has_no_finite_difference() -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"penalty": "wgan-gp"}, "penalty_stride=4: it is for penalty=r1, r2 or r1\\+r2"),
+        ({"penalty_method": "finite-difference"}, "penalty_stride=4: it is for .* penalty_method=exact"),
+        ({"batch": 3, "micro_batch": 3}, "penalty_stride=4: a batch has 3 pairs"),
+    ],
+)
+def test_a_stride_is_for_exact_slopes_and_within_the_batch(values: dict[str, object], words: str) -> None:
+    assert config.complete(VALUES | {"penalty_stride": 4}).penalty_stride == 4
+    with pytest.raises(SettingError, match=words):
+        config.complete(VALUES | {"penalty_stride": 4} | values)
+
+
+@pytest.mark.parametrize(
     ("name", "known"),
     [
         ("objective", OBJECTIVES),

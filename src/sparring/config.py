@@ -477,6 +477,11 @@ def complete(values: Mapping[str, Any]) -> Settings:
             f"penalty_stride={settings.penalty_stride}: it is for penalty=r1, r2 or r1+r2 and penalty_method=exact, "
             "which take the slope where D has judged anyway"
         )
+    if settings.penalty_stride > settings.batch:
+        raise SettingError(
+            f"penalty_stride={settings.penalty_stride}: a batch has {settings.batch} pairs, and the penalty looks at "
+            "one of them at least"
+        )
     refuse_other_tasks(settings)
     return settings
 
