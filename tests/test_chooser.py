@@ -148,14 +148,21 @@ def test_a_gpu_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_as_many_threads_as_cores_that_others_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed = list(range(8))
+
     def threads(*loads: float, **given: Any) -> tuple[int, str]:
         monkeypatch.setattr("torch.get_num_threads", lambda: 4)
         monkeypatch.setattr("psutil.cpu_percent", lambda interval, percpu: list(loads))
+        monkeypatch.setattr("psutil.Process.cpu_affinity", lambda process: allowed, raising=False)
         return threads_for(Choices({"device": "cpu"} | given))
 
     assert threads(3.0, 0.0, 10.0, 1.0) == (4, "")
     assert threads(100.0, 3.0, 98.0, 1.0) == (2, "others keep 2.0 of 4 cores busy")
     assert threads(100.0, 100.0, 100.0, 100.0)[0] == 1
     assert threads(*[50.0] * 4, *[0.0] * 4) == (4, "")  # cores that nobody uses suffice
+    allowed[:] = [1, 3, 4, 5]  # what is done on the others takes nothing away
+    assert threads(100.0, 0.0, 100.0, 0.0, 0.0, 0.0, 100.0, 100.0) == (4, "")
+    assert threads(0.0, 100.0, 0.0, 100.0, 0.0, 0.0, 0.0, 0.0) == (2, "others keep 2.0 of 4 cores busy")
+    allowed[:] = range(8)
     assert threads(100.0, 100.0, 100.0, 100.0, threads=4) == (4, "")
     assert threads(100.0, 100.0, 100.0, 100.0, device="cuda") == (4, "")

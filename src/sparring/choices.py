@@ -99,7 +99,15 @@ def threads_for(settings: Choices) -> tuple[int, str]:
     most = torch.get_num_threads()
     if most == 1 or settings.values["device"] != "cpu" or settings.was_given("threads"):
         return most, ""
-    cores = psutil.cpu_percent(LOOKED, percpu=True)
+    every_core = psutil.cpu_percent(LOOKED, percpu=True)
+    cores = [every_core[number] for number in own_cores(len(every_core))]
     busy = sum(cores) / 100
     free = max(1, min(most, round(len(cores) - busy)))
     return free, f"others keep {busy:.1f} of {len(cores)} cores busy" if free < most else ""
+
+
+def own_cores(count: int) -> list[int]:
+    """The numbers of those of so many cores on which this process may run: all, where the system does not tell."""
+    process = psutil.Process()
+    allowed = process.cpu_affinity() if hasattr(process, "cpu_affinity") else ()
+    return [number for number in allowed if number < count] or list(range(count))
