@@ -24,7 +24,7 @@ BLUEPRINTS: dict[str, Blueprint] = {
     "holes": restore.Blueprint("inpaint", 3, 8, 1),
     "larger": restore.Blueprint("super", 3, 8, 1, 2),
     "styles": translate.Blueprint(3, 8, 1, ("monet", "munch")),
-    "clips": video.Blueprint("fast", (3, 16, 16), 8, 4, 0.25, 2, 16, 1, 10.0, 12, ("round", "square"), (0.5, 0.5)),
+    "clips": video.Blueprint("fast", (3, 16, 16), 8, 4, 0.25, 2, 16, 1, 10.0, 12, ("round", "square"), (0.5, 0.5), 1.2),
     "words": sequences.Blueprint("text", SYMBOLS, 12, 64, 1, 64, 1, False),
 }
 

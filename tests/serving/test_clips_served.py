@@ -158,7 +158,8 @@ def test_clips_begin_with_what_was_found_for_a_picture(client: TestClient, shelf
     assert found["psnr"] == pytest.approx(wanted.psnr)
     with Image.open(io.BytesIO(base64.b64decode(found["given"]))) as given, Image.open(sent) as original:
         assert given.tobytes() == original.tobytes()
-    first = {name: found[name] for name in ("z", "noise", "label")}
+    assert 0 < found["since"] == wanted.since < 1.2
+    first = {name: found[name] for name in ("z", "noise", "since", "label")}
     made = model.sample(2, seed=5, frames=6, first=wanted)
     assert isinstance(made, torch.Tensor) and torch.equal(made[0, 0], made[1, 0])
     with Image.open(io.BytesIO(base64.b64decode(found["picture"]))) as picture:
@@ -169,7 +170,7 @@ def test_clips_begin_with_what_was_found_for_a_picture(client: TestClient, shelf
     )
     assert order.take.begins is not None and order.take.begins.y is not None and wanted.y is not None
     assert torch.equal(order.take.begins.z, wanted.z) and torch.equal(order.take.begins.noise, wanted.noise)
-    assert torch.equal(order.take.begins.y, wanted.y)
+    assert torch.equal(order.take.begins.y, wanted.y) and order.take.begins.since == wanted.since
     answer = asked(client, GIF, n=2, seed=5, frames=6, first=first)
     assert [answer.content] == clips.filmed(loaded, order)
     assert answer.content != asked(client, GIF, n=2, seed=5, frames=6).content
