@@ -129,15 +129,6 @@ def test_settings_come_back_from_their_file(tmp_path: Path) -> None:
     assert "# images in one update" in (tmp_path / "config.toml").read_text()
 
 
-def test_runs_from_before_a_setting_was_there_are_read_as_they_were_made(tmp_path: Path) -> None:
-    settings = config.complete(VALUES)
-    text = config.dumps(settings)
-    older = "\n".join(line for line in text.splitlines() if not line.startswith(tuple(config.EARLIER)))
-    assert "penalty_stride" in text and "penalty_stride" not in older
-    (tmp_path / "config.toml").write_text(older)
-    assert config.load(tmp_path / "config.toml") == settings
-
-
 def test_none_that_somebody_chose_stays_when_a_file_is_a_preset(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(config.dumps(config.complete(VALUES | {"patience": None})))

@@ -377,9 +377,6 @@ OPTIONAL = tuple(
 CHOSEN_NONE = ("course", "patience")
 """Those of them that a person may want to be none where another value would be chosen: a file says `none` of them."""
 
-EARLIER = {"penalty_stride": 1}
-"""How runs were made before there was a setting that now all have."""
-
 
 def form_of(settings: Settings) -> "Form":
     """What every picture of a set is brought to; what is cut into patches for training is cropped elsewhere."""
@@ -640,12 +637,12 @@ def dumps(settings: Settings) -> str:
 
 
 def load(path: Path) -> Settings:
-    """The complete settings of a `config.toml`, of a run from before some of them were there too.
+    """The complete settings of a `config.toml`.
 
     Raises: SettingError with the file and the key.
     """
     try:
-        return complete(dict.fromkeys(OPTIONAL) | EARLIER | read(path))
+        return complete(dict.fromkeys(OPTIONAL) | read(path))
     except SettingError as error:
         raise SettingError(f"{path}: {error}") from None
 
