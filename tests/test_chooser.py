@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from sparring import config, data
-from sparring.choices import Choice, Choices, threads_for
+from sparring.choices import Choice, Choices, shown, threads_for
 from sparring.chooser import SIZES, choose, pick_device
 from sparring.errors import SettingError
 
@@ -166,3 +166,9 @@ def test_as_many_threads_as_cores_that_others_leave(monkeypatch: pytest.MonkeyPa
     allowed[:] = range(8)
     assert threads(100.0, 100.0, 100.0, 100.0, threads=4) == (4, "")
     assert threads(100.0, 100.0, 100.0, 100.0, device="cuda") == (4, "")
+
+
+def test_choices_are_shown_as_they_can_be_set() -> None:
+    assert [shown(value) for value in (False, True, 1, 20_000, 0.5, (64, 48))] == [
+        *("false", "true", "1", "20,000", "0.5", "64x48")
+    ]

@@ -53,6 +53,8 @@ def shown(value: Any) -> str:
     """A setting as people read it."""
     if isinstance(value, tuple):
         return "x".join(map(str, value))
+    if isinstance(value, bool):
+        return str(value).lower()  # as --set and config.toml have it
     return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
