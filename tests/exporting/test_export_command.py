@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 import sparring
 from sparring.cli import app
 from sparring.exporting import export
+from sparring.exporting.cards import data_in_words
 from sparring.training.files import checksum
 
 pytest.importorskip("onnx")
@@ -89,6 +90,12 @@ def test_the_code_of_the_card_makes_a_clip(tmp_path: Path, monkeypatch: pytest.M
     exec(re.findall(r"```python\n(.*?)```", Path("g.onnx.md").read_text(), re.DOTALL)[0], {})
     with Image.open("clip.gif") as clip:
         assert clip.size == CLIPS[name].shape[:0:-1]
+
+
+def test_the_card_counts_what_was_learned_from_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "data.json").write_text('{"name": "clips", "pictures": 60, "classes": []}')
+    assert "| clips | 60 |" in data_in_words(tmp_path, "clips")
+    assert "| pictures | 60 |" in data_in_words(tmp_path, "pictures")
 
 
 def test_programs_are_used_as_their_card_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,7 +59,7 @@ def page(
         table(("", ""), [*numbers, *known]),
     ]
     if folder is not None:
-        parts += ["## What it learned from", data_in_words(folder), "## How good it is", quality(folder)]
+        parts += ["## What it learned from", data_in_words(folder, model.makes), "## How good it is", quality(folder)]
     parts += ["## What to beware of", "\n".join(f"- {line}" for line in limits(model))]
     if folder is not None:
         parts += ["## Settings", f"```toml\n{settings(folder)}\n```"]
@@ -102,11 +102,12 @@ def inputs_table(player: Player) -> str:
     )
 
 
-def data_in_words(folder: Path) -> str:
-    """The training data by name, number and fingerprint; no path."""
+def data_in_words(folder: Path, kind: str) -> str:
+    """The training data by name, number of what the kind is and fingerprint; no path."""
     data = read_json(folder / "data.json")
     rows = [(name, in_a_line(data[name])) for name in ("name", "fingerprint") if data.get(name)]
-    rows += [(name, f"{value:,}") for name, value in data.items() if type(value) is int]
+    numbers = ((name, value) for name, value in data.items() if type(value) is int)
+    rows += [(kind if name == "pictures" else name, f"{value:,}") for name, value in numbers]
     if data.get("classes"):
         rows.append(("classes", in_a_line(", ".join(map(str, data["classes"])))))
     return table(("", ""), rows)
