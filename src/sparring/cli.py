@@ -254,7 +254,7 @@ def resume(
         "sparring sample runs/python --n 20 --top-p 0.8 --out functions.jsonl",
         "sparring sample runs/molecules --n 1000 --out new.smi",
         "sparring sample runs/molecules --n 50 --scaffold c1ccc2[nH]ccc2c1 --out indoles.html",
-        "sparring sample runs/shapes --n 8 --frames 64 --fps 25 --out clips/",
+        "sparring sample runs/shapes --n 8 --frames 64 --fps 25 --out new/",
         "sparring sample runs/shapes --n 4 --loop --out loops.gif",
         "sparring sample runs/shapes --n 8 --first picture.png --out continuations/",
     )

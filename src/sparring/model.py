@@ -380,7 +380,7 @@ class Model:
         """
         if isinstance(self.blueprint, video.Blueprint):
             raise RunError(
-                "this generator makes clips, and this is for pictures: sparring sample RUN --out clips/; docs/video.md "
+                "this generator makes clips, and this is for pictures: sparring sample RUN --out new/; docs/video.md "
                 "says how contents and motions are mixed"
             )
         if not isinstance(self.blueprint, generate.Blueprint):

@@ -109,7 +109,7 @@ def filming(folder: str) -> list[Step]:
     """For a generator that makes clips."""
     place = shlex.quote(folder)
     return [
-        (f"sparring sample {place} --n 16 --out clips/", "16 new clips, a film each; --format gif or frames"),
+        (f"sparring sample {place} --n 16 --out new/", "16 new clips, a film each; --format gif or frames"),
         (
             f"sparring sample {place} --n 16 --frames 100 --loop --out loops.gif",
             "16 of 100 frames side by side, whose end meets their beginning",
