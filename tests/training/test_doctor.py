@@ -76,6 +76,17 @@ def test_a_discriminator_that_knows_the_pictures() -> None:
     assert "by heart" not in said(examine(account(lines, settings={"discriminator_features": "lite0"})))
 
 
+@pytest.mark.parametrize(("held_out_gap", "by_heart"), [(1.7, False), (0.2, True), (-1.0, True), (None, True)])
+def test_a_discriminator_that_is_right_of_what_was_held_out_knows_nothing_by_heart(
+    held_out_gap: float | None, by_heart: bool
+) -> None:
+    vitals = CALM | {"gap": 1.5} | ({} if held_out_gap is None else {"held_out_gap": held_out_gap})
+    lines = [{"images": 100 * i, "accuracy": 1.0, "vitals": vitals} for i in range(1, 20)]
+    told = said(examine(account(lines, settings={"task": "video"})))
+    assert ("by heart" in told) is by_heart
+    assert ("as sure of clips that were held out" in told) is not by_heart
+
+
 def test_augmentation_that_went_far() -> None:
     lines = [{"images": 100, "augment_p": 0.9}]
     assert "few pictures" in said(examine(account(lines, settings={"augment": "ada"})))

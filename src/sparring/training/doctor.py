@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sparring.evaluation.catalogue import METRICS, improves
 from sparring.evaluation.judgement import shown
 from sparring.training.account import Account
-from sparring.training.guard import SIGNALS, Signal, reached
+from sparring.training.guard import SIGNALS, USUAL_FROM, Signal, reached
 from sparring.wording import compact, share, things
 
 MANY_COPIES, MANY_RECITED = 0.01, 0.1
@@ -16,6 +16,9 @@ MANY_COPIES, MANY_RECITED = 0.01, 0.1
 LITTLE_VARIETY, LITTLE_FIDELITY = 0.3, 0.5
 BY_HEART = 0.99
 """Accuracy of D, lately."""
+
+AS_SURE = 0.8
+"""Share of the logit gap at training data above which what was held out is told from generated as well."""
 
 MUCH_AUGMENTATION = 0.8
 """Probability above which augmentation shows in the samples (Karras et al. 2020, section 3)."""
@@ -108,12 +111,25 @@ def by_heart(account: Account) -> Iterator[Advice]:
     recent = accuracies[-max(1, len(accuracies) // 10) :]
     if recent and sum(recent) / len(recent) > BY_HEART and not account.through_features:
         many = things(account.setting("task"))[0]
+        right = f"The discriminator is right {share(sum(recent) / len(recent))} of the time"
+        if sure_of_held_out(account):
+            yield Advice(
+                f"{right}, and as sure of {many} that were held out: the generator does not keep up with it yet.",
+                "Train for longer, or strengthen the penalties.",
+            )
+            return
         stronger = "the penalties" if many in ("texts", "molecules") else "the augmentation or the penalties"
         yield Advice(
-            f"The discriminator is right {share(sum(recent) / len(recent))} of the time: it knows the training "
-            f"{many} by heart and has little to teach.",
+            f"{right}: it knows the training {many} by heart and has little to teach.",
             f"Strengthen {stronger}, or add {many}.",
         )
+
+
+def sure_of_held_out(account: Account) -> bool:
+    """Whether the discriminator tells what it was never shown from generated nearly as well as what it learns from."""
+    recent = [vitals for vitals in account.vitals if "held_out_gap" in vitals][-USUAL_FROM:]
+    gap, unseen = (sum(vitals[name] for vitals in recent) for name in ("gap", "held_out_gap"))
+    return bool(recent) and unseen > AS_SURE * gap
 
 
 def augmented(account: Account) -> Iterator[Advice]:
