@@ -9,8 +9,11 @@ from tests.evaluation.helpers import normal, write_features
 
 from sparring.data.decode import Form
 from sparring.errors import DataError, MetricError, SparringError
+from sparring.evaluation.evaluator import evaluate
 from sparring.evaluation.evidence import Evidence
 from sparring.evaluation.sides import Role, agreed, look
+from sparring.model import Model
+from sparring.tasks import translate
 
 
 def opened(place: Any, role: Role = "real", count: int = 100) -> Evidence:
@@ -46,6 +49,17 @@ def test_an_embedded_set_and_an_array_of_pictures(tmp_path: Path) -> None:
     side = opened(tmp_path / "made.npz")
     assert side.gallery is not None
     assert side.gallery.shape == (3, 9, 7)
+
+
+def test_who_evaluates_a_translator_is_told_to_apply_it_first(tmp_path: Path) -> None:
+    """Whatever the other side is: its own run as `real` would be refused for its patches, and send to and fro."""
+    blueprint = translate.Blueprint(3, 8, 1)
+    place, run = tmp_path / "painter.safetensors", tmp_path / "runs"
+    Model(blueprint.generator(), blueprint).save(place)
+    run.mkdir()
+    (run / "config.toml").touch()
+    with pytest.raises(MetricError, match=r"makes none of noise: sparring apply .*painter"):
+        evaluate(run, place)
 
 
 def test_features_and_moments(tmp_path: Path) -> None:

@@ -132,7 +132,8 @@ def evaluate(
         of_pairs = evaluate_pairs(real, generated, paired, network, masks, shave=shave, device=on, progress=progress)
         if not of_sets:
             return of_pairs
-    found = look(real, "real", n, seed, on), look(generated, "generated", n, seed, on)
+    made = look(generated, "generated", n, seed, on)  # first: what it lacks no other `real` would mend
+    found = look(real, "real", n, seed, on), made
     natural = found[0].form, found[1].form
     if nearest is not None:
         _check_place(Path(nearest), natural)

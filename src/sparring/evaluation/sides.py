@@ -26,7 +26,7 @@ from sparring.evaluation.galleries import Decoded, Drawn, reformed
 from sparring.foreign_generators import ForeignGenerator, is_foreign
 from sparring.metrics.frechet import Moments
 from sparring.model import FILE, Model
-from sparring.tasks import generate
+from sparring.tasks import generate, translate
 from sparring.training.files import checksum
 from sparring.training.run import Run
 
@@ -77,6 +77,11 @@ def look(place: Place, role: Role, count: int, seed: int, device: str = "cpu") -
 
 def _run(path: Path, count: int, seed: int, device: str) -> Found:
     model = Model.load(path, device)
+    if isinstance(model.blueprint, translate.Blueprint):
+        raise MetricError(
+            f"{path} translates pictures and makes none of noise: sparring apply {path} PHOTOS CHANGED, and evaluate "
+            "paintings against CHANGED"
+        )
     blueprint = model.from_noise
     channels, height, width = blueprint.shape
 
