@@ -425,7 +425,7 @@ def write_molecules_of(place: Path, made: list[str], out: Path) -> None:
         "sparring apply runs/upscaler small.jpg large.png",
         "sparring apply runs/inpainter photo.jpg whole.png --mask scratches.png",
         "sparring apply runs/inpainter photos/ whole/ --mask masks/ --ensemble",
-        "sparring apply runs/styles photos/ paintings/ --style monet --strength 0.7",
+        "sparring apply runs/styles photos/ painted/ --style monet --strength 0.7",
     )
 )
 def apply(

@@ -70,7 +70,7 @@ def translating(folder: str, styles: Sequence[str]) -> list[Step]:
     return [
         (f"sparring apply {place} photo.jpg painting.png{option}", "Paint one of any size"),
         (
-            f"sparring apply {place} photos/ paintings/ --strength 0.7{mixture}",
+            f"sparring apply {place} photos/ painted/ --strength 0.7{mixture}",
             f"Paint a folder{', in two styles at once,' if mixture != option else ','} and go part of the way",
         ),
         (f"sparring.load({folder!r}).apply(picture{given})", "The same from Python, for a PIL image or a tensor"),
