@@ -339,14 +339,14 @@ class Translate(PlainGame):
         return torch.cat([photographs, *rows, *([] if answers is None else [answers])], dim=3)
 
     def illustrations(self, generator: nn.Module) -> Mapping[str, Image]:
-        """`before-N` and `after-N` of some pictures at full size: in all styles, one beside the other, and as often the
+        """`before-N` and `after-N` of some pictures at full size: in all styles, in a grid, and as often the
         photograph, so that one lies on the other."""
         made: dict[str, Image] = {}
         for number, place in enumerate(spread(len(self.shown), ILLUSTRATED).tolist()):
             photograph = self.shown[place][0][None, : self.channels]
             after = [self.translated(generator, photograph, y) for y in self.styles().values()]
-            made[f"before-{number}"] = grid(photograph.repeat(1, 1, 1, len(after)), scale=1, padding=0)
-            made[f"after-{number}"] = grid(torch.cat(after, dim=3), scale=1, padding=0)
+            made[f"before-{number}"] = grid(photograph.repeat(len(after), 1, 1, 1), scale=1, padding=0)
+            made[f"after-{number}"] = grid(torch.cat(after), scale=1, padding=0)
         return made
 
     def judge(self, generator: nn.Module) -> Evaluation:
