@@ -284,12 +284,16 @@ def test_ctrl_c_saves_and_leaves_a_run_that_resumes(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_before_there_is_anything_says_so(tmp_path: Path) -> None:
-    """The data come through a pipe that never ends, so that it is still being looked at.
+    """The data come through a pipe that never ends, so that it is still being looked at."""
+    command = [sys.executable, "-m", "sparring", "train", f"pipe:echo > {tmp_path / 'begun'}; sleep 60"]
 
-    The pipe says so after a second, by when somebody waits for it: a signal amid its start may be lost.
-    """
-    command = [sys.executable, "-m", "sparring", "train", f"pipe:sleep 1; echo > {tmp_path / 'begun'}; sleep 60"]
-    process = subprocess.Popen([*command, "--out", str(tmp_path / "run")], stderr=subprocess.PIPE, text=True)
+    def interruptible() -> None:
+        # What a shell runs in the background has Ctrl-C ignored, and gives that on.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "run")], stderr=subprocess.PIPE, text=True, preexec_fn=interruptible
+    )
     while process.poll() is None and not (tmp_path / "begun").exists():
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
