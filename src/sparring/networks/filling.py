@@ -47,10 +47,11 @@ def fill(x: Tensor, mask: Tensor) -> Tensor:
     values, weight = grids[-1]
     mean = (values * weight).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp(min=1e-6)
     filled = torch.where(weight > 0, values, mean)
+    sweeps = steps(SWEEPS)
     for values, weight in reversed(grids):
         filled = F.interpolate(filled, values.shape[2:], mode="bilinear", align_corners=False)
         filled = torch.where(weight > 0, values, filled)
-        for step in steps(SWEEPS):
+        for step in sweeps:
             filled = torch.where(weight > 0, values, torch.lerp(filled, neighbours(filled), step))
     return torch.where(known > 0, x, filled)
 
