@@ -25,6 +25,11 @@ def activate(x: Tensor) -> Tensor:
     return leaky_relu(x, SLOPE)
 
 
+def convolve(layer: Convolution, x: Tensor) -> Tensor:
+    convolved = nn.Conv2d.forward(layer, x)
+    return activate(convolved) if layer.activates else convolved
+
+
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     return interpolate(x.float(), size, mode="bilinear", antialias=size[0] < x.shape[2] or size[1] < x.shape[3])
 
@@ -33,10 +38,9 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 def layers_of_the_library() -> Iterator[None]:
     """While networks run on PyTorch's own convolutions, activation and resampling, which give the same numbers."""
     with ExitStack() as stack:
-        for ours, theirs in ((Convolution, nn.Conv2d), (TransposedConvolution, nn.ConvTranspose2d)):
-            stack.enter_context(mock.patch.object(ours, "forward", theirs.forward))
-        for family in (dcgan, r3):
-            stack.enter_context(mock.patch.object(family, "activate", activate))
+        for ours, theirs in ((Convolution, convolve), (TransposedConvolution, nn.ConvTranspose2d.forward)):
+            stack.enter_context(mock.patch.object(ours, "forward", theirs))
+        stack.enter_context(mock.patch.object(dcgan, "activate", activate))
         stack.enter_context(mock.patch.object(r3, "resize", resize))
         yield
 

@@ -5,13 +5,19 @@ convolution of pictures as one with a kernel as large as the picture: slow, and 
 AMX, oneDNN 3 ends the process in a division by zero). But a convolution is linear in its input and in its weight: the
 form <g, conv(x, w)> has three derivatives, the output, the gradient of the input and the gradient of the weight, and
 each has the other two as derivatives, however often one differentiates.
+
+An activation that follows is worked out while its input is still at hand: read and written once more, activations of
+some megabytes take as long as a layer (`benchmarks/step.py`).
 """
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from sparring.networks.layers import SLOPE, times_slope
 
 
 class Geometry(NamedTuple):
@@ -28,14 +34,34 @@ Wanted = tuple[bool, bool]
 
 
 class Convolution(nn.Conv2d):
-    """`nn.Conv2d` without dilation, padded by so many zeros; of channels last, 1x1 is a product of matrices."""
+    """`nn.Conv2d` without dilation, padded by so many zeros; of channels last, 1x1 is a product of matrices.
+
+    With `activates` a leaky ReLU follows, the one of `activate`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: int = 0,
+        groups: int = 1,
+        *,
+        bias: bool = True,
+        activates: bool = False,
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=bias)
+        self.activates = activates
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, out_channels, h, w)."""
         pointwise = self.kernel_size == self.stride == (1, 1) and self.groups == 1 and self.padding == (0, 0)
         if pointwise and x.is_contiguous(memory_format=torch.channels_last):
-            return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
-        return convolve(x, self.weight, self.bias, geometry_of(self))
+            places, weight = x.permute(0, 2, 3, 1), self.weight.flatten(1)
+            mixed = product(places, weight, self.bias) if self.activates else F.linear(places, weight, self.bias)
+            return mixed.permute(0, 3, 1, 2)
+        return convolve(x, self.weight, self.bias, geometry_of(self), activates=self.activates)
 
 
 class TransposedConvolution(nn.ConvTranspose2d):
@@ -52,12 +78,23 @@ def geometry_of(layer: nn.Conv2d | nn.ConvTranspose2d) -> Geometry:
     return Geometry(stride, padding, layer.groups, isinstance(layer, nn.ConvTranspose2d))
 
 
-def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
-    """The convolution of x (N, C, H, W), in the precision of autocast where that is on."""
+def convolve(
+    x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, *, activates: bool = False
+) -> Tensor:
+    """The convolution of x (N, C, H, W), in the precision of autocast where that is on, activated if asked for."""
+    x, weight, bias = lowered(x), lowered(weight), None if bias is None else lowered(bias)
     if not torch.is_grad_enabled():
-        return library_output(x, weight, bias, geometry)
-    x, weight = lowered(x), lowered(weight)
-    return output(x, weight, None if bias is None else lowered(bias), geometry)
+        return library_activated(x, weight, bias, geometry) if activates else library_output(x, weight, bias, geometry)
+    return output(x, weight, bias, geometry, activates=activates)
+
+
+def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`activate` of the linear layer x (..., C) to (..., out), in the precision of autocast where that is on."""
+    x, weight, bias = lowered(x), lowered(weight), None if bias is None else lowered(bias)
+    if not torch.is_grad_enabled():
+        return library_product(x, weight, bias)
+    activated: Tensor = Product.apply(x, weight, bias)  # type: ignore[no-untyped-call]
+    return activated
 
 
 def lowered(x: Tensor) -> Tensor:
@@ -69,25 +106,56 @@ def lowered(x: Tensor) -> Tensor:
 
 
 class Output(torch.autograd.Function):
-    """conv(x, w) + b."""
+    """conv(x, w) + b, or its activation."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, activates: bool
+    ) -> Tensor:
         """Has the shape of g."""
-        ctx.save_for_backward(x, weight)
         ctx.geometry = geometry
-        return library_output(x, weight, bias, geometry)
+        if not activates:
+            ctx.save_for_backward(x, weight)
+            return library_output(x, weight, bias, geometry)
+        activated = library_activated(x, weight, bias, geometry)
+        ctx.save_for_backward(x, weight, activated)
+        return activated
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
         """Of input, weight and bias."""
-        of_x, of_weight, of_bias, _ = ctx.needs_input_grad
-        x, weight = ctx.saved_tensors
+        of_x, of_weight, of_bias, *_ = ctx.needs_input_grad
+        x, weight, *activated = ctx.saved_tensors
+        if activated:
+            gradient = times_slope(gradient, *activated)
         _, *parameters = ctx.next_functions
         wanted = of_x, of_weight and is_wanted(parameters[0][0])
         by_x, by_weight = gradients(gradient, x, weight, ctx.geometry, wanted)
         by_bias = gradient.sum((0, 2, 3)) if of_bias and is_wanted(parameters[1][0]) else None
-        return by_x, by_weight, by_bias, None
+        return by_x, by_weight, by_bias, None, None
+
+
+class Product(torch.autograd.Function):
+    """`activate` of x w^T + b."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """x (..., C), weight (out, C), bias (out,) to (..., out)."""
+        activated = library_product(x, weight, bias)
+        ctx.save_for_backward(x, weight, activated)
+        return activated
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Of input, weight and bias."""
+        of_x, of_weight, of_bias = ctx.needs_input_grad
+        x, weight, activated = ctx.saved_tensors
+        _, *parameters = ctx.next_functions
+        rows = times_slope(gradient, activated).flatten(0, -2)
+        by_x = (rows @ weight).view_as(x) if of_x else None
+        by_weight = rows.T @ x.flatten(0, -2) if of_weight and is_wanted(parameters[0][0]) else None
+        by_bias = rows.sum(0) if of_bias and is_wanted(parameters[1][0]) else None
+        return by_x, by_weight, by_bias
 
 
 class Gradients(torch.autograd.Function):
@@ -138,9 +206,11 @@ def is_wanted(node: torch.autograd.graph.Node) -> bool:
         return True
 
 
-def output(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
-    """conv(x, w) + b."""
-    convolved: Tensor = Output.apply(x, weight, bias, geometry)  # type: ignore[no-untyped-call]
+def output(
+    x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, *, activates: bool = False
+) -> Tensor:
+    """conv(x, w) + b, or its activation."""
+    convolved: Tensor = Output.apply(x, weight, bias, geometry, activates)  # type: ignore[no-untyped-call]
     return convolved
 
 
@@ -158,6 +228,42 @@ def library_output(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geo
     if transposed:
         return F.conv_transpose2d(x, weight, bias, stride, padding, 0, groups)
     return F.conv2d(x, weight, bias, stride, padding, 1, groups)
+
+
+def library_activated(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+    """`activate` of conv(x, w) + b by the library, in one pass where it has one."""
+    if geometry.transposed or not fuses(x):
+        return F.leaky_relu(library_output(x, weight, bias, geometry), SLOPE)
+    stride, padding, groups, _ = geometry
+    activated: Tensor = torch.ops.mkldnn._convolution_pointwise(
+        x, weight, bias, padding, stride, (1, 1), groups, "leaky_relu", [SLOPE], ""
+    )
+    return activated
+
+
+def library_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`activate` of x w^T + b by the library, in one pass where it has one."""
+    if not fuses(x):
+        return F.leaky_relu(F.linear(x, weight, bias), SLOPE)
+    activated: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "leaky_relu", [SLOPE], "")
+    return activated
+
+
+def fuses(x: Tensor) -> bool:
+    """Whether the library has one pass for a layer and its activation.
+
+    Those passes are what PyTorch's compiler writes for CPUs, which itself wants to see the two apart.
+    """
+    quick = x.dtype == torch.bfloat16 and x.device.type == "cpu" and x.numel() > 0
+    return quick and not torch.compiler.is_compiling() and has_fused_layers()
+
+
+@cache
+def has_fused_layers() -> bool:
+    """Whether this build and this processor have oneDNN's layers with an activation, in bf16."""
+    ops = torch.ops.mkldnn
+    named = hasattr(ops, "_convolution_pointwise") and hasattr(ops, "_linear_pointwise")
+    return named and torch.backends.mkldnn.is_available() and bool(ops._is_mkldnn_bf16_supported())
 
 
 def library_gradients(

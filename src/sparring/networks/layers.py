@@ -54,8 +54,7 @@ class LeakyReLU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         """Times the slope."""
-        times_slope: Tensor = TimesSlope.apply(gradient, *ctx.saved_tensors)  # type: ignore[no-untyped-call]
-        return times_slope
+        return times_slope(gradient, *ctx.saved_tensors)
 
 
 class TimesSlope(torch.autograd.Function):
@@ -72,6 +71,12 @@ class TimesSlope(torch.autograd.Function):
     def backward(ctx: Any, change: Tensor) -> tuple[Tensor, None]:
         """The same again."""
         return TimesSlope.apply(change, *ctx.saved_tensors), None  # type: ignore[no-untyped-call]
+
+
+def times_slope(gradient: Tensor, activated: Tensor) -> Tensor:
+    """The gradient before `activate`, of that after it and of what came out."""
+    times: Tensor = TimesSlope.apply(gradient, activated)  # type: ignore[no-untyped-call]
+    return times
 
 
 def draw_weights(layer: nn.Linear | nn.Conv2d, gain: float) -> None:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparring.networks.convolution import Convolution
-from sparring.networks.layers import GAIN, activate, at_least_float32, draw_weights, full_precision, labels_for
+from sparring.networks.layers import GAIN, at_least_float32, draw_weights, full_precision, labels_for
 from sparring.networks.spectral import normalise
 
 HALVINGS = 3
@@ -28,8 +28,8 @@ class Discriminator(nn.Module):
     def __init__(self, channels: int, *, width: int, spectral_norm: bool, classes: int = 0) -> None:
         super().__init__()
         widths = [channels, width, 2 * width, 4 * width]
-        self.halve = nn.ModuleList(Convolution(a, b, 4, 2, 1) for a, b in pairwise(widths))
-        self.look = Convolution(widths[-1], widths[-1], 3, padding=1)
+        self.halve = nn.ModuleList(Convolution(a, b, 4, 2, 1, activates=True) for a, b in pairwise(widths))
+        self.look = Convolution(widths[-1], widths[-1], 3, padding=1, activates=True)
         self.verdict = Convolution(widths[-1], 1, 3, padding=1)
         for layer in (*self.halve, self.look):
             draw_weights(layer, GAIN)
@@ -57,6 +57,6 @@ class Discriminator(nn.Module):
         """What the layers before the verdict make of pictures, maps (N, C, h, w); a mask changes nothing."""
         maps = []
         for layer in (*self.halve, self.look):
-            x = activate(layer(x))
+            x = layer(x)
             maps.append(x)
         return maps

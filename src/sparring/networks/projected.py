@@ -22,7 +22,6 @@ from sparring.networks.features import FeatureNetwork
 from sparring.networks.layers import (
     GAIN,
     Shape,
-    activate,
     at_least_float32,
     check,
     draw_weights,
@@ -231,9 +230,9 @@ class Head(nn.Module):
         layers = []
         while max(size) > places:
             stride = (1 + (size[0] > places), 1 + (size[1] > places))
-            layers.append(Convolution(before, HEAD, (stride[0] + 2, stride[1] + 2), stride, 1))
+            layers.append(Convolution(before, HEAD, (stride[0] + 2, stride[1] + 2), stride, 1, activates=True))
             before, size = HEAD, (size[0] // stride[0], size[1] // stride[1])
-        layers = layers or [Convolution(before, HEAD, 3, padding=1)]
+        layers = layers or [Convolution(before, HEAD, 3, padding=1, activates=True)]
         for layer in layers:
             draw_weights(layer, GAIN)
         self.layers = nn.ModuleList(layers)
@@ -246,7 +245,7 @@ class Head(nn.Module):
     def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
         """See the class."""
         for layer in self.layers:
-            x = activate(layer(x))
+            x = layer(x)
         with full_precision(x):
             x = at_least_float32(x)
             judgements: Tensor = self.verdict(x).squeeze(1)

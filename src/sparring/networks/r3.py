@@ -14,7 +14,6 @@ from sparring.networks.layers import (
     Head,
     Latent,
     Shape,
-    activate,
     at_least_float32,
     check,
     draw_weights,
@@ -44,8 +43,8 @@ class Block(nn.Module):
     def __init__(self, channels: int, blocks: int) -> None:
         super().__init__()
         wide = EXPANSION * channels
-        self.expand = Convolution(channels, wide, 1)
-        self.mix = Convolution(wide, wide, 3, padding=1, groups=wide // GROUP)
+        self.expand = Convolution(channels, wide, 1, activates=True)
+        self.mix = Convolution(wide, wide, 3, padding=1, groups=wide // GROUP, activates=True)
         self.project = Convolution(wide, channels, 1, bias=False)
         draw_weights(self.expand, GAIN * blocks**-0.25)
         draw_weights(self.mix, GAIN * blocks**-0.25)
@@ -53,7 +52,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Keeps the shape (N, channels, h, w)."""
-        branch: Tensor = self.project(activate(self.mix(activate(self.expand(x)))))
+        branch: Tensor = self.project(self.mix(self.expand(x)))
         return x + branch
 
 
