@@ -8,7 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from sparring.networks import convolution
-from sparring.networks.convolution import Convolution, Geometry, TransposedConvolution, convolve
+from sparring.networks.convolution import (
+    Convolution,
+    Geometry,
+    TransposedConvolution,
+    convolve,
+    has_fused_layers,
+    product,
+)
+from sparring.networks.dcgan import LeakyReLU
 from sparring.networks.layers import activate
 
 KINDS: dict[str, tuple[type[nn.Module], type[nn.Module], dict[str, int]]] = {
@@ -113,6 +121,71 @@ def test_the_activation_is_the_librarys_with_all_its_gradients() -> None:
     torch.testing.assert_close(activate(x), nn.functional.leaky_relu(x, 0.2))
     assert torch.autograd.gradcheck(activate, x)
     assert torch.autograd.gradgradcheck(lambda x: activate(x.square() - 0.3), x)
+
+
+ACTIVATED = {name: how for name, (layer, _, how) in KINDS.items() if layer is Convolution}
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("kind", ACTIVATED)
+def test_a_layer_that_activates_is_the_layer_and_its_activation(kind: str, channels_last: bool) -> None:
+    torch.manual_seed(0)
+    one, two = (Convolution(4, 6, **ACTIVATED[kind], activates=on).double() for on in (True, False))
+    two.load_state_dict(one.state_dict())
+    x = torch.randn(3, 4, 6, 6, dtype=torch.float64)
+    x = x.contiguous(memory_format=torch.channels_last) if channels_last else x
+    torch.testing.assert_close(one(x), activate(two(x)))
+    with torch.no_grad():
+        torch.testing.assert_close(one(x), activate(two(x)))
+    apart = nn.Sequential(two, LeakyReLU())
+    for found, expected in zip(slope_penalty(one, x), slope_penalty(apart, x), strict=True):
+        torch.testing.assert_close(found, expected)
+    for layer in (one, apart):
+        layer(x).pow(3).sum().backward()
+    for mine, plain in zip(one.parameters(), two.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, plain.grad)
+
+
+@pytest.mark.parametrize("kind", ACTIVATED)
+@pytest.mark.parametrize("learns", [False, True])
+def test_in_bf16_a_layer_that_activates_is_rounded_once(kind: str, learns: bool) -> None:
+    """So it is as near to what float32 gives as bf16 can be; apart, a layer and its activation are rounded twice."""
+    torch.manual_seed(0)
+    layer = Convolution(4, 6, **ACTIVATED[kind], activates=True)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.copy_(parameter.bfloat16())  # so that only activations are rounded
+    x = torch.randn(3, 4, 6, 6).bfloat16().contiguous(memory_format=torch.channels_last)
+    with torch.set_grad_enabled(learns):
+        expected = layer(x.float())
+        with torch.autocast("cpu", torch.bfloat16):
+            found = layer(x)
+    assert found.dtype == torch.bfloat16
+    once = 2**-8 if has_fused_layers() else 2**-7
+    torch.testing.assert_close(found.float(), expected, rtol=once, atol=1e-3)
+
+
+def test_the_same_layer_without_the_librarys_pass_gives_the_same() -> None:
+    torch.manual_seed(0)
+    x, weight, bias = (torch.randn(shape).bfloat16() for shape in ((5, 16), (8, 16), (8,)))
+    one = product(x, weight, bias)
+    with mock.patch.object(convolution, "has_fused_layers", return_value=False):
+        torch.testing.assert_close(product(x, weight, bias), one, rtol=2**-6, atol=1e-2)
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 6, 6), (1, 4, 1, 1)])
+def test_layers_that_activate_take_few_and_no_samples(shape: tuple[int, ...]) -> None:
+    x = torch.zeros(shape, dtype=torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert Convolution(4, 6, 3, padding=1, activates=True)(x).shape == (shape[0], 6, *shape[2:])
+        assert Convolution(4, 6, 1, activates=True)(x).shape == (shape[0], 6, *shape[2:])
+
+
+def test_a_product_that_activates_has_all_its_gradients() -> None:
+    torch.manual_seed(0)
+    inputs = tuple(torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in ((3, 4), (5, 4), (5,)))
+    assert torch.autograd.gradcheck(product, inputs)
+    assert torch.autograd.gradgradcheck(product, inputs)
 
 
 def test_a_shape_on_which_the_librarys_second_derivative_ends_the_process() -> None:

@@ -78,9 +78,7 @@ def geometry_of(layer: nn.Conv2d | nn.ConvTranspose2d) -> Geometry:
     return Geometry(stride, padding, layer.groups, isinstance(layer, nn.ConvTranspose2d))
 
 
-def convolve(
-    x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, *, activates: bool = False
-) -> Tensor:
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, *, activates: bool = False) -> Tensor:
     """The convolution of x (N, C, H, W), in the precision of autocast where that is on, activated if asked for."""
     x, weight, bias = lowered(x), lowered(weight), None if bias is None else lowered(bias)
     if not torch.is_grad_enabled():
@@ -206,9 +204,7 @@ def is_wanted(node: torch.autograd.graph.Node) -> bool:
         return True
 
 
-def output(
-    x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, *, activates: bool = False
-) -> Tensor:
+def output(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, *, activates: bool = False) -> Tensor:
     """conv(x, w) + b, or its activation."""
     convolved: Tensor = Output.apply(x, weight, bias, geometry, activates)  # type: ignore[no-untyped-call]
     return convolved
