@@ -259,7 +259,8 @@ def has_fused_layers() -> bool:
     """Whether this build and this processor have oneDNN's layers with an activation, in bf16."""
     ops = torch.ops.mkldnn
     named = hasattr(ops, "_convolution_pointwise") and hasattr(ops, "_linear_pointwise")
-    return named and torch.backends.mkldnn.is_available() and bool(ops._is_mkldnn_bf16_supported())
+    available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return named and available and bool(ops._is_mkldnn_bf16_supported())
 
 
 def library_gradients(
