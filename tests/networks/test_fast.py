@@ -52,4 +52,4 @@ def test_cut_then_join_gives_the_patches_back():
     x = torch.randn(3, 2, 7, 9)
     assert cut(x).shape == (3, 12, 4, 3)
     assert torch.equal(join(cut(x)), x)
-    assert torch.equal(cut(x)[:, 3, 1, 2], x[:, 0, 3, 6])  # channel 0, row 1, column 0 of the patch
+    assert torch.equal(cut(x)[:, 6, 1, 2], x[:, 0, 3, 6])  # row 1, column 0, channel 0 of the patch
