@@ -1,8 +1,11 @@
 """The light generator."""
 
+import pytest
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
-from sparring.networks.skip import Generator, gate, smooth
+from sparring.networks.skip import EPS, Generator, gate, smooth
 
 
 def test_the_filter_keeps_what_is_even_and_takes_a_chequerboard_away() -> None:
@@ -21,6 +24,38 @@ def test_a_gate_normalises_each_place_by_itself() -> None:
     louder[:, :, 0, 0] *= 100
     torch.testing.assert_close(gate(louder), gate(x), atol=1e-3, rtol=1e-3)
     assert gate(x).shape == (2, 4, 4, 4)
+
+
+def gate_by_the_book(x: Tensor) -> Tensor:
+    return F.glu(x * torch.rsqrt(x.square().mean(1, keepdim=True) + EPS), dim=1)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_a_gate_and_its_gradient_are_those_of_the_formula(channels_last: bool) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(3, 6, 5, 4, dtype=torch.float64)
+    x = x.contiguous(memory_format=torch.channels_last) if channels_last else x
+    ours, book = x.clone().requires_grad_(), x.clone().requires_grad_()
+    weights = torch.randn(3, 3, 5, 4, dtype=torch.float64)
+    torch.testing.assert_close(gate(ours), gate_by_the_book(book))
+    for gated in (gate(ours), gate_by_the_book(book)):
+        (gated * weights).sum().backward()
+    torch.testing.assert_close(ours.grad, book.grad)
+    assert torch.autograd.gradcheck(gate, ours)
+    with torch.no_grad():
+        torch.testing.assert_close(gate(x), gate_by_the_book(x))
+
+
+def test_in_bf16_a_gate_is_as_near_to_float32_as_the_formula() -> None:
+    torch.manual_seed(0)
+    exact = torch.randn(2, 96, 16, 16).bfloat16().float().requires_grad_()
+    gate_by_the_book(exact).square().sum().backward()
+    far = []
+    for gated in (gate, gate_by_the_book):
+        x = exact.detach().bfloat16().requires_grad_()
+        gated(x).float().square().sum().backward()
+        far.append((x.grad.float() - exact.grad).square().mean().sqrt().item())
+    assert far[0] < 1.3 * far[1]
 
 
 def test_the_coarsest_stage_reaches_the_finest_past_those_between() -> None:

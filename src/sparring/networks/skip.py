@@ -11,10 +11,12 @@ et al. 2017 (gated linear units); Chollet 2017 (separable convolutions, arXiv 16
 """
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from sparring.networks.convolution import Convolution
 from sparring.networks.layers import (
@@ -146,7 +148,48 @@ def separable(before: int, after: int, gain: float) -> nn.Sequential:
 
 def gate(x: Tensor) -> Tensor:
     """Normalises each place over its channels, then takes half of them times the logistic function of the others."""
-    return F.glu(x * torch.rsqrt(x.square().mean(1, keepdim=True) + EPS), dim=1)
+    if not torch.is_grad_enabled():
+        value, share, _ = normalised(x)
+        return value * share
+    gated: Tensor = Gate.apply(x)  # type: ignore[no-untyped-call]
+    return gated
+
+
+class Gate(torch.autograd.Function):
+    """`gate` with the gradient worked out by hand.
+
+    On a CPU the library's way took a third of this generator's time. Slow are functions of half the channels of each
+    place, as long as these lie between the others: here halves are first written anew, by the multiplication.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """(N, 2 C, H, W) to (N, C, H, W)."""
+        value, share, scale = normalised(x)
+        ctx.save_for_backward(x, value, share, scale)
+        return value * share
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """With y = x / rms(x) and g its gradient, (g - y mean(g y)) / rms(x)."""
+        x, value, share, scale = ctx.saved_tensors
+        by_normalised = torch.empty_like(x)
+        by_value, by_share = by_normalised.chunk(2, 1)
+        torch.mul(gradient, share, out=by_value)
+        torch.mul(torch.ops.aten.sigmoid_backward(gradient, share), value, out=by_share)
+        places = x * scale
+        along = torch.linalg.vecdot(by_normalised, places, dim=1).unsqueeze(1) / x.shape[1]
+        return torch.addcmul(by_normalised, places, along, value=-1).mul_(scale)
+
+
+def normalised(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of x (N, 2 C, H, W): half of the channels of each place, normalised over all; the logistic function of the others,
+    normalised; and what normalises, (N, 1, H, W)."""
+    length = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
+    scale = torch.rsqrt(length.square() / x.shape[1] + EPS).to(x.dtype)
+    value, share = x.chunk(2, 1)
+    return value * scale, torch.sigmoid(share * scale), scale
 
 
 def smooth(x: Tensor) -> Tensor:
