@@ -184,7 +184,7 @@ class Gate(torch.autograd.Function):
 
 
 def normalised(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of x (N, 2 C, H, W): half of the channels of each place, normalised over all; the logistic function of the others,
+    """Of x (N, 2 C, H, W): half of the channels of a place, normalised over all; the logistic function of the others,
     normalised; and what normalises, (N, 1, H, W)."""
     length = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
     scale = torch.rsqrt(length.square() / x.shape[1] + EPS).to(x.dtype)
