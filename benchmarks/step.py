@@ -151,6 +151,7 @@ ARMS = [
     Arm("penalty at half of the pairs", {"penalty_stride": 2}, networks=R3),
     Arm("penalty at a quarter of the pairs", {"penalty_stride": 4}, networks=R3),
     Arm("penalty at an eighth of the pairs", {"penalty_stride": 8}, networks=R3),
+    Arm("a quarter of the pairs every 2nd step", {"penalty_stride": 4, "penalty_interval": 2}, networks=R3),
     Arm("penalty every 16th step", {"penalty_interval": 16}, networks=R3),
     Arm("no penalty", {"penalty": "none"}, networks=R3),
     Arm("dense convolutions", change=ungrouped, networks=R3),

@@ -109,7 +109,7 @@ class Recipe:
     beta2: float = 0.9
     beta2_final: float = 0.99
     steps: int = 6000
-    batch: int = 128
+    batch: int = 256
     width: int = 64
     depth: int = 4
     spread: float = 4.0

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sparring.adversarial.augment import Augmentation, Transformation
 from sparring.adversarial.objectives import Objective
 from sparring.adversarial.penalties import Penalty
+from sparring.joining import joined
 from sparring.randomness import Random
 from sparring.tasks import Task
 from sparring.tasks.sample import Sample
@@ -87,7 +88,7 @@ class Bout:
 
     def judge_seen(self, *views: Sample) -> tuple[Tensor, ...]:
         """D's float32 judgements of what `see` gave, all views in one pass."""
-        parts = [torch.cat(column) for column in zip(*(view.parts for view in views), strict=True)]
+        parts = [joined(column) for column in zip(*(view.parts for view in views), strict=True)]
         conditions = [view.condition for view in views if view.condition is not None]
         judge = self.discriminator.judge if isinstance(self.discriminator, Perceiving) else self.discriminator
         with self.game.low_precision():

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sparring.joining import joined
 from sparring.networks import family
 from sparring.networks.layers import (
     Latent,
@@ -203,7 +204,7 @@ class Discriminator(nn.Module):
         *frames, gaps = parts
         changes = [later - earlier for earlier, later in pairwise(frames)]
         times = gaps.to(frames[0].dtype)[:, :, None, None].expand(-1, -1, *frames[0].shape[2:])
-        logits: Tensor = self.judge(torch.cat([*frames, *changes, times], 1), y)
+        logits: Tensor = self.judge(joined([*frames, *changes, times], 1), y)
         return logits
 
 
