@@ -4,7 +4,8 @@ The plain loop has the very same networks and losses, in float32: DataLoader, Ad
 discriminator for the real and one for the generated pictures, a new batch of these for the generator's update, exact
 penalties by double backward; it does without an averaged generator, which ours has. All arms take turns, a step each;
 the table gives medians and the ratio to the plain loop of the same networks. Each further arm is ours with one thing
-otherwise. Pictures are noise: the content does not change the time.
+otherwise. Before each step that is timed, an arm takes one that is not. Pictures are noise: the content does not change
+the time.
 
     python benchmarks/step.py --threads 2
     python benchmarks/step.py --device cuda --networks r3 --width 128 --depth 2 --batch 256 --json step.json
@@ -280,6 +281,7 @@ class Bench:
                 times[name].append(child.seconds())
             for name, (match, arm) in matches.items():
                 with arm.around():
+                    match.play()  # after a step of another arm, memory lies otherwise than in a run
                     times[name].append(self.seconds(match.play, match.settings.penalty_interval))
         for child in keras.values():
             child.close()

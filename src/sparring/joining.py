@@ -43,7 +43,7 @@ class Parted(torch.autograd.Function):
     def forward(ctx: Any, dim: int, sizes: list[int], whole: Tensor) -> tuple[Tensor, ...]:
         """They share its memory."""
         ctx.dim = dim
-        return whole.split(sizes, dim)
+        return torch.split(whole, sizes, dim)
 
     @staticmethod
     def backward(ctx: Any, *changes: Tensor) -> tuple[None, None, Tensor]:
