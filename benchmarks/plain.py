@@ -12,11 +12,11 @@ from unittest import mock
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, leaky_relu, softplus
+from torch.nn.functional import interpolate, leaky_relu, linear, softplus
 from torch.utils.data import DataLoader, TensorDataset
 
 from sparring import data
-from sparring.networks import FAMILIES, dcgan, r3
+from sparring.networks import FAMILIES, dcgan, fast, r3
 from sparring.networks.convolution import Convolution, TransposedConvolution
 from sparring.networks.layers import SLOPE
 
@@ -30,6 +30,10 @@ def convolve(layer: Convolution, x: Tensor) -> Tensor:
     return activate(convolved) if layer.activates else convolved
 
 
+def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return activate(linear(x, weight, bias))
+
+
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     return interpolate(x.float(), size, mode="bilinear", antialias=size[0] < x.shape[2] or size[1] < x.shape[3])
 
@@ -40,7 +44,9 @@ def layers_of_the_library() -> Iterator[None]:
     with ExitStack() as stack:
         for ours, theirs in ((Convolution, convolve), (TransposedConvolution, nn.ConvTranspose2d.forward)):
             stack.enter_context(mock.patch.object(ours, "forward", theirs))
-        stack.enter_context(mock.patch.object(dcgan, "activate", activate))
+        for family in (dcgan, fast):
+            stack.enter_context(mock.patch.object(family, "activate", activate))
+        stack.enter_context(mock.patch.object(fast, "product", product))
         stack.enter_context(mock.patch.object(r3, "resize", resize))
         yield
 

@@ -56,6 +56,7 @@ GLIBC_THRESHOLD = 2**25
 GAMES: dict[str, dict[str, Any]] = {
     "dcgan": {"objective": "non-saturating", "penalty": "none", "width": 64, "depth": 1, "beta1": 0.5},
     "r3": {"objective": "relativistic", "penalty": "r1+r2", "width": 24, "depth": 1},
+    "fast": {"objective": "relativistic", "penalty": "r1+r2", "width": 32, "depth": 1},
 }
 
 
@@ -72,7 +73,7 @@ class Arm:
     around: Callable[[], Any] = nullcontext
     alone: bool = False
     """Whether it is timed in a process of its own."""
-    networks: tuple[str, ...] = ("dcgan", "r3")
+    networks: tuple[str, ...] = ("dcgan", "r3", "fast")
 
 
 def optimised(match: Match, **how: bool) -> None:
@@ -136,10 +137,11 @@ def anew(bouts: Bouts, batch: Any, random: Any, *, for_generator: bool) -> Bout:
 
 JUDGE_SEEN = Bout.judge_seen
 R3 = ("r3",)
+PENALISED = ("r3", "fast")
 ARMS = [
     Arm("ours"),
     Arm("in float32", {"precision": "fp32"}),
-    Arm("layers of the library", around=layers_of_the_library, networks=R3),
+    Arm("layers of the library", around=layers_of_the_library, networks=PENALISED),
     Arm(GIVEN_BACK, alone=True),
     Arm("contiguous", change=contiguous),
     Arm("Adam by tensors", change=partial(optimised, foreach=False)),
@@ -147,14 +149,14 @@ ARMS = [
     Arm("averaged generator by tensors", around=lambda: mock.patch.object(ema, "update", averaged_by_tensors)),
     Arm("D on real and generated apart", around=lambda: mock.patch.object(Bout, "judge_seen", one_at_a_time)),
     Arm("pictures anew for G", around=lambda: mock.patch.object(Bouts, "__call__", anew)),
-    Arm("finite differences", {"penalty_method": "finite-difference"}, networks=R3),
-    Arm("penalty every 4th step", {"penalty_interval": 4}, networks=R3),
-    Arm("penalty at half of the pairs", {"penalty_stride": 2}, networks=R3),
-    Arm("penalty at a quarter of the pairs", {"penalty_stride": 4}, networks=R3),
-    Arm("penalty at an eighth of the pairs", {"penalty_stride": 8}, networks=R3),
-    Arm("a quarter of the pairs every 2nd step", {"penalty_stride": 4, "penalty_interval": 2}, networks=R3),
-    Arm("penalty every 16th step", {"penalty_interval": 16}, networks=R3),
-    Arm("no penalty", {"penalty": "none"}, networks=R3),
+    Arm("finite differences", {"penalty_method": "finite-difference"}, networks=PENALISED),
+    Arm("penalty every 4th step", {"penalty_interval": 4}, networks=PENALISED),
+    Arm("penalty at half of the pairs", {"penalty_stride": 2}, networks=PENALISED),
+    Arm("penalty at a quarter of the pairs", {"penalty_stride": 4}, networks=PENALISED),
+    Arm("penalty at an eighth of the pairs", {"penalty_stride": 8}, networks=PENALISED),
+    Arm("a quarter of the pairs every 2nd step", {"penalty_stride": 4, "penalty_interval": 2}, networks=PENALISED),
+    Arm("penalty every 16th step", {"penalty_interval": 16}, networks=PENALISED),
+    Arm("no penalty", {"penalty": "none"}, networks=PENALISED),
     Arm("dense convolutions", change=ungrouped, networks=R3),
     Arm("half the batch", {"batch": 0.5}),
     Arm("twice the batch", {"batch": 2}),
@@ -339,7 +341,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--side", type=int, default=32, help="pixels of a picture's side")
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--width", type=int, help="of the networks; by default 64 for dcgan, 24 for r3")
+    parser.add_argument("--width", type=int, help="of the networks; by default 64 for dcgan, 24 for r3, 32 for fast")
     parser.add_argument("--depth", type=int)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument(

@@ -67,8 +67,9 @@ def test_the_best_goes_on_from_where_it_is(tmp_path: Path, monkeypatch: pytest.M
     assert run.settings().penalty_strength == 3
     assert run.settings().penalty_strength_final == pytest.approx(0.3)
     assert set(played) == {0.1, 0.3, 1, 3, 10}
-    assert played[3] == pytest.approx(0.125 * 6, abs=0.3)
-    assert played[10] == pytest.approx(0.05 * 6, abs=0.3)
+    assert played[3] == pytest.approx(ROUNDS[-1][1] * 6, abs=0.2)
+    assert played[10] == pytest.approx(ROUNDS[0][1] * 6, abs=0.2)
+    assert played[3] > played[10]
     summary = run.summary()
     assert summary["state"] == "finished"
     assert summary["seconds"] == pytest.approx(60 * (run.settings().minutes or 0), abs=0.5)

@@ -28,10 +28,10 @@ from sparring.wording import duration, things
 FACTORS = {"penalty_strength": (1.0, 0.1, 0.3, 3.0, 10.0), "learning_rate": (1.0, 0.5, 2.0)}
 """What the chosen value is multiplied by."""
 
-ROUNDS = ((1.0, 0.03), (0.4, 0.08))
+ROUNDS = ((1.0, 0.02), (0.4, 0.05))
 """Share of the candidates that play on, and share of the budget that each of them has played for then."""
 
-TRYING = 0.25
+TRYING = 0.16
 """About the share of the budget that this takes, what is kept of it included."""
 
 Judge = Callable[[Match], Estimate]
