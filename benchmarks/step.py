@@ -2,33 +2,31 @@
 
 The plain loop has the very same networks and losses, in float32: DataLoader, Adam as PyTorch makes it, one pass of the
 discriminator for the real and one for the generated pictures, a new batch of these for the generator's update, exact
-penalties by double backward; it does without an averaged generator, which ours has. All arms take turns, a step each;
-the table gives medians and the ratio to the plain loop of the same networks. Each further arm is ours with one thing
-otherwise. Before each step that is timed, an arm takes one that is not. Pictures are noise: the content does not change
-the time.
+penalties by double backward; it does without an averaged generator, which ours has. Each further arm is ours with one
+thing otherwise. Pictures are noise: the content does not change the time.
+
+Each arm has a process of its own, for in a shared one they leave each other a memory full of gaps, in which none runs
+as it does alone (but up to a fifth slower). It takes turns with the plain loop, a step each; the table gives medians,
+and the ratio to the plain loop's of the same turns. Peak memory is what the first three steps take beyond what there
+was before.
 
     python benchmarks/step.py --threads 2
     python benchmarks/step.py --device cuda --networks r3 --width 128 --depth 2 --batch 256 --json step.json
     python benchmarks/step.py --networks dcgan --keras .venv-keras/bin/python
 
 The last adds the same step in Keras 3, by the Python of an environment that `keras_dcgan.py` says how to make.
-
-Peak memory is that of a process of its own for each arm, less what it had before its first step; the arm that gives
-memory back is timed there too.
 """
 
 import argparse
 import copy
-import ctypes
 import json
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -47,20 +45,16 @@ from sparring.chooser import choose
 from sparring.networks import parameters
 from sparring.tasks.generate import Generate
 from sparring.tasks.sample import Sample
-from sparring.training.allocation import M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, keep_freed_memory
+from sparring.training.allocation import keep_freed_memory
 from sparring.training.match import Match
 
 PICTURES = 1024
-GLIBC_THRESHOLD = 2**25
-"""Bytes: the largest block that glibc comes to take from memory it keeps, of which it keeps twice as much at most."""
 GAMES: dict[str, dict[str, Any]] = {
     "dcgan": {"objective": "non-saturating", "penalty": "none", "width": 64, "depth": 1, "beta1": 0.5},
     "r3": {"objective": "relativistic", "penalty": "r1+r2", "width": 24, "depth": 1},
     "fast": {"objective": "relativistic", "penalty": "r1+r2", "width": 32, "depth": 1},
 }
-
-
-GIVEN_BACK = "freed memory given back"
+PLAIN, GIVEN_BACK, DENSE = "plain", "freed memory given back", "dense convolutions"
 
 
 @dataclass
@@ -71,8 +65,6 @@ class Arm:
     settings: dict[str, Any] = field(default_factory=dict)
     change: Callable[[Match], None] = lambda match: None
     around: Callable[[], Any] = nullcontext
-    alone: bool = False
-    """Whether it is timed in a process of its own."""
     networks: tuple[str, ...] = ("dcgan", "r3", "fast")
 
 
@@ -85,23 +77,6 @@ def optimised(match: Match, **how: bool) -> None:
 def contiguous(match: Match) -> None:
     for player in (match.generator, match.discriminator):
         player.module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-
-
-@contextmanager
-def memory_given_back() -> Iterator[None]:
-    """While glibc gives freed memory back to the system, as it does unless told otherwise.
-
-    The first step in here may be slower than others: it finds no memory that was freed before.
-    """
-    if platform.libc_ver()[0] != "glibc":
-        yield
-        return
-    libc = ctypes.CDLL(None)
-    libc.mallopt(M_MMAP_THRESHOLD, GLIBC_THRESHOLD)
-    libc.mallopt(M_TRIM_THRESHOLD, 2 * GLIBC_THRESHOLD)
-    libc.malloc_trim(0)
-    yield
-    keep_freed_memory()
 
 
 def ungrouped(match: Match) -> None:
@@ -142,7 +117,7 @@ ARMS = [
     Arm("ours"),
     Arm("in float32", {"precision": "fp32"}),
     Arm("layers of the library", around=layers_of_the_library, networks=PENALISED),
-    Arm(GIVEN_BACK, alone=True),
+    Arm(GIVEN_BACK),
     Arm("contiguous", change=contiguous),
     Arm("Adam by tensors", change=partial(optimised, foreach=False)),
     Arm("Adam by foreach", change=partial(optimised, foreach=True)),
@@ -157,7 +132,7 @@ ARMS = [
     Arm("a quarter of the pairs every 2nd step", {"penalty_stride": 4, "penalty_interval": 2}, networks=PENALISED),
     Arm("penalty every 16th step", {"penalty_interval": 16}, networks=PENALISED),
     Arm("no penalty", {"penalty": "none"}, networks=PENALISED),
-    Arm("dense convolutions", change=ungrouped, networks=R3),
+    Arm(DENSE, change=ungrouped, networks=R3),
     Arm("half the batch", {"batch": 0.5}),
     Arm("twice the batch", {"batch": 2}),
 ]
@@ -172,13 +147,15 @@ KERAS = {
 """Arms in another environment, and how `keras_dcgan.py` is started for them."""
 
 
-class Keras:
-    """A step of `dcgan` in a child process, which takes one for each line that it gets."""
+class Child:
+    """A step in a process of its own, which says what it is when it is ready, and takes one for each line that it gets.
 
-    def __init__(self, python: str, options: Iterable[str]) -> None:
-        command = [python, str(Path(__file__).with_name("keras_dcgan.py")), *options]
+    facts: parameters of `generator` and `discriminator`; those of this file have `batch` and `mib`, too.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
-        self.parameters: dict[str, int] = json.loads(self.answer())
+        self.facts: dict[str, Any] = json.loads(self.answer())
 
     def answer(self) -> str:
         assert self.process.stdout is not None
@@ -232,19 +209,18 @@ class Bench:
         arm.change(match)
         return match
 
-    def keras(self, plain: Plain) -> dict[str, Keras]:
-        """The arms in Keras, with as many parameters as the plain loop has."""
-        python, sizes = self.arguments.keras, self.given("dcgan")
-        if python is None:
-            return {}
+    def child(self, network: str, arm: str) -> Child:
+        """An arm of this file, or the plain loop."""
+        return Child([sys.executable, __file__, *sys.argv[1:], "--alone", f"{network}/{arm}"])
+
+    def keras(self, *options: str) -> Child:
+        """An arm in Keras."""
+        sizes = self.given("dcgan")
         shape = {"threads": self.arguments.threads, "side": self.arguments.side}
         shape |= {name: sizes[name] for name in ("width", "batch")}
         given = [f"--{name}={value}" for name, value in shape.items()]
-        arms = {name: Keras(python, [*given, *options]) for name, options in KERAS.items()}
-        ours = {name: parameters(getattr(plain, name)) for name in ("generator", "discriminator")}
-        for name, arm in arms.items():
-            assert arm.parameters == ours, f"{name} has {arm.parameters} parameters, the plain loop {ours}"
-        return arms
+        script = str(Path(__file__).with_name("keras_dcgan.py"))
+        return Child([self.arguments.keras, script, *given, *options])
 
     def seconds(self, play: Callable[[], Any], steps: int) -> float:
         """Of one step, on average of some."""
@@ -271,42 +247,37 @@ class Bench:
     def rows(self, network: str) -> list[dict[str, Any]]:
         """A row for each arm: name, parameters, images per second, ratio to the plain loop, MiB (None for Keras)."""
         arms = [arm for arm in ARMS if network in arm.networks] + [COMPILED] * self.arguments.compile
-        matches = {arm.name: (self.ours(network, arm), arm) for arm in arms}
-        plain = self.plain(network)
-        keras = self.keras(plain) if network == "dcgan" else {}
-        times: dict[str, list[float]] = {name: [] for name in ("plain", *keras, *matches)}
-        for _ in range(self.arguments.rounds + 1):
-            with memory_given_back():
-                plain.play()
-                times["plain"].append(self.seconds(plain.play, 1))
-            for name, child in keras.items():
-                times[name].append(child.seconds())
-            for name, (match, arm) in matches.items():
-                with arm.around():
-                    match.play()  # after a step of another arm, memory lies otherwise than in a run
-                    times[name].append(self.seconds(match.play, match.settings.penalty_interval))
-        for child in keras.values():
+        starts: dict[str, Callable[[], Child]] = {arm.name: partial(self.child, network, arm.name) for arm in arms}
+        if network == "dcgan" and self.arguments.keras:
+            starts |= {name: partial(self.keras, *options) for name, options in KERAS.items()}
+        plain = self.child(network, PLAIN)
+        rows, all_plain = [], []
+        for name, start in starts.items():
+            child = start()
+            for player in ("generator", "discriminator"):
+                same = child.facts[player] == plain.facts[player] or name == DENSE
+                assert same, f"{name} has {child.facts[player]} parameters, the plain loop {plain.facts[player]}"
+            turns = [(plain.seconds(), child.seconds()) for _ in range(self.arguments.rounds + 1)]
             child.close()
-        batches = dict.fromkeys(("plain", *keras), plain.batch) | {
-            name: match.settings.batch for name, (match, _) in matches.items()
+            of_plain, own = zip(*turns[1:], strict=True)
+            all_plain += of_plain
+            rows.append(self.row(network, name, child.facts, own, of_plain))
+        plain.close()
+        return [self.row(network, PLAIN, plain.facts, all_plain, all_plain), *rows]
+
+    def row(
+        self, network: str, name: str, facts: dict[str, Any], own: Sequence[float], of_plain: Sequence[float]
+    ) -> dict[str, Any]:
+        """Of an arm, from the seconds of its steps and of those of the plain loop in between."""
+        speed = facts.get("batch", self.arguments.batch) / statistics.median(own)
+        return {
+            "network": network,
+            "arm": name,
+            "parameters": facts["generator"],
+            "images_per_second": round(speed, 1),
+            "ratio": round(speed * statistics.median(of_plain) / self.arguments.batch, 2),
+            "mib": round(facts["mib"]) if "mib" in facts else None,
         }
-        children = {name: self.child(network, name) for name in times if name not in keras}
-        times |= {name: [children[name]["seconds"]] * 2 for name, (_, arm) in matches.items() if arm.alone}
-        speeds = {name: batches[name] / statistics.median(taken[1:]) for name, taken in times.items()}
-        sizes = dict.fromkeys(("plain", *keras), plain.generator) | {
-            name: match.average for name, (match, _) in matches.items()
-        }
-        return [
-            {
-                "network": network,
-                "arm": name,
-                "parameters": parameters(sizes[name]),
-                "images_per_second": round(speed, 1),
-                "ratio": round(speed / speeds["plain"], 2),
-                "mib": None if name in keras else round(children[name]["mib"]),
-            }
-            for name, speed in speeds.items()
-        ]
 
     def share_of_data(self, network: str) -> float:
         """Which share of one of our steps goes by until its batch is there."""
@@ -316,21 +287,22 @@ class Bench:
         steps = [self.seconds(match.play, 1) for _ in range(4)]
         return statistics.median(drawn) / statistics.median(steps)
 
-    def child(self, network: str, arm: str) -> dict[str, float]:
-        """What a process of its own measures of an arm."""
-        command = [sys.executable, __file__, *sys.argv[1:], "--alone", f"{network}/{arm}"]
-        measured: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-        return measured
-
-    def alone(self, network: str, name: str) -> dict[str, float]:
-        """MiB and seconds of an arm, by its name, in this process."""
+    def alone(self, network: str, name: str) -> None:
+        """The other end of a `Child`."""
         arm = next((arm for arm in [*ARMS, COMPILED] if arm.name == name), None)
-        player = self.plain(network) if arm is None else self.ours(network, arm)
-        with arm.around() if arm else memory_given_back():
-            mib = self.memory(player.play)
-            rounds = self.arguments.rounds if arm and arm.alone else 0
-            times = [self.seconds(player.play, 1) for _ in range(rounds)]
-        return {"mib": mib, "seconds": statistics.median(times) if times else 0.0}
+        if arm is None:
+            plain = self.plain(network)
+            play, batch, steps = plain.play, plain.batch, 1
+            players: tuple[nn.Module, nn.Module] = plain.generator, plain.discriminator
+        else:
+            match = self.ours(network, arm)
+            play, batch, steps = match.play, match.settings.batch, match.settings.penalty_interval
+            players = match.average, match.discriminator.module
+        with arm.around() if arm else nullcontext():
+            facts = dict(zip(("generator", "discriminator"), map(parameters, players), strict=True))
+            print(json.dumps({**facts, "batch": batch, "mib": self.memory(play)}), flush=True)
+            for _ in sys.stdin:
+                print(self.seconds(play, steps), flush=True)
 
 
 def main() -> None:
@@ -354,12 +326,12 @@ def main() -> None:
     if arguments.keras and (arguments.device != "cpu" or arguments.depth not in (None, 1)):
         parser.error("--keras is for a CPU and networks of depth 1")
     torch.set_num_threads(arguments.threads)
-    if not arguments.alone.endswith(GIVEN_BACK):
+    network, _, name = arguments.alone.partition("/")
+    if name not in (GIVEN_BACK, PLAIN):
         keep_freed_memory()
     bench = Bench(arguments)
     if arguments.alone:
-        network, _, name = arguments.alone.partition("/")
-        sys.stdout.write(json.dumps(bench.alone(network, name)))
+        bench.alone(network, name)
         return
     rows = [row for network in arguments.networks for row in bench.rows(network)]
     if arguments.json:
