@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch.autograd.functional import hessian
 
-from sparring.networks.skip import EPS, Generator, gate, smooth
+from sparring.networks.skip import Generator, formula, gate, smooth
 
 
 def test_the_filter_keeps_what_is_even_and_takes_a_chequerboard_away() -> None:
@@ -26,10 +25,6 @@ def test_a_gate_normalises_each_place_by_itself() -> None:
     assert gate(x).shape == (2, 4, 4, 4)
 
 
-def gate_by_the_book(x: Tensor) -> Tensor:
-    return F.glu(x * torch.rsqrt(x.square().mean(1, keepdim=True) + EPS), dim=1)
-
-
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_a_gate_and_its_gradient_are_those_of_the_formula(channels_last: bool) -> None:
     torch.manual_seed(0)
@@ -37,21 +32,31 @@ def test_a_gate_and_its_gradient_are_those_of_the_formula(channels_last: bool) -
     x = x.contiguous(memory_format=torch.channels_last) if channels_last else x
     ours, book = x.clone().requires_grad_(), x.clone().requires_grad_()
     weights = torch.randn(3, 3, 5, 4, dtype=torch.float64)
-    torch.testing.assert_close(gate(ours), gate_by_the_book(book))
-    for gated in (gate(ours), gate_by_the_book(book)):
+    torch.testing.assert_close(gate(ours), formula(book))
+    for gated in (gate(ours), formula(book)):
         (gated * weights).sum().backward()
     torch.testing.assert_close(ours.grad, book.grad)
     assert torch.autograd.gradcheck(gate, ours)
     with torch.no_grad():
-        torch.testing.assert_close(gate(x), gate_by_the_book(x))
+        torch.testing.assert_close(gate(x), formula(x))
+
+
+def test_a_gate_has_a_second_derivative() -> None:
+    """Also where the gradient that comes in is a constant, as that of a sum is."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 4, 2, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(gate, x)
+    curved = hessian(lambda x: formula(x).sum(), x)
+    assert curved.norm() > 1
+    torch.testing.assert_close(hessian(lambda x: gate(x).sum(), x), curved)
 
 
 def test_in_bf16_a_gate_is_as_near_to_float32_as_the_formula() -> None:
     torch.manual_seed(0)
     exact = torch.randn(2, 96, 16, 16).bfloat16().float().requires_grad_()
-    gate_by_the_book(exact).square().sum().backward()
+    formula(exact).square().sum().backward()
     far = []
-    for gated in (gate, gate_by_the_book):
+    for gated in (gate, formula):
         x = exact.detach().bfloat16().requires_grad_()
         gated(x).float().square().sum().backward()
         far.append((x.grad.float() - exact.grad).square().mean().sqrt().item())
