@@ -13,6 +13,7 @@ from sparring.networks.convolution import (
     Geometry,
     TransposedConvolution,
     convolve,
+    fuses,
     has_fused_layers,
     product,
 )
@@ -171,6 +172,20 @@ def test_the_same_layer_without_the_librarys_pass_gives_the_same() -> None:
     one = product(x, weight, bias)
     with mock.patch.object(convolution, "has_fused_layers", return_value=False):
         torch.testing.assert_close(product(x, weight, bias), one, rtol=2**-6, atol=1e-2)
+
+
+def test_a_bias_that_lies_apart_is_read_where_it_lies() -> None:
+    x, weight = torch.zeros(2, 4, 5, 5).bfloat16(), torch.zeros(6, 4, 3, 3).bfloat16()
+    bias = torch.full((6, 2), torch.nan).bfloat16()[:, 0].fill_(3)
+    assert (product(x, torch.zeros(6, 5).bfloat16(), bias) == 3).all()
+    assert (convolve(x, weight, bias, Geometry((1, 1), (1, 1), 1), activates=True) == 3).all()
+
+
+def test_onednn_switched_off_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.zeros(2, 4).bfloat16()
+    assert fuses(x) == has_fused_layers()
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+    assert not fuses(x)
 
 
 @pytest.mark.parametrize("shape", [(0, 4, 6, 6), (1, 4, 1, 1)])

@@ -6,8 +6,8 @@ AMX, oneDNN 3 ends the process in a division by zero). But a convolution is line
 form <g, conv(x, w)> has three derivatives, the output, the gradient of the input and the gradient of the weight, and
 each has the other two as derivatives, however often one differentiates.
 
-An activation that follows is worked out while its input is still at hand: read and written once more, activations of
-some megabytes take as long as a layer (`benchmarks/step.py`).
+In bf16 on a CPU a layer and the activation that follows are one pass of the library. In a pass of its own the
+activation reads and writes some megabytes once more, which takes as long as many a layer.
 """
 
 from functools import cache
@@ -87,7 +87,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry,
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """`activate` of the linear layer x (..., C) to (..., out), in the precision of autocast where that is on."""
+    """`activate` of the linear layer x (N, ..., C) to (N, ..., out), in the precision of autocast where that is on."""
     x, weight, bias = lowered(x), lowered(weight), None if bias is None else lowered(bias)
     if not torch.is_grad_enabled():
         return library_product(x, weight, bias)
@@ -138,7 +138,7 @@ class Product(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """x (..., C), weight (out, C), bias (out,) to (..., out)."""
+        """x (N, ..., C), weight (out, C), bias (out,) to (N, ..., out)."""
         activated = library_product(x, weight, bias)
         ctx.save_for_backward(x, weight, activated)
         return activated
@@ -232,7 +232,7 @@ def library_activated(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: 
         return F.leaky_relu(library_output(x, weight, bias, geometry), SLOPE)
     stride, padding, groups, _ = geometry
     activated: Tensor = torch.ops.mkldnn._convolution_pointwise(
-        x, weight, bias, padding, stride, (1, 1), groups, "leaky_relu", [SLOPE], ""
+        x, weight, in_one_piece(bias), padding, stride, (1, 1), groups, "leaky_relu", [SLOPE], ""
     )
     return activated
 
@@ -241,17 +241,23 @@ def library_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """`activate` of x w^T + b by the library, in one pass where it has one."""
     if not fuses(x):
         return F.leaky_relu(F.linear(x, weight, bias), SLOPE)
+    bias = in_one_piece(bias)
     activated: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "leaky_relu", [SLOPE], "")
     return activated
 
 
+def in_one_piece(bias: Tensor | None) -> Tensor | None:
+    """A bias whose numbers lie side by side, as the library's single passes take them to, without looking."""
+    return None if bias is None else bias.contiguous()
+
+
 def fuses(x: Tensor) -> bool:
-    """Whether the library has one pass for a layer and its activation.
+    """Whether the library has one pass for a layer and its activation, and may use it: oneDNN can be switched off.
 
     Those passes are what PyTorch's compiler writes for CPUs, which itself wants to see the two apart.
     """
     quick = x.dtype == torch.bfloat16 and x.device.type == "cpu" and x.numel() > 0
-    return quick and not torch.compiler.is_compiling() and has_fused_layers()
+    return quick and not torch.compiler.is_compiling() and bool(torch.backends.mkldnn.enabled) and has_fused_layers()
 
 
 @cache
