@@ -1,5 +1,6 @@
 """Tensors joined to one."""
 
+import pytest
 import torch
 
 from sparring.joining import joined
@@ -23,6 +24,13 @@ def test_parts_that_nobody_asks_about_take_no_part() -> None:
     torch.testing.assert_close(*results)
     joined([asked, other, fixed]).sum().backward()
     assert torch.equal(asked.grad, torch.ones(2, 3)) and torch.equal(other.grad, torch.ones(2, 3))
+
+
+@pytest.mark.parametrize("learns", [False, True])
+def test_it_compiles_in_one_piece(learns: bool) -> None:
+    parts = [torch.randn(2, 3, requires_grad=learns) for _ in range(2)]
+    whole = torch.compile(lambda *parts: joined(parts, 1), backend="eager", fullgraph=True)(*parts)
+    assert torch.equal(whole, torch.cat(parts, 1)) and whole.requires_grad == learns
 
 
 def test_channels_last_stays() -> None:

@@ -14,7 +14,8 @@ from torch import Tensor
 
 def joined(parts: Sequence[Tensor], dim: int = 0) -> Tensor:
     """`torch.cat(parts, dim)`."""
-    if len(parts) == 1 or not torch.is_grad_enabled():
+    learns = torch.is_grad_enabled() and any(part.requires_grad for part in parts)
+    if len(parts) == 1 or not learns:
         return torch.cat(list(parts), dim)
     whole: Tensor = Joined.apply(dim, *parts)  # type: ignore[no-untyped-call]
     return whole
