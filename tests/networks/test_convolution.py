@@ -222,3 +222,18 @@ def test_slopes_by_inputs_leave_the_weights_alone() -> None:
         torch.autograd.grad(layer(x).sum(), x, create_graph=True)
         layer(x).sum().backward()
     assert calls == [(True, False), (True, True)]
+
+
+def test_a_library_whose_single_passes_have_changed_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def other_arguments(*given: object) -> Tensor:
+        raise TypeError("takes 7 arguments")
+
+    has_fused_layers.cache_clear()
+    monkeypatch.setattr(convolution, "fused_convolution", other_arguments)
+    try:
+        assert not has_fused_layers()
+        layer = Convolution(4, 6, 3, padding=1, activates=True)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert layer(torch.randn(2, 4, 6, 6)).dtype == torch.bfloat16
+    finally:
+        has_fused_layers.cache_clear()

@@ -230,20 +230,14 @@ def library_activated(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: 
     """`activate` of conv(x, w) + b by the library, in one pass where it has one."""
     if geometry.transposed or not fuses(x):
         return F.leaky_relu(library_output(x, weight, bias, geometry), SLOPE)
-    stride, padding, groups, _ = geometry
-    activated: Tensor = torch.ops.mkldnn._convolution_pointwise(
-        x, weight, in_one_piece(bias), padding, stride, (1, 1), groups, "leaky_relu", [SLOPE], ""
-    )
-    return activated
+    return fused_convolution(x, weight, in_one_piece(bias), geometry)
 
 
 def library_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """`activate` of x w^T + b by the library, in one pass where it has one."""
     if not fuses(x):
         return F.leaky_relu(F.linear(x, weight, bias), SLOPE)
-    bias = in_one_piece(bias)
-    activated: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "leaky_relu", [SLOPE], "")
-    return activated
+    return fused_product(x, weight, in_one_piece(bias))
 
 
 def in_one_piece(bias: Tensor | None) -> Tensor | None:
@@ -262,11 +256,35 @@ def fuses(x: Tensor) -> bool:
 
 @cache
 def has_fused_layers() -> bool:
-    """Whether this build and this processor have oneDNN's layers with an activation, in bf16."""
-    ops = torch.ops.mkldnn
-    named = hasattr(ops, "_convolution_pointwise") and hasattr(ops, "_linear_pointwise")
-    available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return named and available and bool(ops._is_mkldnn_bf16_supported())
+    """Whether this build and this processor have oneDNN's layers with an activation, in bf16.
+
+    Their names are PyTorch's own business and may change, so they are tried, and done without where they fail.
+    """
+    x, weight = torch.zeros(1, 8, 1, 1, dtype=torch.bfloat16), torch.zeros(8, 8, 1, 1, dtype=torch.bfloat16)
+    with torch.no_grad():
+        try:
+            if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+                return False
+            fused_convolution(x, weight, None, Geometry((1, 1), (0, 0), 1))
+            fused_product(x.flatten(1), weight.flatten(1), None)
+        except (AttributeError, RuntimeError, TypeError):
+            return False
+    return True
+
+
+def fused_convolution(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+    """`activate` of conv(x, w) + b in one pass."""
+    stride, padding, groups, _ = geometry
+    activated: Tensor = torch.ops.mkldnn._convolution_pointwise(
+        x, weight, bias, padding, stride, (1, 1), groups, "leaky_relu", [SLOPE], ""
+    )
+    return activated
+
+
+def fused_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`activate` of x w^T + b in one pass."""
+    activated: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "leaky_relu", [SLOPE], "")
+    return activated
 
 
 def library_gradients(
