@@ -39,10 +39,10 @@ from torch import Tensor, nn
 
 from plain import Plain, layers_of_the_library
 from sparring import data
-from sparring.adversarial import ema
+from sparring.adversarial import ema, game
 from sparring.adversarial.game import Bout, Bouts
 from sparring.chooser import choose
-from sparring.networks import parameters
+from sparring.networks import convolution, parameters
 from sparring.tasks.generate import Generate
 from sparring.tasks.sample import Sample
 from sparring.training.allocation import keep_freed_memory
@@ -110,6 +110,10 @@ def anew(bouts: Bouts, batch: Any, random: Any, *, for_generator: bool) -> Bout:
         return bouts.make(batch, random)
 
 
+def refused(x: Tensor) -> bool:
+    return False
+
+
 JUDGE_SEEN = Bout.judge_seen
 R3 = ("r3",)
 PENALISED = ("r3", "fast")
@@ -123,6 +127,8 @@ ARMS = [
     Arm("Adam by foreach", change=partial(optimised, foreach=True)),
     Arm("averaged generator by tensors", around=lambda: mock.patch.object(ema, "update", averaged_by_tensors)),
     Arm("D on real and generated apart", around=lambda: mock.patch.object(Bout, "judge_seen", one_at_a_time)),
+    Arm("activations apart", around=lambda: mock.patch.object(convolution, "fuses", refused), networks=PENALISED),
+    Arm("joined by the library", around=lambda: mock.patch.object(game, "joined", torch.cat), networks=PENALISED),
     Arm("pictures anew for G", around=lambda: mock.patch.object(Bouts, "__call__", anew)),
     Arm("finite differences", {"penalty_method": "finite-difference"}, networks=PENALISED),
     Arm("penalty every 4th step", {"penalty_interval": 4}, networks=PENALISED),
