@@ -46,6 +46,7 @@ from typing import Any
 import torch
 
 import sparring
+from plain import memory_given_back
 from plain_text import PlainLesson, PlainTransformer, write
 from sparring import data
 from sparring.chooser import choose
@@ -63,7 +64,6 @@ from sparring.tasks.text import Text
 from sparring.training.allocation import keep_freed_memory
 from sparring.training.match import Match
 from sparring.training.run import BEFORE, Run
-from step import memory_given_back
 from words_curves import Curves, differences, followed, pooled, show, standalone
 from words_sampling import heading, home_of, names_for, points, real_row, row
 
