@@ -247,7 +247,9 @@ def diagnosis(account: Account) -> RenderableType:
         lines.append(Text("Nothing is wrong with it.", style="green"))
     watched = list(signals(account))
     if not watched:
-        return Group(*lines, Text("The guard has not looked at it yet.", style="dim"))
+        off = account.setting("guard") == "off"
+        unwatched = "The guard was off: nobody watched how it went." if off else "The guard has not looked at it yet."
+        return Group(*lines, Text(unwatched, style="dim"))
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("what the guard looks at", no_wrap=True)
     for name in ("highest", "acts above"):

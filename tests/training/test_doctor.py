@@ -1,8 +1,11 @@
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from sparring.listing import diagnosis
 from sparring.training.account import Account
 from sparring.training.doctor import Advice, examine, signals
 
@@ -56,6 +59,35 @@ def test_what_the_guard_did_is_told_and_what_it_would_have_done() -> None:
     assert acted in said(examine(account([], events=events, settings={"guard": "warn"})))
 
 
+def of_samples(precision: float, recall: float, *means: float, **settings: str) -> Account:
+    """A finished run whose means of precision, recall and coverage were these."""
+    lines = [{"images": 100 * (i + 1), "quality": {"prc": {"value": mean}}} for i, mean in enumerate(means)]
+    kept = {"metric": "prc", "metrics": {"precision": {"value": precision}, "recall": {"value": recall}}}
+    return account(lines, quality=kept, settings=settings)
+
+
+def test_nobody_is_told_to_train_longer_and_that_it_will_not_help() -> None:
+    rising, early = (0.1, 0.2, 0.3, 0.4), (0.1, 0.2, 0.1, 0.1)
+    assert "Only 40 % of the samples look like real pictures so far. Train for longer." in said(
+        examine(of_samples(0.4, 0.2, *rising))
+    )
+    assert "Train for longer, or strengthen the penalties (R1, R2)." in said(examine(of_samples(0.4, 0.2, *rising)))
+    told = said(examine(of_samples(0.4, 0.2, *early)))
+    assert "Strengthen the penalties (R1, R2)." in told and "More of the same will not help" in told
+    assert "rain for longer" not in told
+
+
+def test_a_run_that_learned_nothing() -> None:
+    told = said(examine(of_samples(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, guard="off")))
+    assert "Hardly a sample looks like real pictures, and it did not get better" in told
+    assert "a lower learning_rate or a higher penalty_strength, and with --guard on" in told
+    assert "longer" not in told and "kept" not in told
+    assert "--guard" not in said(examine(of_samples(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, guard="on")))
+    assert "None of the samples look like real pictures so far. Train for longer." in said(
+        examine(of_samples(0.0, 0.0, 0.0, 0.0))
+    )
+
+
 def test_texts_that_are_recited() -> None:
     def of(share: float) -> Account:
         return account([], quality={"metric": "reverse", "metrics": {"copied": {"value": share}}})
@@ -100,6 +132,13 @@ def test_signals_count_as_often_in_a_row_as_the_guard_asks_for() -> None:
     assert known["out of range"] == 2.6
     assert "decline" not in known
     assert "came up to 2.6" in said(examine(account(lines)))
+
+
+@pytest.mark.parametrize(("guard", "words"), [("off", "The guard was off"), ("on", "has not looked at it yet")])
+def test_why_there_are_no_signals(guard: str, words: str) -> None:
+    console = Console(file=io.StringIO(), width=120)
+    console.print(diagnosis(account(judged(5, 4), settings={"guard": guard})))
+    assert words in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_looks_at_broken_numbers_are_left_out() -> None:

@@ -27,6 +27,9 @@ SKIPPED = 0.05
 LATE, EARLY = 0.9, 0.5
 """Shares of the run after which the best generator came late, or before which early."""
 
+NONE_REAL = 0.01
+"""Share of samples that look real below which nothing was learned."""
+
 
 @dataclass(frozen=True)
 class Advice:
@@ -44,7 +47,7 @@ class Advice:
 
 def examine(account: Account) -> list[Advice]:
     """All that is worth saying of a run, what is urgent first."""
-    checks = (ended, guarded, copied, varied, faithful, by_heart, augmented, skipped, improved, near)
+    checks = (ended, guarded, broke, copied, varied, faithful, by_heart, augmented, skipped, improved, near)
     found = [advice for check in checks for advice in check(account)]
     return sorted(found, key=lambda advice: not advice.urgent)
 
@@ -64,6 +67,17 @@ def guarded(account: Account) -> Iterator[Advice]:
         if event.get("event") == "warning":
             otherwise = "With guard=on it would have acted." if account.setting("guard") == "warn" else ""
             yield Advice(f"The guard warned: {event.get('message')}.", otherwise)
+
+
+def broke(account: Account) -> Iterator[Advice]:
+    """A run that learned nothing: longer training would not help it."""
+    if learned_nothing(account):
+        many = things(account.setting("task"))[0]
+        guard = "" if account.setting("guard") in ("", "on") else ", and with --guard on, which goes back when it breaks"
+        yield Advice(
+            f"Hardly a sample looks like real {many}, and it did not get better: the game broke, or never began.",
+            f"Train anew with a lower learning_rate or a higher penalty_strength{guard}.",
+        )
 
 
 def copied(account: Account) -> Iterator[Advice]:
@@ -86,20 +100,30 @@ def copied(account: Account) -> Iterator[Advice]:
 def varied(account: Account) -> Iterator[Advice]:
     """Samples that are too much alike."""
     recall = account.measured("recall")
-    if recall is not None and recall < LITTLE_VARIETY:
-        penalties = "" if account.through_features else ", or strengthen the penalties (R1, R2)"
+    if recall is not None and recall < LITTLE_VARIETY and not learned_nothing(account):
+        penalties = "" if account.through_features else "strengthen the penalties (R1, R2)"
         yield Advice(
-            f"Only {share(recall)} of the real variety is reached: many samples may look alike.",
-            f"Train for longer{penalties}.",
+            f"{few(recall)} of the real variety is reached: many samples may look alike.", longer(account, penalties)
         )
 
 
 def faithful(account: Account) -> Iterator[Advice]:
     """Samples that are unlike any real one."""
     precision = account.measured("precision")
-    if precision is not None and precision < LITTLE_FIDELITY:
+    if precision is not None and precision < LITTLE_FIDELITY and not learned_nothing(account):
         many = things(account.setting("task"))[0]
-        yield Advice(f"Only {share(precision)} of the samples look like real {many} so far.", "Train for longer.")
+        yield Advice(f"{few(precision)} of the samples look like real {many} so far.", longer(account))
+
+
+def few(value: float) -> str:
+    """A small share at the beginning of a sentence: `Only 12 %`, or `None`."""
+    return f"Only {share(value)}" if value else "None"
+
+
+def longer(account: Account, otherwise: str = "") -> str:
+    """To train for longer, where that may help, or what to do otherwise, if there is something."""
+    advice = ", or ".join(filter(None, ("" if stands_still(account) else "train for longer", otherwise)))
+    return f"{advice[0].upper()}{advice[1:]}." if advice else ""
 
 
 def by_heart(account: Account) -> Iterator[Advice]:
@@ -115,7 +139,7 @@ def by_heart(account: Account) -> Iterator[Advice]:
         if sure_of_held_out(account):
             yield Advice(
                 f"{right}, and as sure of {many} that were held out: the generator does not keep up with it yet.",
-                "Train for longer, or strengthen the penalties.",
+                longer(account, "strengthen the penalties"),
             )
             return
         stronger = "the penalties" if many in ("texts", "molecules") else "the augmentation or the penalties"
@@ -156,24 +180,17 @@ def skipped(account: Account) -> Iterator[Advice]:
 
 def improved(account: Account) -> Iterator[Advice]:
     """Whether more of the same would help."""
-    metric = account.deciding
-    values = [
-        (line["images"], line["quality"][metric]["value"])
-        for line in account.measurements
-        if line.get("quality", {}).get(metric) and "images" in line
-    ]
-    if len(values) < 4 or account.state != "finished":
+    found = best(account)
+    if found is None or learned_nothing(account):
         return
-    best_at, best = values[0]
-    for images, value in values[1:]:
-        if improves(metric, value, best):
-            best_at, best = images, value
+    best_at, value = found
+    metric = account.deciding
     many, _, seen = things(account.setting("task"))
-    said = f"{METRICS[metric].title} was best, {shown(metric, best)}, after {best_at:,} of {account.images:,} {seen}"
+    said = f"{METRICS[metric].title} was best, {shown(metric, value)}, after {best_at:,} of {account.images:,} {seen}"
     if best_at >= LATE * account.images:
         more = f"sparring resume {shlex.quote(str(account.folder))} --images {2 * account.images}"
         yield Advice(f"{said}: it still got better.", f"Train on: {more}", urgent=False)
-    elif best_at <= EARLY * account.images:
+    elif stands_still(account):
         yield Advice(
             f"{said}, and no better since; that generator is kept.",
             f"More of the same will not help: try a larger --size, or more {many}.",
@@ -181,6 +198,35 @@ def improved(account: Account) -> Iterator[Advice]:
         )
     else:
         yield Advice(f"{said}: it has levelled off.", urgent=False)
+
+
+def best(account: Account) -> tuple[int, float] | None:
+    """After how many images the quality of a finished run was best, and what it was; None after few evaluations."""
+    metric = account.deciding
+    values = [
+        (line["images"], line["quality"][metric]["value"])
+        for line in account.measurements
+        if line.get("quality", {}).get(metric) and "images" in line
+    ]
+    if len(values) < 4 or account.state != "finished":
+        return None
+    best_at, best_value = values[0]
+    for images, value in values[1:]:
+        if improves(metric, value, best_value):
+            best_at, best_value = images, value
+    return best_at, best_value
+
+
+def stands_still(account: Account) -> bool:
+    """Whether a finished run was best early, so that more of it will not help."""
+    found = best(account)
+    return found is not None and found[0] <= EARLY * account.images
+
+
+def learned_nothing(account: Account) -> bool:
+    """Whether hardly a sample looks real and none did later on either."""
+    precision = account.measured("precision")
+    return precision is not None and precision < NONE_REAL and stands_still(account)
 
 
 def near(account: Account) -> Iterator[Advice]:
