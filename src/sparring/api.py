@@ -39,7 +39,7 @@ from sparring.training.run import Run
 from sparring.training.tracking import need_tensorboard
 from sparring.training.trainer import Trainer, shrunk
 from sparring.training.tuning import TRYING, search, tuned_setting
-from sparring.wording import duration, roughly, share, things
+from sparring.wording import counted, duration, roughly, share, things
 
 ARCHITECTURE = (
     "network",
@@ -282,11 +282,8 @@ def start(
         try:
             monitor.plan([asdict(choice) for choice in choices], estimate)
             if ranks.first:
-                run.event(
-                    "started",
-                    0,
-                    f"{len(pictures):,} {things(chosen.task)[0]}, {roughly(estimate)}{among(ranks)}",
-                )
+                many, one, _ = things(chosen.task)
+                run.event("started", 0, f"{counted(len(pictures), many, one)}, {roughly(estimate)}{among(ranks)}")
             tell_damaged(match, run, monitor)
             Trainer(match, task, chosen, run, monitor).train()
         finally:

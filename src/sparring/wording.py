@@ -57,6 +57,11 @@ THINGS = {
 """By task, where it is not pictures: what a run learns from, one of it, and what it has seen many of."""
 
 
+def counted(number: int, many: str, one: str) -> str:
+    """`1 picture`, `1,797 pictures`."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
 def things(task: str) -> tuple[str, str, str]:
     """What a run learns from, one of it, and what it has seen many of: `pictures`, `picture`, `images`."""
     return THINGS.get(task, ("pictures", "picture", "images"))

@@ -19,6 +19,7 @@ from sparring.training import report
 from sparring.training.charts import Axis, Curve, chart
 from sparring.training.files import write_text
 from sparring.training.report import Texts
+from sparring.wording import counted
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = '"><script>alert(1)</script>\x1b[31m.png'
@@ -357,3 +358,8 @@ def test_how_often_each_was_seen_reads_well_in_short_runs():
         "each clip about 2 times",
         "each clip about 1,234 times",
     ]
+
+
+@pytest.mark.parametrize(("number", "words"), [(0, "0 clips"), (1, "1 clip"), (1797, "1,797 clips")])
+def test_one_of_it_is_not_many(number, words):
+    assert counted(number, "clips", "clip") == words

@@ -218,9 +218,11 @@ def test_three_pictures_are_enough_to_train_on(tmp_path: Path) -> None:
     (tmp_path / "few").mkdir()
     for number in range(3):
         Image.fromarray(np.full((9, 7, 3), 60 * number, np.uint8)).save(tmp_path / f"few/{number}.png")
-    run = sparring.train(tmp_path / "few", out=tmp_path / "run", **SMALL | {"images": 64, "batch": 16})
+    brief, log = SMALL | {"images": 64, "batch": 16, "evaluate_every": 16}, io.StringIO()
+    run = sparring.train(tmp_path / "few", out=tmp_path / "run", monitor=PlainMonitor(log), **brief)
     assert run.summary()["state"] == "finished"
     assert run.summary()["quality"] is None
+    assert log.getvalue().count("warning: quality cannot be measured (prc: 3 real samples") == 1
     assert sparring.load(run.folder).sample(2).shape == (2, 3, 9, 7)
 
 

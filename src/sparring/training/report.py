@@ -27,7 +27,7 @@ from sparring.training.charts import Curve, chart
 from sparring.training.doctor import examine
 from sparring.training.files import write_text
 from sparring.training.next_steps import Step, next_steps
-from sparring.wording import duration, printable, share, things
+from sparring.wording import counted, duration, printable, share, things
 
 MANY, FEW = 16, 4
 """Texts shown, of the best generator and of each moment on the way."""
@@ -229,7 +229,7 @@ def headline(account: Account) -> str:
     if account.setting("fit") == "patches" and size:
         size = f", by patches{size}"
     many, one, seen = things(account.setting("task"))
-    what = f"{data['pictures']:,} {many}{size}" if data.get("pictures") else many
+    what = f"{counted(data['pictures'], many, one)}{size}" if data.get("pictures") else many
     if not account.images:
         return f"A generator is about to learn from {what}."
     took = f"trained for {duration(seconds)}" if seconds else "trained"

@@ -114,6 +114,7 @@ class Trainer:
         self.logged = (match.state.images, match.state.seconds)
         self.speed = 0.0
         self.protocol = ""
+        self.unjudged = ""
         self.space = ""
         self.treatment = Treatment(match, run, monitor)
         match.micro_batch.on_shrink = self._tell_shrunk
@@ -290,7 +291,7 @@ class Trainer:
             value = judged.result(metric).value
         except MetricError as error:
             # Too few or too small pictures to compare: then the newest generator is the one to use.
-            self.monitor.note(str(error), urgent=True)
+            self._tell_unjudged(f"quality cannot be measured ({error}): the newest generator is the one to use")
             self._keep_generator()
             return
         quality = judged.to_json()
@@ -311,6 +312,12 @@ class Trainer:
             self._keep_generator()
         elif self.settings.supervised_metric and self.settings.adversarial and not self.match.playing:
             self._end_the_lesson()
+
+    def _tell_unjudged(self, reason: str) -> None:
+        """Why there are no numbers: once, for it stays so."""
+        if reason != self.unjudged:
+            self.monitor.note(reason, urgent=True)
+        self.unjudged = reason
 
     def _tell_protocol(self, protocol: str) -> None:
         """What the numbers hold under, above the first of them rather than in each line."""
