@@ -233,6 +233,8 @@ def test_help_comes_without_torch_and_with_examples(command: list[str]) -> None:
         (["train", "digits", "--out", "x", "--preset", "dcgan"], "classic-dcgan"),
         (["train", "digits", "--out", "x", "--from", "nowhere"], "nowhere"),
         (["resume", "nowhere"], "no such folder"),
+        (["resume", "nowhere", "--guard", "of"], "did you mean off"),
+        (["tune", "digits", "--out", "x", "--guard", "of"], "did you mean off"),
         (["sample", "nowhere", "--out", "x.png"], "nowhere"),
         (["runs", "nowhere"], "nowhere"),
         (["data", "check", "nowhere"], "nowhere"),

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -315,6 +315,7 @@ def resume(
     images: int | None = None,
     minutes: float | None = None,
     device: str | None = None,
+    guard: Literal["on", "warn", "off"] | None = None,
     shards_from: str | PathLike[str] | None = None,
     features_from: str | PathLike[str] | None = None,
     optimise: str | None = None,
@@ -323,10 +324,11 @@ def resume(
     """Goes on with a run where it stopped; `images` or `minutes` give it a new budget, counted from its beginning.
 
     With a new budget the schedules stretch over it: the learning rate rises again to what it is at that point. device:
-    another one than before, for a run that moved; the outcome is the same up to rounding then. shards_from: where the
-    same pictures lie now; needed where they come out of a command (`pipe:...`), which is run only when it is given.
-    features_from: where the file that the discriminator looks through lies now; under any name, but the same.
-    optimise: FILE.py:function again, where that rewards molecules: it is run only when it is given, too.
+    another one than before, for a run that moved; the outcome is the same up to rounding then. guard: another than
+    before, from now on. shards_from: where the same pictures lie now; needed where they come out of a command
+    (`pipe:...`), which is run only when it is given. features_from: where the file that the discriminator looks through
+    lies now; under any name, but the same. optimise: FILE.py:function again, where that rewards molecules: it is run
+    only when it is given, too.
 
     Raises: RunError if there is no run, if it is being trained, finished without a new budget, or its pictures or what
     its discriminator looks through have changed; DataError if they are gone; SettingError if its device is not there.
@@ -340,6 +342,7 @@ def resume(
             images=images,
             minutes=minutes,
             device=device,
+            guard=guard,
             shards_from=shards_from,
             features_from=features_from,
             optimise=optimise,
@@ -355,6 +358,7 @@ def go_on(
     images: int | None = None,
     minutes: float | None = None,
     device: str | None = None,
+    guard: Literal["on", "warn", "off"] | None = None,
     shards_from: str | PathLike[str] | None = None,
     features_from: str | PathLike[str] | None = None,
     optimise: str | None = None,
@@ -369,6 +373,7 @@ def go_on(
         settings, summary = ranks.told((run.settings(), run.summary()) if ranks.first else None)
         place = placed(shards_from) if shards_from else run.place_of_pictures(settings)
         settings = settings.model_copy(update={"device": pick_device(device or settings.device), "data": place})
+        settings = settings.model_copy(update={"guard": guard or settings.guard})
         features = same_features(run, settings, features_from)
         settings = settings.model_copy(update={"discriminator_features": features})
         settings = settings.model_copy(update={"optimise": trusted_reward(run, settings, optimise)})
@@ -419,7 +424,11 @@ def take_up(run: Run, match: Match, settings: Settings, monitor: Monitor) -> Non
     if settings != run.settings():
         run.write_settings(settings)
     run.event("resumed", match.state.images, f"from step {match.state.step:,}{among(match.ranks)}")
-    monitor.note(f"{run}: going on from {match.state.images:,} {things(settings.task)[2]}{among(match.ranks)}")
+    changed = {name: value for name, value in match.state.changes.items() if not name.endswith("_final")}
+    as_changed = ", ".join(f"{name} {shown(value)}" for name, value in changed.items())
+    by_the_guard = f"; the guard has set {as_changed}" if changed else ""
+    seen = f"{match.state.images:,} {things(settings.task)[2]}"
+    monitor.note(f"{run}: going on from {seen}{among(match.ranks)}{by_the_guard}")
     if match.ranks.count != match.state.ranks:
         monitor.note(f"trained by {processes(match.state.ranks)} before: the outcome is the same up to rounding")
         if settings.shuffle_buffer is not None and match.state.images % len(match.data):

@@ -68,6 +68,14 @@ Seed = Annotated[str | None, typer.Option(metavar="S", help="Fixes everything ra
 Device = Annotated[
     str | None, typer.Option(metavar="D", help="cpu, cuda, cuda:1 or mps; the best there is if not given.")
 ]
+Guard = Annotated[
+    str | None,
+    typer.Option(
+        metavar="on|warn|off",
+        help="What to do when training goes wrong; on takes it back by itself.",
+        show_default=False,
+    ),
+]
 StartFrom = Annotated[Path | None, typer.Option("--from", metavar="RUN", help="Start with the weights of another run.")]
 Assignments = Annotated[
     list[str] | None,
@@ -128,10 +136,7 @@ def train(
     seed: Seed = None,
     device: Device = None,
     start_from: StartFrom = None,
-    guard: Annotated[
-        str | None,
-        typer.Option(metavar="on|warn|off", help="What to do when training goes wrong; on takes it back by itself."),
-    ] = None,
+    guard: Guard = None,
     assignments: Assignments = None,
     output: Json = None,
 ) -> None:
@@ -169,19 +174,20 @@ def tune(
     seed: Seed = None,
     device: Device = None,
     start_from: StartFrom = None,
+    guard: Guard = None,
     assignments: Assignments = None,
     output: Json = None,
 ) -> None:
     """Train on DATA, and use the first part of the time to find the setting that matters most.
 
-    Tries several strengths of the penalty, or several learning rates where there is none, for a few minutes each, and
-    goes on with the best from where it is.
+    Tries several strengths of the penalty, or several learning rates where there is none, for a fiftieth of the time
+    each, and goes on with the best from where it is. The search is not saved: Ctrl-C before its end leaves nothing.
     """
     with reporting(output, out):
         from sparring import api
         from sparring.training.monitor import open_monitor
 
-        named = {"resolution": resolution, "minutes": minutes, "seed": seed, "device": device}
+        named = {"resolution": resolution, "minutes": minutes, "seed": seed, "device": device, "guard": guard}
         run = api.tune(
             source,
             out=out,
@@ -208,6 +214,7 @@ def resume(
     images: Images = None,
     minutes: Minutes = None,
     device: Annotated[str | None, typer.Option(metavar="D", help="Another device than before.")] = None,
+    guard: Guard = None,
     shards_from: Annotated[
         str | None,
         typer.Option(metavar="DATA", help="Where the same pictures lie now; needed for those of 'pipe:COMMAND'."),
@@ -237,6 +244,7 @@ def resume(
             images=None if images is None else config.check("images", images),
             minutes=None if minutes is None else config.check("minutes", minutes),
             device=None if device is None else config.check("device", device),
+            guard=None if guard is None else config.check("guard", guard),
             shards_from=shards_from,
             features_from=features_from,
             optimise=None if optimise is None else config.check("optimise", optimise),

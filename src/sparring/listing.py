@@ -16,7 +16,7 @@ from sparring.evaluation.judgement import summary as protocol_summary
 from sparring.exporting import Exported
 from sparring.training.account import Account
 from sparring.training.doctor import examine, signals
-from sparring.training.next_steps import next_steps
+from sparring.training.next_steps import STOPPED, next_steps
 from sparring.training.report import headline
 from sparring.training.run import Run
 from sparring.wording import compact, duration, printable, things
@@ -278,12 +278,14 @@ def ending(run: Run, summary: Mapping[str, Any]) -> RenderableType:
     if run.report.is_file():
         lines.append(f"report   {run.report}")
     lines.extend(f"samples  {latest}" for latest in sorted(run.samples.glob("latest.*")))
-    if summary["state"] == "finished":
-        settings = run.settings()
-        kind = "graph" if settings.representation == "graph" else settings.task
-        styles = run.data().get("classes") or ()
-        steps = next_steps(str(run), kind, "finished", summary["images"], settings.damage or "", styles)
+    settings, state = run.settings(), str(summary["state"])
+    kind = "graph" if settings.representation == "graph" else settings.task
+    styles = run.data().get("classes") or ()
+    steps = next_steps(str(run), kind, state, summary["images"], settings.damage or "", styles, settings.guard)
+    if state == "finished":
         lines.extend(f"{head:8} {steps[place][0]}" for head, place in (("more", 0), ("", 2)))
+    elif state == STOPPED and settings.guard == "on":
+        lines.extend(f"{head:8} {steps[place][0]}" for head, place in (("use", 0), ("why", -1)))
     else:
-        lines.append(f"go on    sparring resume {quote(str(run))}")
+        lines.append(f"go on    {steps[0][0]}")
     return Text("\n".join(lines))

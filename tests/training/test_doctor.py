@@ -51,6 +51,12 @@ def test_a_run_that_broke_is_told_first() -> None:
     assert found[0] == Advice("Failed: why")
 
 
+def test_a_run_that_was_given_up_is_told_what_to_change() -> None:
+    anew = "Train anew with a lower learning_rate or a higher penalty_strength"
+    assert anew in said(examine(account([], state="stopped by the guard", settings={"guard": "on"})))
+    assert anew not in said(examine(account([], state="stopped by the guard", settings={"guard": "warn"})))
+
+
 def test_what_the_guard_did_is_told_and_what_it_would_have_done() -> None:
     events = [{"event": "collapse", "message": "M"}, {"event": "warning", "message": "W"}, {"event": "resumed"}]
     assert "The guard stepped in: M." in said(examine(account([], events=events)))

@@ -1,3 +1,4 @@
+import io
 import json
 import math
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from tests.training.test_trainer import SMALL, Interrupting, assert_same
 import sparring
 from sparring import config
 from sparring.config import Settings
+from sparring.listing import ending
 from sparring.metrics.estimate import Estimate
 from sparring.randomness import Random
 from sparring.tasks.generate import Generate
@@ -21,7 +23,7 @@ from sparring.tasks.sample import Sample
 from sparring.training.files import read_lines
 from sparring.training.guard import NOT_A_NUMBER, SIGNALS, TREATED, Finding, Guard, reached
 from sparring.training.match import Match
-from sparring.training.monitor import QuietMonitor
+from sparring.training.monitor import PlainMonitor, QuietMonitor
 from sparring.training.run import Run
 from sparring.training.treatment import Treatment
 
@@ -290,7 +292,9 @@ def test_a_treated_run_that_is_interrupted_goes_on_as_if_it_never_was(
         broken = sparring.train("digits", out=tmp_path / "broken", monitor=Interrupting(2560), **chosen)
     assert broken.summary()["state"] == "interrupted"
     assert broken.load_checkpoint("cpu")[1]["attempt"] == 1
-    sparring.resume(broken)
+    log = io.StringIO()
+    sparring.resume(broken, monitor=PlainMonitor(log))
+    assert "; the guard has set learning_rate 0.0005" in log.getvalue()
     assert_same(whole, broken)
 
 
@@ -305,6 +309,7 @@ def test_what_cannot_be_helped_ends_with_a_verdict_and_the_best_generator(
     assert "no longer a number, whatever was tried, 5 times; the best generator" in summary["message"]
     assert sparring.load(run.folder).sample(4).float().std() > 1
     assert len(run.steps()) <= 2
+    assert "sparring sample" in str(ending(run, summary)) and "resume" not in str(ending(run, summary))
 
 
 def test_a_decline_goes_back_to_when_quality_was_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,6 +345,9 @@ def test_without_it_nothing_is_taken_back(
     tensors, state = run.load_checkpoint("cpu")
     assert state["attempt"] == 0
     assert all(torch.isfinite(tensor).all() for group in tensors.values() for tensor in group.values())
+    assert "--guard on" in run.summary()["message"]
+    sparring.resume(run, guard="on")
+    assert (run.summary()["state"], run.settings().guard) == ("finished", "on")
 
 
 def test_warnings_name_what_is_counted() -> None:

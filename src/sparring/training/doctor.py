@@ -8,6 +8,7 @@ from sparring.evaluation.catalogue import METRICS, improves
 from sparring.evaluation.judgement import shown
 from sparring.training.account import Account
 from sparring.training.guard import SIGNALS, USUAL_FROM, Signal, reached
+from sparring.training.next_steps import STOPPED
 from sparring.wording import compact, share, things
 
 MANY_COPIES, MANY_RECITED = 0.01, 0.1
@@ -55,7 +56,10 @@ def examine(account: Account) -> list[Advice]:
 def ended(account: Account) -> Iterator[Advice]:
     """A run that did not end as it should."""
     if account.state not in ("running", "finished", "just begun"):
-        yield Advice(": ".join(filter(None, (account.state.capitalize(), account.summary.get("message")))))
+        anew = "Train anew with a lower learning_rate or a higher penalty_strength, and look at the data: "
+        in_vain = account.state == STOPPED and account.setting("guard") in ("", "on")
+        do = f"{anew}sparring data check DATA" if in_vain else ""
+        yield Advice(": ".join(filter(None, (account.state.capitalize(), account.summary.get("message")))), do)
 
 
 def guarded(account: Account) -> Iterator[Advice]:
@@ -73,7 +77,9 @@ def broke(account: Account) -> Iterator[Advice]:
     """A run that learned nothing: longer training would not help it."""
     if learned_nothing(account):
         many = things(account.setting("task"))[0]
-        guard = "" if account.setting("guard") in ("", "on") else ", and with --guard on, which goes back when it breaks"
+        guard = (
+            "" if account.setting("guard") in ("", "on") else ", and with --guard on, which goes back when it breaks"
+        )
         yield Advice(
             f"Hardly a sample looks like real {many}, and it did not get better: the game broke, or never began.",
             f"Train anew with a lower learning_rate or a higher penalty_strength{guard}.",

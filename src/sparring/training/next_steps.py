@@ -7,12 +7,21 @@ from pathlib import Path
 Step = tuple[str, str]
 """A command, and what it does."""
 
+STOPPED = "stopped by the guard"
+"""The state of a run that broke, with whatever the guard may do about it."""
+
 
 def next_steps(
-    folder: str, task: str, state: str, images: int, damage: str = "", styles: Sequence[str] = ()
+    folder: str,
+    task: str,
+    state: str,
+    images: int,
+    damage: str = "",
+    styles: Sequence[str] = (),
+    guard: str = "on",
 ) -> Sequence[Step]:
     """The commands for a run in a state of its summary, after so many images; `damage` of a run that restores, `styles`
-    of one that knows several."""
+    of one that knows several, `guard` as in the settings."""
     place = shlex.quote(folder)
     resume = (f"sparring resume {place}", "Go on, should it have stopped")
     if task == "restore":
@@ -24,6 +33,10 @@ def next_steps(
     if state == "finished":
         more = (f"sparring resume {place} --images {2 * images}", "Train on, twice as long in all")
         return [*use, more]
+    if state == STOPPED and guard == "on":  # it would come to the same end again
+        return [*use, (f"sparring doctor {place}", "What went wrong, and what to change in another run")]
+    if state == STOPPED:
+        resume = (f"{resume[0]} --guard on", "Go on from before it broke, with a guard that changes what it must")
     return [resume, use[0]] if images else [resume]
 
 

@@ -580,7 +580,8 @@ def commands(account: Account) -> Sequence[Step]:
     """What to do next: a command and what it does."""
     task, damage = kind_of(account) or "generate", account.setting("damage")
     styles = account.data.get("classes") or ()
-    return next_steps(str(account.folder), task, account.state, account.images, damage, styles)
+    guard = account.setting("guard") or "on"
+    return next_steps(str(account.folder), task, account.state, account.images, damage, styles, guard)
 
 
 def _template() -> Any:

@@ -58,7 +58,8 @@ Ending = Literal["finished", "interrupted", "stopped by the guard", "failed"]
 
 BROKEN: tuple[Ending, str] = (
     "failed",
-    "a loss or a weight is no longer a number, and there is no guard; the last checkpoint is from before",
+    "a loss or a weight is no longer a number, and there is no guard; the last checkpoint is from before, and "
+    "`sparring resume RUN --guard on` goes on from it",
 )
 
 

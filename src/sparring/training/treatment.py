@@ -36,7 +36,7 @@ class Treatment:
         """After a loss or a weight turned out to be no number."""
         if self.how == "on":
             return self._treat(NOT_A_NUMBER)
-        self.verdict = f"{self._when(NOT_A_NUMBER)}; with guard=on the run would have gone back to before"
+        self.verdict = f"{self._when(NOT_A_NUMBER)}; `sparring resume RUN --guard on` goes back to before and on"
         return "given up"
 
     def at_a_watch(self, note: Callable[[Vitals], None]) -> Outcome:

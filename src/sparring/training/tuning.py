@@ -105,10 +105,10 @@ def search(
     gone = time.perf_counter() - begun - best.match.state.seconds
     left = max(settings.minutes - gone / 60, best.match.state.seconds / 60)
     best.match.settings = config.complete(best.match.settings.model_dump() | {"minutes": left})
-    said = f"{metric_shown} {quality_shown(metric, best.quality.value)} after as many seconds"
+    said = f"{metric_shown} {quality_shown(metric, best.quality.value)} after {duration(best.match.state.seconds)}"
     reason = f"of {tried} that were tried the best: {said}"
     if best.match is first:
-        reason = f"as chosen: of {tried} that were tried none is better beyond doubt; {said}"
+        reason = f"as chosen: of {tried} that were tried none is better beyond doubt; it came to {said}"
     return best.match, Choice(name, shown(best.value), reason)
 
 
