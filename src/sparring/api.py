@@ -279,6 +279,8 @@ def start(
         if ranks.first:
             run.create(chosen, {"plan.json": plan(choices, estimate), "data.json": about(place, pictures, task)})
             keep_reward(run, task, monitor)
+            if name:
+                keep_beginning(run, begun(Match(chosen, match.data, task, ranks, match.held_out)))
         try:
             monitor.plan([asdict(choice) for choice in choices], estimate)
             if ranks.first:
@@ -288,6 +290,13 @@ def start(
             Trainer(match, task, chosen, run, monitor).train()
         finally:
             run.lock.release()
+
+
+def keep_beginning(run: Run, match: Match) -> None:
+    """Saves a match that nobody has played yet: what a search has come to may be spoilt already, with a learning rate
+    far too high for one, and then the guard has this to go back to."""
+    match.state.kept = [match.state.step]
+    run.save_checkpoint(match.state.step, match.tensors(), match.snapshot())
 
 
 def looked_at(place: str, given: Mapping[str, Any], monitor: Monitor) -> AnySurvey:

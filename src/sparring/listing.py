@@ -16,6 +16,7 @@ from sparring.evaluation.judgement import summary as protocol_summary
 from sparring.exporting import Exported
 from sparring.training.account import Account
 from sparring.training.doctor import examine, signals
+from sparring.training.guard import SIGNALS
 from sparring.training.next_steps import STOPPED, next_steps
 from sparring.training.report import headline
 from sparring.training.run import Run
@@ -247,8 +248,14 @@ def diagnosis(account: Account) -> RenderableType:
         lines.append(Text("Nothing is wrong with it.", style="green"))
     watched = list(signals(account))
     if not watched:
-        off = account.setting("guard") == "off"
-        unwatched = "The guard was off: nobody watched how it went." if off else "The guard has not looked at it yet."
+        taken_back = {signal.name for signal in SIGNALS} & {event.get("event") for event in account.events}
+        unwatched = (
+            "The guard has not looked at it since it went back."
+            if taken_back
+            else "The guard has not looked at it yet."
+        )
+        if account.setting("guard") == "off":
+            unwatched = "The guard was off: nobody watched how it went."
         return Group(*lines, Text(unwatched, style="dim"))
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("what the guard looks at", no_wrap=True)

@@ -140,10 +140,17 @@ def test_signals_count_as_often_in_a_row_as_the_guard_asks_for() -> None:
     assert "came up to 2.6" in said(examine(account(lines)))
 
 
-@pytest.mark.parametrize(("guard", "words"), [("off", "The guard was off"), ("on", "has not looked at it yet")])
-def test_why_there_are_no_signals(guard: str, words: str) -> None:
+@pytest.mark.parametrize(
+    ("guard", "happened", "words"),
+    [
+        ("off", "started", "The guard was off"),
+        ("on", "started", "has not looked at it yet"),
+        ("on", "confusion", "has not looked at it since it went back"),
+    ],
+)
+def test_why_there_are_no_signals(guard: str, happened: str, words: str) -> None:
     console = Console(file=io.StringIO(), width=120)
-    console.print(diagnosis(account(judged(5, 4), settings={"guard": guard})))
+    console.print(diagnosis(account(judged(5, 4), settings={"guard": guard}, events=[{"event": happened}])))
     assert words in console.file.getvalue()  # type: ignore[attr-defined]
 
 

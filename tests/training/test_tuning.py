@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tests.test_config import VALUES
 from tests.training.test_trainer import SMALL
 
@@ -11,6 +12,7 @@ from sparring import config
 from sparring.errors import SettingError
 from sparring.metrics.estimate import Estimate
 from sparring.training import tuning
+from sparring.training.files import read_lines
 from sparring.training.match import Match
 from sparring.training.monitor import PlainMonitor
 from sparring.training.tuning import FACTORS, ROUNDS, TRYING, Candidate, ranked, tuned_setting, variant
@@ -84,6 +86,27 @@ def test_a_search_that_takes_all_of_the_time_says_so(tmp_path: Path) -> None:
     run = sparring.tune("digits", out=tmp_path / "run", minutes=0.001, monitor=PlainMonitor(log), **BRIEF)
     assert "warning: the search has used up the time" in log.getvalue()
     assert "It will take less than a second." in log.getvalue()
+    assert run.summary()["state"] == "finished"
+
+
+def test_what_a_search_has_spoilt_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a learning rate far too high all candidates are spoilt when the run begins, and with them its checkpoint."""
+
+    def spoil(match: Match, seconds: float) -> None:
+        match.play()
+        with torch.no_grad():
+            for weights in match.discriminator.module.parameters():
+                weights *= 1e3
+        match.state.seconds = seconds
+
+    monkeypatch.setattr(tuning, "play", spoil)
+    run = sparring.tune("digits", out=tmp_path / "run", minutes=0.1, guard_every=64, **BRIEF)
+    went_back = [
+        event["message"] for event in read_lines(run.folder / "events.jsonl") if "went back" in event["message"]
+    ]
+    assert "went back to 64 images" in went_back[0]  # what the search came to, after two steps
+    assert "went back to 0 images" in went_back[1]
+    assert len(went_back) == 2
     assert run.summary()["state"] == "finished"
 
 

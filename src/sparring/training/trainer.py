@@ -153,8 +153,9 @@ class Trainer:
             Clock(every, match.state.seconds)
             for every in (LOG_SECONDS, settings.preview_seconds, settings.save_seconds, REPORT_SECONDS)
         )
-        if self.ranks.told(not self.run.steps()):
-            match.state.kept = [match.state.step]
+        saved = self.ranks.told(self.run.steps())
+        if match.state.step not in saved:
+            match.state.kept = [*saved, match.state.step]
             saves.run(self._save, clock)  # a run that is killed at once can be resumed as well
         while True:
             ending = self._ending(any(self.ranks.largest(interrupted())))
