@@ -65,33 +65,41 @@ def test_what_the_guard_did_is_told_and_what_it_would_have_done() -> None:
     assert acted in said(examine(account([], events=events, settings={"guard": "warn"})))
 
 
-def of_samples(precision: float, recall: float, *means: float, **settings: str) -> Account:
-    """A finished run whose means of precision, recall and coverage were these."""
-    lines = [{"images": 100 * (i + 1), "quality": {"prc": {"value": mean}}} for i, mean in enumerate(means)]
-    kept = {"metric": "prc", "metrics": {"precision": {"value": precision}, "recall": {"value": recall}}}
+def of_samples(precision: float, means: tuple[float, ...], distances: tuple[float, ...], **settings: str) -> Account:
+    """A finished run with these means of precision, recall and coverage, and Frechet distances."""
+    lines = [
+        {"images": 100 * (i + 1), "quality": {"prc": {"value": mean}, "fid": {"value": distance}}}
+        for i, (mean, distance) in enumerate(zip(means, distances, strict=True))
+    ]
+    kept = {"metric": "prc", "metrics": {"precision": {"value": precision}, "recall": {"value": 0.2}}}
     return account(lines, quality=kept, settings=settings)
 
 
+RISING, EARLY, NOTHING = (0.1, 0.2, 0.3, 0.4), (0.1, 0.2, 0.1, 0.1), (0.0, 0.0, 0.0, 0.0)
+NEARER, AS_FAR = (9.0, 5.0, 4.0, 3.0), (9.0, 9.5, 8.0, 9.0)
+
+
 def test_nobody_is_told_to_train_longer_and_that_it_will_not_help() -> None:
-    rising, early = (0.1, 0.2, 0.3, 0.4), (0.1, 0.2, 0.1, 0.1)
-    assert "Only 40 % of the samples look like real pictures so far. Train for longer." in said(
-        examine(of_samples(0.4, 0.2, *rising))
-    )
-    assert "Train for longer, or strengthen the penalties (R1, R2)." in said(examine(of_samples(0.4, 0.2, *rising)))
-    told = said(examine(of_samples(0.4, 0.2, *early)))
+    told = said(examine(of_samples(0.4, RISING, NEARER)))
+    assert "Only 40 % of the samples look like real pictures so far. Train for longer." in told
+    assert "Train for longer, or strengthen the penalties (R1, R2)." in told
+    told = said(examine(of_samples(0.4, EARLY, NEARER)))
     assert "Strengthen the penalties (R1, R2)." in told and "More of the same will not help" in told
     assert "rain for longer" not in told
 
 
 def test_a_run_that_learned_nothing() -> None:
-    told = said(examine(of_samples(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, guard="off")))
-    assert "Hardly a sample looks like real pictures, and it did not get better" in told
-    assert "a lower learning_rate or a higher penalty_strength, and with --guard on" in told
+    told = said(examine(of_samples(0.0, NOTHING, AS_FAR, guard="off")))
+    assert "Hardly a sample looks like real pictures, and they came no nearer" in told
+    assert "a lower rate, and with --guard on" in told
     assert "longer" not in told and "kept" not in told
-    assert "--guard" not in said(examine(of_samples(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, guard="on")))
-    assert "None of the samples look like real pictures so far. Train for longer." in said(
-        examine(of_samples(0.0, 0.0, 0.0, 0.0))
-    )
+    assert "--guard" not in said(examine(of_samples(0.0, NOTHING, AS_FAR, guard="on")))
+
+
+def test_a_run_that_was_too_short_is_not_taken_for_one_that_learned_nothing() -> None:
+    told = said(examine(of_samples(0.0, NOTHING, NEARER)))
+    assert "None of the samples look like real pictures so far. Train for longer." in told
+    assert "Hardly" not in told and "will not help" not in told and "was best" not in told
 
 
 def test_texts_that_are_recited() -> None:

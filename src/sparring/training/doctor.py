@@ -28,8 +28,11 @@ SKIPPED = 0.05
 LATE, EARLY = 0.9, 0.5
 """Shares of the run after which the best generator came late, or before which early."""
 
-NONE_REAL = 0.01
-"""Share of samples that look real below which nothing was learned."""
+FEWEST = 4
+"""Evaluations of which a course can be told."""
+
+NONE_REAL, HARDLY_NEARER = 0.01, 0.8
+"""Share of samples that look real below which, and part of the first Frechet distance above which, nothing was learned."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,8 @@ def broke(account: Account) -> Iterator[Advice]:
             "" if account.setting("guard") in ("", "on") else ", and with --guard on, which goes back when it breaks"
         )
         yield Advice(
-            f"Hardly a sample looks like real {many}, and it did not get better: the game broke, or never began.",
-            f"Train anew with a lower learning_rate or a higher penalty_strength{guard}.",
+            f"Hardly a sample looks like real {many}, and they came no nearer: the game broke, or never began.",
+            f"Train anew, with the learning_rate and the penalty that are chosen or a lower rate{guard}.",
         )
 
 
@@ -206,21 +209,27 @@ def improved(account: Account) -> Iterator[Advice]:
         yield Advice(f"{said}: it has levelled off.", urgent=False)
 
 
-def best(account: Account) -> tuple[int, float] | None:
-    """After how many images the quality of a finished run was best, and what it was; None after few evaluations."""
-    metric = account.deciding
+def judged(account: Account, metric: str) -> list[tuple[int, float]]:
+    """After how many images a finished run was judged, and its number of a metric; none after few evaluations."""
     values = [
         (line["images"], line["quality"][metric]["value"])
         for line in account.measurements
         if line.get("quality", {}).get(metric) and "images" in line
     ]
-    if len(values) < 4 or account.state != "finished":
-        return None
-    best_at, best_value = values[0]
-    for images, value in values[1:]:
-        if improves(metric, value, best_value):
-            best_at, best_value = images, value
-    return best_at, best_value
+    return values if len(values) >= FEWEST and account.state == "finished" else []
+
+
+def best(account: Account) -> tuple[int, float] | None:
+    """After how many images the quality of a finished run was best, and what it was; None where that is not known.
+
+    A share that was nothing all along does not tell whether the run got better.
+    """
+    metric = account.deciding
+    found: tuple[int, float] | None = None
+    for images, value in judged(account, metric):
+        if found is None or improves(metric, value, found[1]):
+            found = images, value
+    return None if found is None or (METRICS[metric].better == "higher" and found[1] == 0) else found
 
 
 def stands_still(account: Account) -> bool:
@@ -230,9 +239,14 @@ def stands_still(account: Account) -> bool:
 
 
 def learned_nothing(account: Account) -> bool:
-    """Whether hardly a sample looks real and none did later on either."""
-    precision = account.measured("precision")
-    return precision is not None and precision < NONE_REAL and stands_still(account)
+    """Whether hardly a sample looks real, nor came they nearer to it, as their Frechet distance tells."""
+    precision, distances = account.measured("precision"), [value for _, value in judged(account, "fid")]
+    return (
+        precision is not None
+        and precision < NONE_REAL
+        and bool(distances)
+        and min(distances) > HARDLY_NEARER * distances[0]
+    )
 
 
 def near(account: Account) -> Iterator[Advice]:
