@@ -32,7 +32,8 @@ FEWEST = 4
 """Evaluations of which a course can be told."""
 
 NONE_REAL, HARDLY_NEARER = 0.01, 0.8
-"""Share of samples that look real below which, and part of the first Frechet distance above which, nothing was learned."""
+"""Share of samples that look real below which, and part of the first Frechet distance above which, nothing was
+learned."""
 
 
 @dataclass(frozen=True)
