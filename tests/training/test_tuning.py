@@ -68,7 +68,7 @@ def test_the_best_goes_on_from_where_it_is(tmp_path: Path, monkeypatch: pytest.M
     run = sparring.tune("digits", out=tmp_path / "run", minutes=0.1, penalty_strength_final=0.5, **BRIEF)
     assert run.settings().penalty_strength == 3
     assert run.settings().penalty_strength_final == pytest.approx(0.3)
-    assert set(played) == {0.1, 0.3, 1, 3, 10}
+    assert set(played) == {1, 3, 10}
     assert played[3] == pytest.approx(ROUNDS[-1][1] * 6, abs=0.2)
     assert played[10] == pytest.approx(ROUNDS[0][1] * 6, abs=0.2)
     assert played[3] > played[10]
@@ -78,7 +78,7 @@ def test_the_best_goes_on_from_where_it_is(tmp_path: Path, monkeypatch: pytest.M
     assert summary["seconds"] < 5.5
     choice = run.plan()["choices"][0]
     assert (choice["setting"], choice["value"]) == ("penalty_strength", "3")
-    assert "of 5 that were tried the best" in choice["reason"]
+    assert "of 3 that were tried the best" in choice["reason"]
 
 
 def test_a_search_that_takes_all_of_the_time_says_so(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """A short search before the run: several values of one setting play for a while, and the best goes on.
 
 Successive halving (Jamieson & Talwalkar 2016): all candidates play for a small share of the time, the better ones for
-more of it, and what they have learned is kept. What learns fastest at first need not end best, a weak penalty for one,
-so that another value than the chosen one must be better beyond doubt: their intervals must not meet.
+more of it, and what they have learned is kept. What learns fastest at first need not end best: a weak penalty was
+seen to do the one and not the other, so that none weaker than the chosen one is tried. Another value must be better
+beyond doubt: their intervals must not meet.
 
 The setting is the strength of the penalty where there is one, for that is what differs most from set to set (from .05
 to 150 in the tables of R3GAN, arXiv 2501.05441), else the learning rate.
@@ -25,13 +26,13 @@ from sparring.metrics.estimate import Estimate
 from sparring.training.match import Match
 from sparring.wording import duration, things
 
-FACTORS = {"penalty_strength": (1.0, 0.1, 0.3, 3.0, 10.0), "learning_rate": (1.0, 0.5, 2.0)}
+FACTORS = {"penalty_strength": (1.0, 3.0, 10.0), "learning_rate": (1.0, 0.5, 2.0)}
 """What the chosen value is multiplied by."""
 
-ROUNDS = ((1.0, 0.02), (0.4, 0.05))
+ROUNDS = ((1.0, 0.03), (0.67, 0.06))
 """Share of the candidates that play on, and share of the budget that each of them has played for then."""
 
-TRYING = 0.16
+TRYING = 0.15
 """About the share of the budget that this takes, what is kept of it included."""
 
 Judge = Callable[[Match], Estimate]
