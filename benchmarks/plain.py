@@ -5,8 +5,6 @@ it, one pass of the discriminator for the real and one for the generated picture
 generator's update, exact penalties by double backward, no averaged generator.
 """
 
-import ctypes
-import platform
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -21,27 +19,6 @@ from sparring import data
 from sparring.networks import FAMILIES, dcgan, fast, r3
 from sparring.networks.convolution import Convolution, TransposedConvolution
 from sparring.networks.layers import SLOPE
-from sparring.training.allocation import M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, keep_freed_memory
-
-GLIBC_THRESHOLD = 2**25
-"""Bytes: the largest block that glibc comes to take from memory it keeps, of which it keeps twice as much at most."""
-
-
-@contextmanager
-def memory_given_back() -> Iterator[None]:
-    """While glibc gives freed memory back to the system, as it does unless told otherwise.
-
-    The first step in here may be slower than others: it finds no memory that was freed before.
-    """
-    if platform.libc_ver()[0] != "glibc":
-        yield
-        return
-    libc = ctypes.CDLL(None)
-    libc.mallopt(M_MMAP_THRESHOLD, GLIBC_THRESHOLD)
-    libc.mallopt(M_TRIM_THRESHOLD, 2 * GLIBC_THRESHOLD)
-    libc.malloc_trim(0)
-    yield
-    keep_freed_memory()
 
 
 def activate(x: Tensor) -> Tensor:

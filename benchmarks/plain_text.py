@@ -5,7 +5,10 @@ under a causal mask, a head that shares its weights with the embedding; DataLoad
 batch, cross entropy, Adam as PyTorch makes it, all in float32; sampling reads the whole beginning again at each symbol.
 """
 
+import ctypes
+import platform
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -15,9 +18,30 @@ from torch.utils.data import DataLoader
 
 from sparring.data.vocabularies import END, START, UNKNOWN
 from sparring.networks.transformer import HEAD
+from sparring.training.allocation import M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, keep_freed_memory
 
 IGNORED = -100
 """What cross_entropy leaves out unless told otherwise."""
+
+GLIBC_THRESHOLD = 2**25
+"""Bytes: the largest block that glibc comes to take from memory it keeps, of which it keeps twice as much at most."""
+
+
+@contextmanager
+def memory_given_back() -> Iterator[None]:
+    """While glibc gives freed memory back to the system, as it does unless told otherwise.
+
+    The first step in here may be slower than others: it finds no memory that was freed before.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        yield
+        return
+    libc = ctypes.CDLL(None)
+    libc.mallopt(M_MMAP_THRESHOLD, GLIBC_THRESHOLD)
+    libc.mallopt(M_TRIM_THRESHOLD, 2 * GLIBC_THRESHOLD)
+    libc.malloc_trim(0)
+    yield
+    keep_freed_memory()
 
 
 class PlainTransformer(nn.Module):

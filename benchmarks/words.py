@@ -46,8 +46,7 @@ from typing import Any
 import torch
 
 import sparring
-from plain import memory_given_back
-from plain_text import PlainLesson, PlainTransformer, write
+from plain_text import PlainLesson, PlainTransformer, memory_given_back, write
 from sparring import data
 from sparring.chooser import choose
 from sparring.config import given, parse_assignment

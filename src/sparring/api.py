@@ -381,11 +381,11 @@ def go_on(
     ):
         settings, summary = ranks.told((run.settings(), run.summary()) if ranks.first else None)
         place = placed(shards_from) if shards_from else run.place_of_pictures(settings)
-        settings = settings.model_copy(update={"device": pick_device(device or settings.device), "data": place})
-        settings = settings.model_copy(update={"guard": guard or settings.guard})
-        features = same_features(run, settings, features_from)
-        settings = settings.model_copy(update={"discriminator_features": features})
-        settings = settings.model_copy(update={"optimise": trusted_reward(run, settings, optimise)})
+        anew = {"device": pick_device(device or settings.device), "data": place, "guard": guard or settings.guard}
+        settings = settings.model_copy(update=anew)
+        seen_through = same_features(run, settings, features_from)
+        rewarded = trusted_reward(run, settings, optimise)
+        settings = settings.model_copy(update={"discriminator_features": seen_through, "optimise": rewarded})
         if images is not None or minutes is not None:
             budget = {"images": images, "minutes": minutes, "patience": None}
             settings = config.complete(settings.model_dump() | budget)

@@ -608,7 +608,7 @@ def evaluate(
         emit(found.to_json(), output)
         show(verdict(found))
         if nearest is not None:
-            tell(f"{nearest}: the samples most like copies, each above the real pictures that it is nearest to")
+            tell(f"{nearest}: the samples most like copies, each above the real ones that it is nearest to")
 
 
 @app.command(

@@ -94,9 +94,10 @@ def copied(account: Account) -> Iterator[Advice]:
     """Samples that are training pictures, or training texts."""
     copies = account.measured("copies")
     if copies is not None and copies > MANY_COPIES:
+        many = things(account.setting("task"))[0]
         yield Advice(
-            f"{share(copies)} of the samples are near-copies of training pictures.",
-            "Add pictures, strengthen the augmentation or train for less time, and look at the nearest pictures in the "
+            f"{share(copies)} of the samples are near-copies of training {many}.",
+            f"Add {many}, strengthen the augmentation or train for less time, and look at the nearest {many} in the "
             "report.",
         )
     recited = account.measured("copied")
