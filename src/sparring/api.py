@@ -263,7 +263,7 @@ def start(
         if name:
             with writing(run.folder):  # better known before the search than after
                 run.folder.mkdir(parents=True, exist_ok=True)
-            monitor.note(f"trying values of {name} for {share(TRYING)} of {duration(estimate)}")
+            monitor.note(f"trying values of {name} for at most {share(TRYING)} of {duration(estimate)}")
             match, choice = search(
                 match,
                 name,

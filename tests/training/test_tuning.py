@@ -1,5 +1,6 @@
 import io
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,9 +14,9 @@ from sparring.errors import SettingError
 from sparring.metrics.estimate import Estimate
 from sparring.training import tuning
 from sparring.training.files import read_lines
-from sparring.training.match import Match
+from sparring.training.match import Match, State
 from sparring.training.monitor import PlainMonitor
-from sparring.training.tuning import FACTORS, ROUNDS, TRYING, Candidate, ranked, tuned_setting, variant
+from sparring.training.tuning import FACTORS, LOOKS, TRYING, Candidate, tuned_setting, unbeaten, variant
 
 BRIEF = {name: value for name, value in SMALL.items() if "every" not in name}
 
@@ -38,22 +39,55 @@ def test_what_a_setting_falls_to_goes_with_it() -> None:
     assert (changed.penalty_strength, changed.penalty_strength_final) == pytest.approx((6.0, 0.6))
 
 
-def test_the_search_takes_the_share_of_the_time_that_is_said() -> None:
-    count = len(FACTORS["penalty_strength"])
-    spent, before = 0.0, 0.0
-    for share, until in ROUNDS:
-        spent += round(share * count) * (until - before)
-        before = until
-    assert spent == pytest.approx(TRYING)
+def test_the_search_takes_no_more_than_is_said() -> None:
+    for factors in FACTORS.values():
+        assert factors[0] == 1.0
+        assert len(factors) * LOOKS[-1] == pytest.approx(TRYING)
 
 
-def test_another_value_must_be_better_beyond_doubt() -> None:
-    chosen: Any = object()
+def test_those_beaten_beyond_doubt_are_out() -> None:
     near, far, other = (Estimate(value, value - 0.1, value + 0.1) for value in (0.6, 0.9, 0.5))
-    candidates = [Candidate(1, chosen, other), Candidate(2, Any, near), Candidate(3, Any, None), Candidate(4, Any, far)]
-    assert [candidate.value for candidate in ranked(candidates, "prc", chosen)] == [4, 1, 2, 3]
-    assert [candidate.value for candidate in ranked(candidates, "fid", chosen)] == [1, 2, 4, 3]
-    assert [candidate.value for candidate in ranked(candidates[1:], "prc", chosen)] == [4, 2, 3]
+    candidates = [Candidate(i, Any, quality) for i, quality in enumerate((other, near, None, far))]
+    assert [candidate.value for candidate in unbeaten(candidates, "prc")] == [3]
+    assert [candidate.value for candidate in unbeaten(candidates, "fid")] == [0, 1]
+    assert [candidate.value for candidate in unbeaten(candidates[:3], "prc")] == [1, 0]
+    assert unbeaten(candidates[2:3], "fid") == []
+
+
+@pytest.mark.parametrize(
+    ("qualities", "taken", "looks"),
+    [
+        ({1.0: (0.5, 0.1), 3.0: (0.7, 0.05), 10.0: (0.9, 0.05)}, 1.0, 1),  # both beaten at once: the race is over
+        ({1.0: (0.5, 0.1), 3.0: (0.4, 0.1), 10.0: (0.9, 0.05)}, 1.0, 2),  # better, but not beyond doubt
+        ({1.0: (0.5, 0.1), 3.0: (0.2, 0.1), 10.0: (0.25, 0.1)}, 3.0, 2),
+        ({1.0: (0.5, 0.1), 3.0: (0.9, 0.1), 10.0: (0.2, 0.1)}, 10.0, 1),
+    ],
+)
+def test_a_race_is_over_when_one_is_left(
+    qualities: dict[float, tuple[float, float]], taken: float, looks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def judged(match: Any, judge: Any) -> Estimate:
+        value, margin = qualities[match.settings.penalty_strength]
+        return Estimate(value, value - margin, value + margin)
+
+    def play(match: Any, seconds: float) -> None:
+        match.state.seconds = seconds
+
+    monkeypatch.setattr(tuning, "judged", judged)
+    monkeypatch.setattr(tuning, "play", play)
+
+    def again(settings: config.Settings) -> Any:
+        return SimpleNamespace(settings=settings, state=State())
+
+    first = again(settings(penalty_strength=1.0, images=None, minutes=10.0))
+    said: list[str] = []
+    best, choice = tuning.search(first, "penalty_strength", again, lambda match: Estimate(0), said.append)
+    assert best.settings.penalty_strength == taken
+    assert (best is first) == (taken == 1.0)
+    assert best.state.seconds == pytest.approx(LOOKS[looks - 1] * 600)
+    assert ("as chosen" in choice.reason) == (taken == 1.0)
+    beaten = sum(value - margin > min(v + m for v, m in qualities.values()) for value, margin in qualities.values())
+    assert len(said) == (3 if looks == 1 else 6 - beaten)
 
 
 def test_the_best_goes_on_from_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,13 +103,11 @@ def test_the_best_goes_on_from_where_it_is(tmp_path: Path, monkeypatch: pytest.M
     assert run.settings().penalty_strength == 3
     assert run.settings().penalty_strength_final == pytest.approx(0.3)
     assert set(played) == {1, 3, 10}
-    assert played[3] == pytest.approx(ROUNDS[-1][1] * 6, abs=0.2)
-    assert played[10] == pytest.approx(ROUNDS[0][1] * 6, abs=0.2)
-    assert played[3] > played[10]
+    assert all(seconds == pytest.approx(LOOKS[0] * 6, abs=0.2) for seconds in played.values())
     summary = run.summary()
     assert summary["state"] == "finished"
     assert summary["seconds"] == pytest.approx(60 * (run.settings().minutes or 0), abs=0.5)
-    assert summary["seconds"] < 5.5
+    assert summary["seconds"] < 5.8
     choice = run.plan()["choices"][0]
     assert (choice["setting"], choice["value"]) == ("penalty_strength", "3")
     assert "of 3 that were tried the best" in choice["reason"]

@@ -1,18 +1,18 @@
 """A short search before the run: several values of one setting play for a while, and the best goes on.
 
-Successive halving (Jamieson & Talwalkar 2016): all candidates play for a small share of the time, the better ones for
-more of it, and what they have learned is kept. What learns fastest at first need not end best: a weak penalty was
-seen to do the one and not the other, so that none weaker than the chosen one is tried. Another value must be better
-beyond doubt: their intervals must not meet.
+It is a race (Maron & Moore 1994, Hoeffding races): all candidates play for a small share of the time, and those that
+are worse than the best beyond doubt, whose intervals do not meet, are out. Those left play on, unless it is one alone.
+What learns fastest at first need not end best: a weak penalty was seen to do the one and not the other, so that none
+weaker than the chosen one is tried, and the chosen one goes on where none is better beyond doubt.
 
 The setting is the strength of the penalty where there is one, for that is what differs most from set to set (from .05
 to 150 in the tables of R3GAN, arXiv 2501.05441), else the learning rate.
 """
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from sparring import config
 from sparring.choices import Choice, shown
@@ -29,11 +29,11 @@ from sparring.wording import duration, things
 FACTORS = {"penalty_strength": (1.0, 3.0, 10.0), "learning_rate": (1.0, 0.5, 2.0)}
 """What the chosen value is multiplied by."""
 
-ROUNDS = ((1.0, 0.03), (0.67, 0.06))
-"""Share of the candidates that play on, and share of the budget that each of them has played for then."""
+LOOKS = (0.03, 0.06)
+"""Shares of the budget that each candidate has played for when they are compared."""
 
-TRYING = 0.15
-"""About the share of the budget that this takes, what is kept of it included."""
+TRYING = 3 * LOOKS[-1]
+"""Share of the budget that this takes at most, what is kept of it included."""
 
 Judge = Callable[[Match], Estimate]
 """The deciding metric of the averaged generator."""
@@ -88,21 +88,23 @@ def search(
     metric, tried = settings.quality_metric, len(candidates)
     space = space_of(metric, settings.quality_features)
     metric_shown = f"{metric} in {space}" if space else metric
-    for share, until in ROUNDS:
-        candidates = candidates[: max(1, round(share * tried))]
+    for until in LOOKS:
         for candidate in candidates:
             play(candidate.match, until * 60 * settings.minutes)
             candidate.quality = judged(candidate.match, judge)
             quality = "no numbers" if candidate.quality is None else quality_shown(metric, candidate.quality.value)
             took = duration(candidate.match.state.seconds)
             tell(f"{name} {shown(candidate.value)}: {metric_shown} {quality} after {took}")
-        candidates = ranked(candidates, metric, first)
-    best = candidates[0]
-    if best.quality is None:
+        candidates = unbeaten(candidates, metric)
+        if len(candidates) < 2:
+            break
+    if not candidates:
         raise SettingError(
             f"none of the values of {name} that were tried gave anything that could be judged: there may be too few "
             f"{things(settings.task)[0]}, or the learning rate is too high"
         )
+    best = next((candidate for candidate in candidates if candidate.match is first), candidates[0])
+    assert best.quality is not None
     gone = time.perf_counter() - begun - best.match.state.seconds
     left = max(settings.minutes - gone / 60, best.match.state.seconds / 60)
     best.match.settings = config.complete(best.match.settings.model_dump() | {"minutes": left})
@@ -131,19 +133,14 @@ def judged(match: Match, judge: Judge) -> Estimate | None:
         return None
 
 
-def ranked(candidates: Sequence[Candidate], metric: str, first: Match) -> list[Candidate]:
-    """Those that are better beyond doubt than the match `first`, the best of them first; then that; then the others."""
-    chosen = next((candidate for candidate in candidates if candidate.match is first), None)
-    lower = METRICS[metric].better == "lower"
-
-    def key(candidate: Candidate) -> tuple[int, float]:
-        quality = candidate.quality
-        if quality is None:
-            return 3, math.inf
-        order, doubt = quality.value if lower else -quality.value, False
-        if candidate is not chosen and chosen is not None and chosen.quality is not None:
-            (low, high), (chosen_low, chosen_high) = quality.ends, chosen.quality.ends
-            doubt = not (high < chosen_low if lower else low > chosen_high)
-        return (2 if doubt else 1 if candidate is chosen else 0), order
-
-    return sorted(candidates, key=key)
+def unbeaten(candidates: Sequence[Candidate], metric: str) -> list[Candidate]:
+    """Those that no other is better than beyond doubt, the best first; none of those that could not be judged."""
+    sign = 1 if METRICS[metric].better == "lower" else -1
+    ends = [
+        (sign * candidate.quality.value, sorted(sign * end for end in candidate.quality.ends), candidate)
+        for candidate in candidates
+        if candidate.quality is not None
+    ]
+    least_high = min((high for _, (_, high), _ in ends), default=0.0)
+    left = [(value, candidate) for value, (low, _), candidate in ends if low <= least_high]
+    return [candidate for _, candidate in sorted(left, key=itemgetter(0))]
