@@ -21,7 +21,7 @@ from torch import Tensor
 
 from sparring.config import Settings
 from sparring.errors import MetricError, SparringError
-from sparring.evaluation.catalogue import improves
+from sparring.evaluation.catalogue import METRICS, improves
 from sparring.evaluation.judgement import summary
 from sparring.films import FASTEST_OF_GIF, SLOWEST, write_film
 from sparring.footage import sheet, side_by_side
@@ -325,6 +325,8 @@ class Trainer:
         """What the numbers hold under, above the first of them rather than in each line."""
         if protocol != self.protocol:
             self.monitor.note(f"how quality is measured: {protocol}")
+            metric = self.settings.quality_metric
+            self.monitor.note(f"the generator of the best {metric} is kept: {METRICS[metric].title}")
         self.protocol = protocol
 
     def _begin(self) -> None:
