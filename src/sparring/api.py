@@ -38,8 +38,8 @@ from sparring.training.monitor import Monitor, open_monitor
 from sparring.training.run import Run
 from sparring.training.tracking import need_tensorboard
 from sparring.training.trainer import Trainer, shrunk
-from sparring.training.tuning import TRYING, search, tuned_setting
-from sparring.wording import counted, duration, roughly, share, things
+from sparring.training.tuning import longest, search, tuned_setting
+from sparring.wording import counted, duration, roughly, things
 
 ARCHITECTURE = (
     "network",
@@ -263,7 +263,8 @@ def start(
         if name:
             with writing(run.folder):  # better known before the search than after
                 run.folder.mkdir(parents=True, exist_ok=True)
-            monitor.note(f"trying values of {name} for at most {share(TRYING)} of {duration(estimate)}")
+            at_most = duration(longest(name, estimate, judging))
+            monitor.note(f"trying values of {name} for at most {at_most} of {duration(estimate)}")
             match, choice = search(
                 match,
                 name,

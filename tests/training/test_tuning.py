@@ -1,4 +1,5 @@
 import io
+import itertools
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from sparring.training import tuning
 from sparring.training.files import read_lines
 from sparring.training.match import Match, State
 from sparring.training.monitor import PlainMonitor
-from sparring.training.tuning import FACTORS, LOOKS, TRYING, Candidate, tuned_setting, unbeaten, variant
+from sparring.training.tuning import LOOKS, Candidate, longest, tuned_setting, unbeaten, variant
 
 BRIEF = {name: value for name, value in SMALL.items() if "every" not in name}
 
@@ -30,19 +31,30 @@ def test_the_penalty_is_tuned_where_there_is_one() -> None:
     assert tuned_setting(settings(penalty="none"), []) == "learning_rate"
     assert tuned_setting(settings(penalty="wgan-gp"), []) == "learning_rate"
     assert tuned_setting(settings(penalty="r1", penalty_strength=1.0), ["penalty_strength"]) == "learning_rate"
-    with pytest.raises(SettingError, match="nothing to tune"):
+    with pytest.raises(SettingError, match="penalty_strength and learning_rate are given: nothing to tune"):
         tuned_setting(settings(), ["penalty_strength", "learning_rate"])
+    with pytest.raises(SettingError, match="learning_rate is given: nothing to tune"):
+        tuned_setting(settings(penalty="none"), ["learning_rate"])
+
+
+def test_what_makes_no_difference_yet_is_not_tuned() -> None:
+    """Before the game nobody is penalised."""
+    assert tuned_setting(settings(supervised=0.5), []) == "learning_rate"
+    assert tuned_setting(settings(supervised=0.01), []) == "penalty_strength"
+
+
+def test_texts_have_nothing_to_tune(tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("".join(f"line number {i} of a text\n" for i in range(200)))
+    with pytest.raises(SettingError, match="for 70 % of the time the generator learns without the game, and at a rate"):
+        sparring.tune(tmp_path / "texts.txt", out=tmp_path / "run", task="text", minutes=0.1)
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_a_setting_falls_to_goes_with_it() -> None:
     changed = variant(settings(penalty_strength=2.0, penalty_strength_final=0.7), "penalty_strength", 3.0)
-    assert (changed.penalty_strength, changed.penalty_strength_final) == pytest.approx((6.0, 0.6))
-
-
-def test_the_search_takes_no_more_than_is_said() -> None:
-    for factors in FACTORS.values():
-        assert factors[0] == 1.0
-        assert len(factors) * LOOKS[-1] == pytest.approx(TRYING)
+    assert (changed.penalty_strength, changed.penalty_strength_final) == pytest.approx((6.0, 2.1))
+    constant = variant(settings(learning_rate=2e-4, learning_rate_final=2e-4), "learning_rate", 0.5)
+    assert (constant.learning_rate, constant.learning_rate_final) == pytest.approx((1e-4, 1e-4))
 
 
 def test_those_beaten_beyond_doubt_are_out() -> None:
@@ -54,27 +66,43 @@ def test_those_beaten_beyond_doubt_are_out() -> None:
     assert unbeaten(candidates[2:3], "fid") == []
 
 
+def test_without_an_interval_nothing_is_beyond_doubt() -> None:
+    candidates = [Candidate(i, Any, Estimate(value)) for i, value in enumerate((0.5, 0.1, 0.9))]
+    assert [candidate.value for candidate in unbeaten(candidates, "fid")] == [1, 0, 2]
+    assert [candidate.value for candidate in unbeaten(candidates, "prc")] == [2, 0, 1]
+
+
 @pytest.mark.parametrize(
-    ("qualities", "taken", "looks"),
+    ("qualities", "taken", "looks", "judgements"),
     [
-        ({1.0: (0.5, 0.1), 3.0: (0.7, 0.05), 10.0: (0.9, 0.05)}, 1.0, 1),  # both beaten at once: the race is over
-        ({1.0: (0.5, 0.1), 3.0: (0.4, 0.1), 10.0: (0.9, 0.05)}, 1.0, 2),  # better, but not beyond doubt
-        ({1.0: (0.5, 0.1), 3.0: (0.2, 0.1), 10.0: (0.25, 0.1)}, 3.0, 2),
-        ({1.0: (0.5, 0.1), 3.0: (0.9, 0.1), 10.0: (0.2, 0.1)}, 10.0, 1),
+        ({1.0: (0.5, 0.1), 3.0: (0.7, 0.05), 10.0: (0.9, 0.05)}, 1.0, 1, 3),  # both beaten at once: the race is over
+        ({1.0: (0.5, 0.1), 3.0: (0.4, 0.1), 10.0: (0.9, 0.05)}, 1.0, 2, 5),  # better, but not beyond doubt
+        ({1.0: (0.5, 0.1), 3.0: (0.2, 0.1), 10.0: (0.25, 0.1)}, 3.0, 2, 5),
+        ({1.0: (0.5, 0.1), 3.0: (0.9, 0.1), 10.0: (0.2, 0.1)}, 10.0, 1, 3),
     ],
 )
 def test_a_race_is_over_when_one_is_left(
-    qualities: dict[float, tuple[float, float]], taken: float, looks: int, monkeypatch: pytest.MonkeyPatch
+    qualities: dict[float, tuple[float, float]],
+    taken: float,
+    looks: int,
+    judgements: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    clock = itertools.count()
+
     def judged(match: Any, judge: Any) -> Estimate:
         value, margin = qualities[match.settings.penalty_strength]
+        next(clock)  # a second for each
         return Estimate(value, value - margin, value + margin)
 
     def play(match: Any, seconds: float) -> None:
+        for _ in range(round(seconds - match.state.seconds)):
+            next(clock)
         match.state.seconds = seconds
 
     monkeypatch.setattr(tuning, "judged", judged)
     monkeypatch.setattr(tuning, "play", play)
+    monkeypatch.setattr(tuning.time, "perf_counter", lambda: float(next(clock)))
 
     def again(settings: config.Settings) -> Any:
         return SimpleNamespace(settings=settings, state=State())
@@ -86,8 +114,9 @@ def test_a_race_is_over_when_one_is_left(
     assert (best is first) == (taken == 1.0)
     assert best.state.seconds == pytest.approx(LOOKS[looks - 1] * 600)
     assert ("as chosen" in choice.reason) == (taken == 1.0)
-    beaten = sum(value - margin > min(v + m for v, m in qualities.values()) for value, margin in qualities.values())
-    assert len(said) == (3 if looks == 1 else 6 - beaten)
+    assert len(said) == judgements
+    spent = 600 - 60 * best.settings.minutes + best.state.seconds
+    assert LOOKS[0] * 3 * 600 < spent <= longest("penalty_strength", 600, 1) + 1
 
 
 def test_the_best_goes_on_from_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,13 +124,15 @@ def test_the_best_goes_on_from_where_it_is(tmp_path: Path, monkeypatch: pytest.M
 
     def judged(match: Match, judge: Any) -> Estimate | None:
         strength = match.settings.penalty_strength
+        assert strength not in played, "after the first look only one was left"
         played[strength] = match.state.seconds
-        return None if strength == 10 else Estimate(1 - abs(strength - 3) / 10)
+        value = 1 - abs(strength - 3) / 10
+        return None if strength == 10 else Estimate(value, value - 0.05, value + 0.05)
 
     monkeypatch.setattr(tuning, "judged", judged)
     run = sparring.tune("digits", out=tmp_path / "run", minutes=0.1, penalty_strength_final=0.5, **BRIEF)
     assert run.settings().penalty_strength == 3
-    assert run.settings().penalty_strength_final == pytest.approx(0.3)
+    assert run.settings().penalty_strength_final == pytest.approx(1.5)
     assert set(played) == {1, 3, 10}
     assert all(seconds == pytest.approx(LOOKS[0] * 6, abs=0.2) for seconds in played.values())
     summary = run.summary()

@@ -2,13 +2,16 @@
 
 It is a race (Maron & Moore 1994, Hoeffding races): all candidates play for a small share of the time, and those that
 are worse than the best beyond doubt, whose intervals do not meet, are out. Those left play on, unless it is one alone.
-What learns fastest at first need not end best: a weak penalty was seen to do the one and not the other, so that none
-weaker than the chosen one is tried, and the chosen one goes on where none is better beyond doubt.
+That is beyond the doubt of the samples alone: where the runs would end, nobody knows by then. What learns fastest at
+first need not end best: a weak penalty was seen to do the one and not the other. So only what is apt to learn more
+slowly at first is tried, stronger penalties and lower rates, whose lead then means something, and the chosen value goes
+on where none is better beyond doubt.
 
 The setting is the strength of the penalty where there is one, for that is what differs most from set to set (from .05
 to 150 in the tables of R3GAN, arXiv 2501.05441), else the learning rate.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +19,6 @@ from operator import itemgetter
 
 from sparring import config
 from sparring.choices import Choice, shown
-from sparring.chooser import FALL
 from sparring.config import Settings
 from sparring.errors import MetricError, SettingError
 from sparring.evaluation.catalogue import METRICS
@@ -24,16 +26,13 @@ from sparring.evaluation.judgement import shown as quality_shown
 from sparring.evaluation.judgement import space_of
 from sparring.metrics.estimate import Estimate
 from sparring.training.match import Match
-from sparring.wording import duration, things
+from sparring.wording import duration, share, things
 
-FACTORS = {"penalty_strength": (1.0, 3.0, 10.0), "learning_rate": (1.0, 0.5, 2.0)}
+FACTORS = {"penalty_strength": (1.0, 3.0, 10.0), "learning_rate": (1.0, 0.5, 0.25)}
 """What the chosen value is multiplied by."""
 
 LOOKS = (0.03, 0.06)
 """Shares of the budget that each candidate has played for when they are compared."""
-
-TRYING = 3 * LOOKS[-1]
-"""Share of the budget that this takes at most, what is kept of it included."""
 
 Judge = Callable[[Match], Estimate]
 """The deciding metric of the averaged generator."""
@@ -53,22 +52,38 @@ class Candidate:
 def tuned_setting(settings: Settings, given: Sequence[str]) -> str:
     """The setting that is searched for.
 
-    Raises: SettingError if the person has settled it already.
+    Raises: SettingError if the person has settled it already, or if none makes a difference as early as that.
     """
-    penalised = settings.penalty in ("r1", "r2", "r1+r2") and settings.penalty_strength > 0
-    for name in ("penalty_strength", "learning_rate"):
-        if name not in given and (penalised or name != "penalty_strength"):
+    lessons = settings.supervised if settings.adversarial else 1.0
+    playing = lessons < LOOKS[0]
+    acts = {
+        "penalty_strength": playing and settings.penalty in ("r1", "r2", "r1+r2") and settings.penalty_strength > 0,
+        "learning_rate": playing or settings.supervised_learning_rate is None,
+    }
+    if not any(acts.values()):
+        raise SettingError(
+            f"there is nothing to tune: for {share(lessons)} of the time the generator learns without the game, and at "
+            "a rate of its own; use `sparring train`"
+        )
+    for name, does in acts.items():
+        if does and name not in given:
             return name
-    raise SettingError(
-        "penalty_strength and learning_rate are given, so there is nothing to tune: use `sparring train`"
-    )
+    settled = " and ".join(name for name, does in acts.items() if does)
+    raise SettingError(f"{settled} {'are' if ' ' in settled else 'is'} given: nothing to tune, use `sparring train`")
+
+
+def longest(name: str, seconds: float, judging: float) -> float:
+    """Seconds that a search takes at most, of a run of so many; what is kept of it included.
+
+    judging: seconds of an evaluation.
+    """
+    return len(FACTORS[name]) * (LOOKS[-1] * seconds + len(LOOKS) * judging)
 
 
 def variant(settings: Settings, name: str, factor: float) -> Settings:
-    """The settings with one of them multiplied, and what it falls to as well."""
-    value = factor * getattr(settings, name)
-    changes = {name: value, f"{name}_final": FALL * value}
-    return config.complete(settings.model_dump() | changes)
+    """The settings with one of them, and what it falls to, multiplied."""
+    names = (name, f"{name}_final")
+    return config.complete(settings.model_dump() | {one: factor * getattr(settings, one) for one in names})
 
 
 def search(
@@ -89,6 +104,8 @@ def search(
     space = space_of(metric, settings.quality_features)
     metric_shown = f"{metric} in {space}" if space else metric
     for until in LOOKS:
+        if len(candidates) < 2:
+            break
         for candidate in candidates:
             play(candidate.match, until * 60 * settings.minutes)
             candidate.quality = judged(candidate.match, judge)
@@ -96,8 +113,6 @@ def search(
             took = duration(candidate.match.state.seconds)
             tell(f"{name} {shown(candidate.value)}: {metric_shown} {quality} after {took}")
         candidates = unbeaten(candidates, metric)
-        if len(candidates) < 2:
-            break
     if not candidates:
         raise SettingError(
             f"none of the values of {name} that were tried gave anything that could be judged: there may be too few "
@@ -134,13 +149,19 @@ def judged(match: Match, judge: Judge) -> Estimate | None:
 
 
 def unbeaten(candidates: Sequence[Candidate], metric: str) -> list[Candidate]:
-    """Those that no other is better than beyond doubt, the best first; none of those that could not be judged."""
+    """Those that no other is better than beyond doubt, the best first; none of those that could not be judged.
+
+    Where an interval is not known nothing is beyond doubt.
+    """
     sign = 1 if METRICS[metric].better == "lower" else -1
-    ends = [
-        (sign * candidate.quality.value, sorted(sign * end for end in candidate.quality.ends), candidate)
-        for candidate in candidates
-        if candidate.quality is not None
+    known = [
+        (sign * c.quality.value, sorted(sign * end for end in doubt(c.quality)), c) for c in candidates if c.quality
     ]
-    least_high = min((high for _, (_, high), _ in ends), default=0.0)
-    left = [(value, candidate) for value, (low, _), candidate in ends if low <= least_high]
+    surely = min((high for _, (_, high), _ in known), default=math.inf)
+    left = [(value, candidate) for value, (low, _), candidate in known if low <= surely]
     return [candidate for _, candidate in sorted(left, key=itemgetter(0))]
+
+
+def doubt(quality: Estimate) -> tuple[float, float]:
+    """Its interval; without end where it is not known."""
+    return (-math.inf, math.inf) if quality.low is None else quality.ends
