@@ -5,12 +5,11 @@
 Each set, with minutes and settings behind colons, is trained three times side by side, a thread each, so that all
 suffer alike from what else the machine does: by `sparring train`, by `sparring tune`, and with a constant gamma of 10,
 the usual default of R1 since Karras et al. 2019 (StyleGAN). Printed is the quality that each run reports of its best
-generator, against the same pictures, first the number that decides in such runs: means over the seeds, for that with
-the lowest and the highest; and what the searches found.
+generator, against the same pictures: means over the seeds, of the number that decides in such runs those of the seeds
+as well, and what the searches found. A run that is in the folder already is not played again.
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -19,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sparring import Run
 from sparring.evaluation.judgement import shown
 
 METRICS = ("fid", "precision", "recall", "coverage")
@@ -33,43 +33,50 @@ def command(how: str, source: str, minutes: str, settings: Sequence[str], run: P
     options += [f"--preset={name}" for name in presets]
     return [
         *(sys.executable, "-m", "sparring", how, source, f"--out={run}", f"--minutes={minutes}"),
-        *("--set=threads=1", "--json=-", *options),
+        *("--set=threads=1", *options),
     ]
 
 
-def side_by_side(folder: Path, source: str, minutes: str, settings: list[str], seed: int) -> dict[str, dict[str, Any]]:
-    """The summaries of the runs by their arm, each with its `choices`."""
+def side_by_side(folder: Path, source: str, minutes: str, settings: list[str], seed: int) -> dict[str, Run]:
+    """The runs by their arm, those that were missing played at the same time."""
     name = "-".join([Path(source).stem, minutes, *settings, str(seed)]).replace("=", "-")
-    runs = {arm: folder / f"{name}-{arm}" for arm in ARMS}
+    runs = {arm: Run(folder / f"{name}-{arm}") for arm in ARMS}
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    started = {
-        arm: subprocess.Popen(
-            command(ARMS[arm][0], source, minutes, [*settings, *ARMS[arm][1], f"seed={seed}"], run),
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        for arm, run in runs.items()
-    }
-    found = {}
-    for arm, process in started.items():
-        found[arm] = json.loads(process.communicate()[0])
-        found[arm]["choices"] = json.loads((runs[arm] / "plan.json").read_text(encoding="utf-8"))["choices"]
-    return found
+    started = []
+    for arm, run in runs.items():
+        if run.config.is_file():
+            continue
+        how, given = ARMS[arm]
+        with log_of(run).open("w") as log:
+            typed = command(how, source, minutes, [*settings, *given, f"seed={seed}"], run.folder)
+            started.append(subprocess.Popen(typed, env=environment, stdout=log, stderr=log))
+    for process in started:
+        process.wait()
+    for run in runs.values():
+        if run.summary().get("state") != "finished":
+            raise SystemExit(f"{run} did not finish: see {log_of(run)}")
+    return runs
 
 
-def cells(arm: str, found: Sequence[dict[str, Any]]) -> list[str]:
+def log_of(run: Run) -> Path:
+    """What a run said."""
+    return run.folder.with_name(f"{run.folder.name}.log")
+
+
+def cells(arm: str, runs: Sequence[Run]) -> list[str]:
     """The rest of a row: of one arm with all its seeds."""
+    found: list[dict[str, Any]] = [run.summary() for run in runs]
     decides = found[0]["quality"]["metric"]
     values = {
-        name: [run["quality"]["metrics"][name]["value"] for run in found] for name in dict.fromkeys((decides, *METRICS))
+        name: [summary["quality"]["metrics"][name]["value"] for summary in found]
+        for name in dict.fromkeys((decides, *METRICS))
     }
     means = {name: shown(name, statistics.fmean(numbers)) for name, numbers in values.items()}
-    ends = " to ".join(shown(decides, end(values[decides])) for end in (min, max))
-    images = round(statistics.fmean(run["images"] for run in found))
-    chosen = [f"{run['choices'][0]['setting']} = {run['choices'][0]['value']}" for run in found]
-    searched = ", ".join(chosen) if arm == "searched" else ""
-    return [f"{images:,}", f"{decides} {means[decides]} ({ends})", *(means[name] for name in METRICS), searched]
+    each = ", ".join(shown(decides, value) for value in values[decides])
+    images = round(statistics.fmean(summary["images"] for summary in found))
+    chosen = [run.plan()["choices"][0] for run in runs]
+    searched = ", ".join(f"{choice['setting']} = {choice['value']}" for choice in chosen) if arm == "searched" else ""
+    return [f"{images:,}", f"{decides} {means[decides]} ({each})", *(means[name] for name in METRICS), searched]
 
 
 def main() -> None:
