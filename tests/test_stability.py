@@ -52,7 +52,13 @@ def test_one_point_is_one_mode_and_far_points_are_none() -> None:
     assert grid().judge(torch.full((50, 2), 100.0)) == Verdict(0, 0.0, 0.0)
 
 
-@pytest.mark.parametrize("objective, slope", [("minimax", 0.5), ("relativistic", 0.5), ("wasserstein", 1.0)])
+@pytest.mark.parametrize(
+    "objective, slope",
+    [
+        *[("minimax", 0.5), ("non-saturating", 0.5), ("least-squares", 0.5), ("relativistic", 0.5)],
+        *[("wasserstein", 1.0), ("hinge", 1.0)],
+    ],
+)
 @pytest.mark.parametrize("penalty, strength", [("none", 0.0), ("r1", 0.4), ("r2", 0.4), ("r1+r2", 0.8)])
 def test_eigenvalues_are_those_of_the_paper(objective: str, slope: float, penalty: str, strength: float) -> None:
     """-g/2 +- sqrt(g^2/4 - f'^2): Mescheder et al. 2018, without a penalty and with R1 or R2."""
