@@ -6,10 +6,10 @@
     python benchmarks/stability.py digits
     python benchmarks/stability.py digits --set objective=minimax --set penalty=none
 
-`points`: 8 Gaussians on a ring and 25 on a grid, for every objective and penalty unless games are named. Judged are
-2,500 samples of the averaged generator of each seed: modes found; `high`, the share of samples within three deviations
-of a mode, its median and 5 % quantile over the seeds; `core`, the share within one deviation. All seeds of a row are
-one batched computation (`toys.py`).
+`points`: 8 Gaussians on a ring and 25 on a grid, for every objective with none, one or both of R1 and R2, and
+Wasserstein with WGAN-GP, unless games are named. Judged are 2,500 samples of the averaged generator of each seed: modes
+found; `high`, the share of samples within three deviations of a mode, its median and 5 % quantile over the seeds;
+`core`, the share within one deviation. All seeds of a row are one batched computation (`toys.py`).
 
 `dirac`: the game of two numbers in which convergence can be computed: eigenvalues of gradient descent's Jacobian at the
 equilibrium, and how far the players are from it after so many steps (`dirac.py`).
@@ -192,7 +192,12 @@ def arguments_of(words: Sequence[str] | None = None) -> argparse.Namespace:
 
     test = tests.add_parser("points", parents=[shared], help="rings and grids of Gaussians")
     test.set_defaults(test=points)
-    test.add_argument("games", nargs="*", metavar="OBJECTIVE/PENALTY", help="by default every objective and penalty")
+    test.add_argument(
+        "games",
+        nargs="*",
+        metavar="OBJECTIVE/PENALTY",
+        help="by default every objective with R1 and R2, and Wasserstein with WGAN-GP",
+    )
     test.add_argument("--mixtures", nargs="+", choices=MIXTURES, default=list(MIXTURES))
     test.add_argument("--seeds", type=int, default=10)
     test.add_argument("--steps", type=int, help=f"by default {Recipe().steps}")
