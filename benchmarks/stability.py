@@ -4,6 +4,7 @@
     python benchmarks/stability.py points --seeds 10 --steps 3000
     python benchmarks/stability.py dirac
     python benchmarks/stability.py digits
+    python benchmarks/stability.py digits --side 16 --seeds 3
     python benchmarks/stability.py digits --set objective=minimax --set penalty=none
 
 `points`: 8 Gaussians on a ring and 25 on a grid, for every objective with none, one or both of R1 and R2, and
@@ -15,7 +16,7 @@ found; `high`, the share of samples within three deviations of a mode, its media
 equilibrium, and how far the players are from it after so many steps (`dirac.py`).
 
 `digits`: three digits as the colours of a picture, a thousand modes, played by `sparring.train` with the settings that
-it chooses; a classifier counts the modes in 26,000 samples (`stacked.py`).
+it chooses; a classifier counts the modes in 26,000 samples (`stacked.py`). All seeds learn from the same pictures.
 """
 
 import argparse
@@ -37,7 +38,7 @@ from dirac import Dirac
 from sparring import config
 from sparring.adversarial.objectives import OBJECTIVES
 from sparring.training.allocation import keep_freed_memory
-from stacked import PICTURES, SAMPLES, Digits, Reader, pictures_of
+from stacked import PICTURES, SAMPLES, Coverage, Digits, Reader, pictures_of
 from toys import MIXTURES, Mixture, Recipe, Seeds, Verdict
 
 PENALTIES = ("none", "r1", "r2", "r1+r2")
@@ -166,20 +167,48 @@ def dirac(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def digits(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Trains on stacked digits; prints the modes that the classifier finds in samples and in the data."""
+    """Trains on stacked digits; prints the modes that the classifier finds in the data and in each seed's samples."""
     given = dict(config.parse_assignment(assignment) for assignment in arguments.different)
     single = Digits.load(arguments.digits)
+    if arguments.side:
+        single = single.enlarged(arguments.side)
     reader = Reader(single)
+    real = reader.coverage(single.stacked(SAMPLES, seed=1))
+    print(f"accuracy of the classifier {reader.accuracy:.2%}")
+    print(f"data     {in_words(real)}", flush=True)
+    first = given.pop("seed", 0)
+    made: list[Coverage] = []
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "stacked.npz"
         np.savez(place, images=single.stacked(PICTURES, seed=0))
-        run = sparring.train(place, out=arguments.out or Path(folder) / "run", **given)
-        made = reader.coverage(pictures_of(sparring.load(run.folder), SAMPLES))
-    real = reader.coverage(single.stacked(SAMPLES, seed=1))
-    print(f"accuracy of the classifier {reader.accuracy:.2%}")
-    for name, found in (("data", real), ("samples", made)):
-        print(f"{name:8} {found.modes:4} modes, KL {found.divergence:.3f}")
-    return {"accuracy": reader.accuracy, "settings": given, "data": asdict(real), "samples": asdict(made)}
+        for seed in range(first, first + arguments.seeds):
+            out = (arguments.out or Path(folder)) / f"seed-{seed}"
+            run = sparring.train(place, out=out, seed=seed, **given)
+            made.append(reader.coverage(pictures_of(sparring.load(run.folder), SAMPLES)))
+            print(f"seed {seed:3} {in_words(made[-1])}", flush=True)
+    if len(made) > 1:
+        print(f"means    {means(made)}")
+    return {
+        "side": single.images.shape[1],
+        "accuracy": reader.accuracy,
+        "settings": given,
+        "data": asdict(real),
+        "samples": [{"seed": seed, **asdict(found)} for seed, found in enumerate(made, first)],
+    }
+
+
+def in_words(found: Coverage) -> str:
+    """Modes and divergence as people read them."""
+    return f"{found.modes:4} modes, KL {found.divergence:.3f}"
+
+
+def means(made: Sequence[Coverage]) -> str:
+    """Means over the seeds, and ranges."""
+    modes, divergences = [found.modes for found in made], [found.divergence for found in made]
+    return (
+        f"{np.mean(modes):.1f} modes ({min(modes)} to {max(modes)}), "
+        f"KL {np.mean(divergences):.3f} ({min(divergences):.3f} to {max(divergences):.3f})"
+    )
 
 
 def arguments_of(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -217,7 +246,9 @@ def arguments_of(words: Sequence[str] | None = None) -> argparse.Namespace:
         type=Path,
         help="others than scikit-learn's: uint8 images (N, H, W), labels (N,)",
     )
-    test.add_argument("--out", type=Path, help="keep the run here")
+    test.add_argument("--side", type=int, help="pixels that each digit is enlarged to; as they are by default")
+    test.add_argument("--seeds", type=int, default=1, help="runs, of seeds from 0 on, or from --set seed=N on")
+    test.add_argument("--out", type=Path, help="keep the runs here, a folder for each seed")
     test.add_argument("--set", dest="different", action="append", default=[], metavar="KEY=VALUE", help="of the run")
 
     arguments = parser.parse_args(words)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from sklearn.svm import SVC
 
 from sparring.data.embedded import digits as embedded_digits
@@ -40,6 +41,11 @@ class Digits:
             return cls(images, np.array(names, dtype=np.int64))
         with np.load(path) as arrays:
             return cls(arrays["images"], arrays["labels"].astype(np.int64))
+
+    def enlarged(self, side: int) -> "Digits":
+        """The same digits, each resampled to side x side pixels by Pillow's Lanczos filter."""
+        pictures = [Image.fromarray(image).resize((side, side), Image.Resampling.LANCZOS) for image in self.images]
+        return Digits(np.stack([np.asarray(picture) for picture in pictures]), self.labels)
 
     def stacked(self, count: int, seed: int) -> Images:
         """Pictures (count, H, W, 3), each of three digits drawn by chance."""

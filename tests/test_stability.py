@@ -15,7 +15,8 @@ from sparring.randomness import Random
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 from dirac import START, Dirac
-from stacked import Digits, Reader, coverage
+from stability import means
+from stacked import Coverage, Digits, Reader, coverage
 from toys import Mixture, Recipe, Seeds, Verdict, grid, ring
 
 SMALL = Recipe(objective="non-saturating", width=8, depth=2, batch=16, steps=5)
@@ -88,9 +89,28 @@ def test_coverage_of_known_shares() -> None:
     assert found.divergence == pytest.approx(math.log(1000 / 3))
 
 
+def test_several_seeds_have_means_and_ranges() -> None:
+    made = [Coverage(998, 0.25), Coverage(1000, 0.05)]
+    assert means(made) == "999.0 modes (998 to 1000), KL 0.150 (0.050 to 0.250)"
+
+
 def test_stacked_digits_are_read_as_what_they_are() -> None:
     single = Digits.load(None)
     reader = Reader(single)
     assert reader.accuracy > 0.98
     three = single.images[[1, 2, 3]]
     assert reader.coverage(np.stack([np.moveaxis(three, 0, 2)] * 2)) == coverage(np.array([123, 123]))
+
+
+def test_enlarged_digits_are_the_same_digits() -> None:
+    """Reduced again by a mean over blocks they are where they were, and they are read as well."""
+    single = Digits.load(None)
+    large = single.enlarged(32)
+    assert large.images.shape == (1797, 32, 32) and large.images.dtype == np.uint8
+    assert np.array_equal(large.images, single.enlarged(32).images)
+    reduced = large.images.reshape(-1, 8, 4, 8, 4).mean((2, 4))
+    assert np.abs(reduced - single.images).mean() < 15  # 43 if they lay one pixel off
+    reader = Reader(large)
+    assert reader.accuracy > 0.98
+    three = large.images[[1, 2, 3]]
+    assert reader.coverage(np.moveaxis(three, 0, 2)[None]) == coverage(np.array([123]))
