@@ -110,6 +110,14 @@ def test_texts_that_are_recited() -> None:
     assert not examine(of(0.05))
 
 
+def test_copies_are_those_of_what_it_learns_from() -> None:
+    quality = {"metric": "clip_distance", "metrics": {"copies": {"value": 0.05}}}
+    told = said(examine(account([], quality=quality, settings={"task": "video"})))
+    assert "5.0 % of the samples are near-copies of training clips. Add clips" in told
+    assert "look at the nearest clips in the report" in told and "picture" not in told
+    assert "near-copies of training pictures" in said(examine(account([], quality=quality)))
+
+
 def test_what_is_counted_is_named() -> None:
     told = said(examine(account([{"images": 100, "accuracy": 1.0}] * 20, settings={"task": "text"})))
     assert "it knows the training texts by heart" in told and "or add texts." in told
