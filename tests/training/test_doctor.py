@@ -46,9 +46,37 @@ def test_whether_more_of_the_same_would_help(distances: tuple[float, ...], words
     assert not any(advice.urgent for advice in found)
 
 
-def test_a_run_that_broke_is_told_first() -> None:
-    found = examine(account(judged(5, 4, 3, 2), state="failed"))
-    assert found[0] == Advice("Failed: why")
+@pytest.mark.parametrize(
+    ("distances", "state", "words"),
+    [
+        ((5, 4, 3, 2), "running", "after 400 of 400 images so far: it still gets better. Let it go on."),
+        ((5, 4, 3, 2), "interrupted", "after 400 of 400 images so far: it still got better."),
+        ((5, 2, 3, 3), "running", "no better since; that generator is kept. Should it stay so, more of the same will"),
+        ((5, 2, 3, 3), "interrupted", "Should it stay so, more of the same will not help"),
+        ((5, 4, 3, 2, 2.5), "running", "after 400 of 500 images so far: it has levelled off."),
+    ],
+)
+def test_what_holds_on_the_way_is_said_of_a_run_that_is_not_over(
+    distances: tuple[float, ...], state: str, words: str
+) -> None:
+    told = said(examine(account(judged(*distances), state=state)))
+    assert words in told
+    assert "--images" not in told
+    assert ("sparring resume runs/a" in told) is (state == "interrupted")
+
+
+def test_the_best_generator_is_not_old_because_the_next_evaluation_is_yet_to_come() -> None:
+    lines = [*judged(5, 4, 3, 2), {"images": 490}]
+    assert "after 400 of 490 images so far: it still gets better" in said(examine(account(lines, state="running")))
+
+
+@pytest.mark.parametrize("state", ["failed", "stopped by the guard"])
+def test_a_run_that_broke_is_told_first_and_not_to_go_on_as_it_was(state: str) -> None:
+    quality = {"metric": "fid", "metrics": {"precision": {"value": 0.4}}}
+    first, *others = examine(account(judged(5, 4, 3, 2), state=state, quality=quality, settings={"guard": "on"}))
+    assert first.seen == f"{state.capitalize()}: why."
+    assert "still got better" in said(others) and "40 % of the samples look like real pictures" in said(others)
+    assert "rain" not in said(others) and "resume" not in said(others)
 
 
 def test_a_run_that_was_given_up_is_told_what_to_change() -> None:
@@ -65,14 +93,20 @@ def test_what_the_guard_did_is_told_and_what_it_would_have_done() -> None:
     assert acted in said(examine(account([], events=events, settings={"guard": "warn"})))
 
 
-def of_samples(precision: float, means: tuple[float, ...], distances: tuple[float, ...], **settings: str) -> Account:
-    """A finished run with these means of precision, recall and coverage, and Frechet distances."""
+def of_samples(
+    precision: float,
+    means: tuple[float, ...],
+    distances: tuple[float, ...],
+    state: str = "finished",
+    **settings: str,
+) -> Account:
+    """A run with these means of precision, recall and coverage, and Frechet distances."""
     lines = [
         {"images": 100 * (i + 1), "quality": {"prc": {"value": mean}, "fid": {"value": distance}}}
         for i, (mean, distance) in enumerate(zip(means, distances, strict=True))
     ]
     kept = {"metric": "prc", "metrics": {"precision": {"value": precision}, "recall": {"value": 0.2}}}
-    return account(lines, quality=kept, settings=settings)
+    return account(lines, state, quality=kept, settings=settings)
 
 
 RISING, EARLY, NOTHING = (0.1, 0.2, 0.3, 0.4), (0.1, 0.2, 0.1, 0.1), (0.0, 0.0, 0.0, 0.0)
@@ -94,6 +128,27 @@ def test_a_run_that_learned_nothing() -> None:
     assert "a lower rate, and with --guard on" in told
     assert "longer" not in told and "kept" not in told
     assert "--guard" not in said(examine(of_samples(0.0, NOTHING, AS_FAR, guard="on")))
+
+
+def test_a_run_that_learned_nothing_so_far() -> None:
+    told = said(examine(of_samples(0.0, NOTHING, AS_FAR, "running")))
+    assert (
+        "they have come no nearer so far: the game broke, or has not begun. Should it stay so, stop it. Train anew"
+        in told
+    )
+    assert "resume" not in told
+    told = said(examine(of_samples(0.0, NOTHING, AS_FAR, "stopped by the guard", guard="on")))
+    assert "Hardly a sample looks like real pictures" in told
+    assert told.count("rain anew") == 1  # the guard's own advice
+    told = said(examine(of_samples(0.0, NOTHING, AS_FAR, "interrupted")))
+    assert "Train anew" in told and "resume" not in told
+
+
+@pytest.mark.parametrize(("state", "more"), [("running", "Let it go on, or "), ("interrupted", "Go on with it, or ")])
+def test_more_time_is_given_in_the_way_that_the_state_allows(state: str, more: str) -> None:
+    assert f"{more}strengthen the penalties" in said(examine(of_samples(0.4, RISING, NEARER, state)))
+    told = said(examine(of_samples(0.4, EARLY, NEARER, state)))
+    assert "Strengthen the penalties (R1, R2)." in told and more not in told
 
 
 def test_a_run_that_was_too_short_is_not_taken_for_one_that_learned_nothing() -> None:

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sparring.evaluation.catalogue import METRICS, improves
 from sparring.evaluation.judgement import shown
@@ -26,7 +27,10 @@ MUCH_AUGMENTATION = 0.8
 
 SKIPPED = 0.05
 LATE, EARLY = 0.9, 0.5
-"""Shares of the run after which the best generator came late, or before which early."""
+"""Shares of the course after which the best generator came late, or before which early."""
+
+MORE_TIME = {"finished": "train for longer", "running": "let it go on", "interrupted": "go on with it"}
+"""By state, how a run gets more time; one that broke has no use for more as it is."""
 
 FEWEST = 4
 """Evaluations of which a course can be told."""
@@ -63,7 +67,10 @@ def ended(account: Account) -> Iterator[Advice]:
         anew = "Train anew with a lower learning_rate or a higher penalty_strength, and look at the data: "
         in_vain = account.state == STOPPED and account.setting("guard") in ("", "on")
         do = f"{anew}sparring data check DATA" if in_vain else ""
-        yield Advice(": ".join(filter(None, (account.state.capitalize(), account.summary.get("message")))), do)
+        if account.state == "interrupted" and not learned_nothing(account):
+            do = f"Go on with it: sparring resume {place(account)}"
+        seen = ": ".join(filter(None, (account.state.capitalize(), account.summary.get("message"))))
+        yield Advice(f"{seen.rstrip('.')}.", do)
 
 
 def guarded(account: Account) -> Iterator[Advice]:
@@ -84,9 +91,14 @@ def broke(account: Account) -> Iterator[Advice]:
         guard = (
             "" if account.setting("guard") in ("", "on") else ", and with --guard on, which goes back when it breaks"
         )
+        came, stop = "came no nearer: the game broke, or never began", ""
+        if unfinished(account):
+            came = "have come no nearer so far: the game broke, or has not begun"
+        if account.state == "running":
+            stop = "Should it stay so, stop it. "
+        anew = f"{stop}Train anew, with the learning_rate and the penalty that are chosen or a lower rate{guard}."
         yield Advice(
-            f"Hardly a sample looks like real {many}, and they came no nearer: the game broke, or never began.",
-            f"Train anew, with the learning_rate and the penalty that are chosen or a lower rate{guard}.",
+            f"Hardly a sample looks like real {many}, and they {came}.", anew if account.state in MORE_TIME else ""
         )
 
 
@@ -132,8 +144,9 @@ def few(value: float) -> str:
 
 
 def longer(account: Account, otherwise: str = "") -> str:
-    """To train for longer, where that may help, or what to do otherwise, if there is something."""
-    advice = ", or ".join(filter(None, ("" if stands_still(account) else "train for longer", otherwise)))
+    """To give it more time, where that may help, or what to do otherwise, if there is something."""
+    more = "" if stands_still(account) else MORE_TIME.get(account.state, "")
+    advice = ", or ".join(filter(None, (more, otherwise)))
     return f"{advice[0].upper()}{advice[1:]}." if advice else ""
 
 
@@ -191,53 +204,81 @@ def skipped(account: Account) -> Iterator[Advice]:
 
 def improved(account: Account) -> Iterator[Advice]:
     """Whether more of the same would help."""
-    found = best(account)
-    if found is None or learned_nothing(account):
+    course = best(account)
+    if course is None or learned_nothing(account):
         return
-    best_at, value = found
     metric = account.deciding
     many, _, seen = things(account.setting("task"))
-    said = f"{METRICS[metric].title} was best, {shown(metric, value)}, after {best_at:,} of {account.images:,} {seen}"
-    if best_at >= LATE * account.images:
-        more = f"sparring resume {shlex.quote(str(account.folder))} --images {2 * account.images}"
-        yield Advice(f"{said}: it still got better.", f"Train on: {more}", urgent=False)
+    so_far = " so far" if unfinished(account) else ""
+    said = (
+        f"{METRICS[metric].title} was best, {shown(metric, course.value)}, after {course.images:,} of "
+        f"{account.images:,} {seen}{so_far}"
+    )
+    if course.images >= LATE * course.judged:
+        more = {
+            "finished": f"Train on: sparring resume {place(account)} --images {2 * account.images}",
+            "running": "Let it go on.",
+        }
+        better = "still gets better" if account.state == "running" else "still got better"
+        yield Advice(f"{said}: it {better}.", more.get(account.state, ""), urgent=False)
     elif stands_still(account):
+        more_of_it = "Should it stay so, more" if unfinished(account) else "More"
+        do = f"{more_of_it} of the same will not help: try a larger --size, or more {many}."
         yield Advice(
             f"{said}, and no better since; that generator is kept.",
-            f"More of the same will not help: try a larger --size, or more {many}.",
+            do if account.state in MORE_TIME else "",
             urgent=False,
         )
     else:
         yield Advice(f"{said}: it has levelled off.", urgent=False)
 
 
+def unfinished(account: Account) -> bool:
+    """Whether what is seen may still change as the run goes on, or is gone on with."""
+    return account.state in ("running", "interrupted")
+
+
+def place(account: Account) -> str:
+    """The folder, as a command takes it."""
+    return shlex.quote(str(account.folder))
+
+
+class Course(NamedTuple):
+    """When the quality was best and what it was, and when it was judged last, in images."""
+
+    images: int
+    value: float
+    judged: int
+
+
 def judged(account: Account, metric: str) -> list[tuple[int, float]]:
-    """After how many images a finished run was judged, and its number of a metric; none after few evaluations."""
+    """After how many images a run was judged, and its number of a metric; none after few evaluations."""
     values = [
         (line["images"], line["quality"][metric]["value"])
         for line in account.measurements
         if line.get("quality", {}).get(metric) and "images" in line
     ]
-    return values if len(values) >= FEWEST and account.state == "finished" else []
+    return values if len(values) >= FEWEST else []
 
 
-def best(account: Account) -> tuple[int, float] | None:
-    """After how many images the quality of a finished run was best, and what it was; None where that is not known.
+def best(account: Account) -> Course | None:
+    """How the quality came to its best so far; None where that is not known.
 
     A share that was nothing all along does not tell whether the run got better.
     """
     metric = account.deciding
-    found: tuple[int, float] | None = None
-    for images, value in judged(account, metric):
-        if found is None or improves(metric, value, found[1]):
-            found = images, value
-    return None if found is None or (METRICS[metric].better == "higher" and found[1] == 0) else found
+    found: Course | None = None
+    values = judged(account, metric)
+    for images, value in values:
+        if found is None or improves(metric, value, found.value):
+            found = Course(images, value, values[-1][0])
+    return None if found is None or (METRICS[metric].better == "higher" and found.value == 0) else found
 
 
 def stands_still(account: Account) -> bool:
-    """Whether a finished run was best early, so that more of it will not help."""
-    found = best(account)
-    return found is not None and found[0] <= EARLY * account.images
+    """Whether a run was best early in its course, so that more of it will hardly help."""
+    course = best(account)
+    return course is not None and course.images <= EARLY * course.judged
 
 
 def learned_nothing(account: Account) -> bool:
