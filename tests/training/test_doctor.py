@@ -1,10 +1,13 @@
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
+from tests.test_config import VALUES
 
+from sparring import config
 from sparring.listing import diagnosis
 from sparring.training.account import Account
 from sparring.training.doctor import Advice, examine, signals
@@ -79,10 +82,46 @@ def test_a_run_that_broke_is_told_first_and_not_to_go_on_as_it_was(state: str) -
     assert "rain" not in said(others) and "resume" not in said(others)
 
 
-def test_a_run_that_was_given_up_is_told_what_to_change() -> None:
-    anew = "Train anew with a lower learning_rate or a higher penalty_strength"
-    assert anew in said(examine(account([], state="stopped by the guard", settings={"guard": "on"})))
-    assert anew not in said(examine(account([], state="stopped by the guard", settings={"guard": "warn"})))
+def given_up(*happened: str, guard: str = "on", **changes: Any) -> str:
+    """What is said of a run that the guard went back with for these signals, and gave up."""
+    complete = config.complete(VALUES | {"learning_rate": 0.008, "learning_rate_final": 0.0008} | changes)
+    events = [{"event": name, "message": "M"} for name in happened]
+    given = account(
+        [], state="stopped by the guard", settings={"guard": guard}, events=[*events, {"event": "stopped by the guard"}]
+    )
+    return examine(replace(given, complete=complete))[0].do
+
+
+LOWER = "--set learning_rate=0.001 --set learning_rate_final=0.0001"
+STEADIER = "--set penalty_strength=16 --set penalty_strength_final=1.6"
+
+
+@pytest.mark.parametrize(
+    ("last", "settings", "words"),
+    [
+        ("explosion", {}, f"Train anew with {LOWER}, or with {STEADIER}, and look"),
+        ("collapse", {}, f"Train anew with {STEADIER}, or with {LOWER}, and look"),
+        ("not a number", {}, f"Train anew with {LOWER}, and look"),
+        ("collapse", {"penalty": "wgan-gp"}, f"Train anew with {LOWER}, and look"),
+        ("collapse", {"spectral_norm": True, "penalty": "none"}, f"Train anew with {LOWER}, and look"),
+        (
+            "collapse",
+            {"penalty": "none", "penalty_strength": 0.0, "penalty_strength_final": 0.0},
+            "Train anew with --set penalty=r1+r2 --set penalty_strength=1 --set penalty_strength_final=0.1, or with",
+        ),
+    ],
+)
+def test_a_run_that_was_given_up_is_told_what_may_help_against_what_ended_it(
+    last: str, settings: dict[str, Any], words: str
+) -> None:
+    """Sixteen times the penalty, an eighth of the rate: what the guard itself came to."""
+    penalised = {"penalty": "r1+r2", "penalty_strength": 1.0, "penalty_strength_final": 0.1}
+    assert words in given_up("explosion", *["lopsided"] * 3, last, "learnt by heart", **penalised | settings)
+
+
+def test_a_run_that_broke_with_nobody_to_change_anything_is_not_told_to_begin_anew() -> None:
+    assert given_up(guard="warn") == ""
+    assert "Train anew with other settings" in given_up()
 
 
 def test_what_the_guard_did_is_told_and_what_it_would_have_done() -> None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sparring import config
 from sparring.config import Settings
-from sparring.errors import RunError
+from sparring.errors import RunError, SettingError
 from sparring.training.files import read_json, read_lines
 
 Record = Mapping[str, Any]
@@ -16,7 +17,11 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Account:
-    """What the text files of a run folder tell, empty where there are none."""
+    """What the text files of a run folder tell, empty where there are none.
+
+    settings: as (name, value, meaning), whatever the file holds. complete: the same as the program takes them, None if
+    it would not.
+    """
 
     folder: Path
     summary: Record
@@ -26,6 +31,7 @@ class Account:
     settings: Sequence[tuple[str, str, str]]
     measurements: Sequence[Record]
     events: Sequence[Record]
+    complete: Settings | None = None
 
     @classmethod
     def read(cls, folder: Path) -> "Account":
@@ -39,6 +45,7 @@ class Account:
             settings=_settings(folder / "config.toml"),
             measurements=_json_lines(folder / "metrics.jsonl"),
             events=_json_lines(folder / "events.jsonl"),
+            complete=_complete(folder / "config.toml"),
         )
 
     @property
@@ -115,6 +122,13 @@ def _settings(path: Path) -> list[tuple[str, str, str]]:
         return []
     meanings = {name: field.description or "" for name, field in Settings.model_fields.items()}
     return [(name, text_of(value), meanings.get(name, "")) for name, value in values.items()]
+
+
+def _complete(path: Path) -> Settings | None:
+    try:
+        return config.load(path)
+    except SettingError:
+        return None
 
 
 def text_of(value: Any) -> str:

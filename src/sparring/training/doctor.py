@@ -1,9 +1,9 @@
 """Reads what a run left on disk, and says what its curves mean and what to change."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sparring.evaluation.catalogue import METRICS, improves
 from sparring.evaluation.judgement import shown
@@ -64,13 +64,29 @@ def examine(account: Account) -> list[Advice]:
 def ended(account: Account) -> Iterator[Advice]:
     """A run that did not end as it should."""
     if account.state not in ("running", "finished", "just begun"):
-        anew = "Train anew with a lower learning_rate or a higher penalty_strength, and look at the data: "
         in_vain = account.state == STOPPED and account.setting("guard") in ("", "on")
-        do = f"{anew}sparring data check DATA" if in_vain else ""
+        do = f"Train anew with {changed(account)}, and look at the data: sparring data check DATA" if in_vain else ""
         if account.state == "interrupted" and not learned_nothing(account):
             do = f"Go on with it: sparring resume {place(account)}"
         seen = ": ".join(filter(None, (account.state.capitalize(), account.summary.get("message"))))
         yield Advice(f"{seen.rstrip('.')}.", do)
+
+
+def changed(account: Account) -> str:
+    """Settings with which a run that was given up may fare better: what the guard would do about the last thing that it
+    went back for, as strong as it was after so many times, but from the beginning on."""
+    acted = [happened.get("event") for happened in account.events]
+    gone_back = [signal for name in acted for signal in SIGNALS if signal.name == name and signal.goes_back]
+    if account.complete is None or not gone_back:
+        return "other settings"
+    changes = [remedy(account.complete, len(gone_back)) for remedy in gone_back[-1].remedies]
+    return ", or with ".join(as_options(change.settings) for change in changes if change)
+
+
+def as_options(settings: Mapping[str, Any]) -> str:
+    """Settings as the command line takes them."""
+    shown = {name: f"{value:g}" if isinstance(value, float) else value for name, value in settings.items()}
+    return " ".join(f"--set {name}={value}" for name, value in shown.items())
 
 
 def guarded(account: Account) -> Iterator[Advice]:
