@@ -224,6 +224,27 @@ def test_a_discriminator_that_knows_the_pictures() -> None:
     assert "by heart" not in said(examine(account(lines, settings={"discriminator_features": "lite0"})))
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"augment": "ada"}, "Strengthen the augmentation, or strengthen the penalties (R1, R2), or add pictures."),
+        (
+            {"augment": "none", "penalty": "none"},
+            "Put augmentation on (--set augment=ada), or put R1 and R2 on the discriminator (--set penalty=r1+r2), or",
+        ),
+        ({"augment": "diffaugment", "penalty": "wgan-gp"}, "has little to teach. Add pictures."),
+        ({"augment": "diffaugment", "penalty": "none", "spectral_norm": True}, "has little to teach. Add pictures."),
+    ],
+)
+def test_nobody_is_told_to_strengthen_what_there_is_not(settings: dict[str, Any], words: str) -> None:
+    lines = [{"images": 100 * i, "accuracy": 1.0} for i in range(1, 20)]
+    known = replace(account(lines), complete=config.complete(VALUES | settings))
+    assert words in said(examine(known))
+    little = {"metric": "prc", "metrics": {"recall": {"value": 0.2}}}
+    told = said(examine(replace(account([], quality=little), complete=known.complete)))
+    assert ("R1" in told) is ("R1" in words)
+
+
 @pytest.mark.parametrize(("held_out_gap", "by_heart"), [(1.7, False), (0.2, True), (-1.0, True), (None, True)])
 def test_a_discriminator_that_is_right_of_what_was_held_out_knows_nothing_by_heart(
     held_out_gap: float | None, by_heart: bool

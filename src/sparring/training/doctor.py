@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sparring.evaluation.catalogue import METRICS, improves
 from sparring.evaluation.judgement import shown
+from sparring.training import remedies
 from sparring.training.account import Account
 from sparring.training.guard import SIGNALS, USUAL_FROM, Signal, reached
 from sparring.training.next_steps import STOPPED
@@ -140,9 +141,9 @@ def varied(account: Account) -> Iterator[Advice]:
     """Samples that are too much alike."""
     recall = account.measured("recall")
     if recall is not None and recall < LITTLE_VARIETY and not learned_nothing(account):
-        penalties = "" if account.through_features else "strengthen the penalties (R1, R2)"
+        steady = "" if account.through_features else steadier(account)
         yield Advice(
-            f"{few(recall)} of the real variety is reached: many samples may look alike.", longer(account, penalties)
+            f"{few(recall)} of the real variety is reached: many samples may look alike.", longer(account, steady)
         )
 
 
@@ -162,8 +163,35 @@ def few(value: float) -> str:
 def longer(account: Account, otherwise: str = "") -> str:
     """To give it more time, where that may help, or what to do otherwise, if there is something."""
     more = "" if stands_still(account) else MORE_TIME.get(account.state, "")
-    advice = ", or ".join(filter(None, (more, otherwise)))
+    return either(more, otherwise)
+
+
+def either(*ways: str) -> str:
+    """What can be done, as a sentence; those that are empty are none."""
+    advice = ", or ".join(filter(None, ways))
     return f"{advice[0].upper()}{advice[1:]}." if advice else ""
+
+
+def steadier(account: Account) -> str:
+    """To hold D's slope more firmly, where the settings allow it."""
+    settings = account.complete
+    if settings and remedies.smoother(settings, 0) is None:
+        return ""
+    if settings and settings.penalty != "r1+r2":
+        return "put R1 and R2 on the discriminator (--set penalty=r1+r2)"
+    return "strengthen the penalties (R1, R2)"
+
+
+def more_augmented(account: Account) -> str:
+    """To show D less often what it knows, where the settings allow it."""
+    settings = account.complete
+    if things(account.setting("task"))[0] in ("texts", "molecules"):
+        return ""
+    if settings and remedies.augmented(settings, 0) is None:
+        return ""
+    if settings and settings.augment == "none":
+        return "put augmentation on (--set augment=ada)"
+    return "strengthen the augmentation"
 
 
 def by_heart(account: Account) -> Iterator[Advice]:
@@ -179,13 +207,12 @@ def by_heart(account: Account) -> Iterator[Advice]:
         if sure_of_held_out(account):
             yield Advice(
                 f"{right}, and as sure of {many} that were held out: the generator does not keep up with it yet.",
-                longer(account, "strengthen the penalties"),
+                longer(account, steadier(account)),
             )
             return
-        stronger = "the penalties" if many in ("texts", "molecules") else "the augmentation or the penalties"
         yield Advice(
             f"{right}: it knows the training {many} by heart and has little to teach.",
-            f"Strengthen {stronger}, or add {many}.",
+            either(more_augmented(account), steadier(account), f"add {many}"),
         )
 
 
