@@ -256,6 +256,15 @@ def test_a_discriminator_that_is_right_of_what_was_held_out_knows_nothing_by_hea
     assert ("as sure of clips that were held out" in told) is not by_heart
 
 
+def test_what_losses_say_and_what_they_do_not() -> None:
+    line = {"images": 100, "accuracy": 0.9, "discriminator_loss": 0.4, "generator_loss": -0.02}
+    (found,) = examine(account([line], settings={"objective": "relativistic", "quality_metric": "coverage"}))
+    assert "the generator's -0.02, where both would be 0.693" in found.seen
+    assert found.do == "Losses do not tell quality; coverage does (Coverage)." and not found.urgent
+    (found,) = examine(account([line], settings={"objective": "relativistic", "gradient": "policy"}))
+    assert "loss is 0.4, where it would be 0.693" in found.seen and "-0.02" not in found.seen
+
+
 def test_augmentation_that_went_far() -> None:
     lines = [{"images": 100, "augment_p": 0.9}]
     assert "few pictures" in said(examine(account(lines, settings={"augment": "ada"})))

@@ -146,6 +146,15 @@ OBJECTIVES: dict[str, Objective] = {
 }
 
 
+def undecided(objective: Objective, logits: Tensor) -> tuple[Tensor, Tensor]:
+    """The losses of D and of G if all logits, of this shape, were the same and D without an opinion.
+
+    log 2 for a relativistic objective, and for others that of a D which says midpoint to all.
+    """
+    same = torch.zeros_like(logits) + (objective.midpoint or 0.0)
+    return objective.discriminator(same, same), objective.generator(same, same)
+
+
 def signs(objective: Objective, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """How right D is, -1 to 1 a sample (N,), whatever the objective: what accuracy and adaptive augmentation read.
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from sparring.adversarial.game import Bout, Bouts, Game
+from sparring.adversarial.objectives import undecided
 from sparring.adversarial.penalties import ExactSlope, squared_norm, total_logit
 from sparring.adversarial.player import Player
 from sparring.randomness import Random
@@ -55,14 +56,13 @@ def look(bout: Bout, held_out: Any | None, random: Random) -> dict[str, Tensor]:
     loss = objective.generator(view.real_logits, view.fake_logits) * len(fake)
     pushes = torch.autograd.grad(loss, fake.differentiable, retain_graph=True)
     slopes = BOTH_SLOPES(bout.judge, view, random)
-    same = torch.zeros_like(view.real_logits) + (objective.midpoint or 0.0)
     of_real, of_fake = total_logit(view.real_logits).mean(), total_logit(view.fake_logits).mean()
     found = {
         "gap": of_real - of_fake,
         "slope_real": slopes["r1"],
         "slope_fake": slopes["r2"],
         "push": torch.stack([squared_norm(push) for push in pushes]).sum(0).mean(),
-        "undecided": objective.discriminator(same, same),
+        "undecided": undecided(objective, view.real_logits)[0],
     }
     if held_out is not None:
         with torch.no_grad():

@@ -5,10 +5,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from sparring.adversarial.objectives import OBJECTIVES
 from sparring.evaluation.catalogue import METRICS, improves
 from sparring.evaluation.judgement import shown
 from sparring.training import remedies
 from sparring.training.account import Account
+from sparring.training.balance import reading
 from sparring.training.guard import SIGNALS, USUAL_FROM, Signal, reached
 from sparring.training.next_steps import STOPPED
 from sparring.wording import compact, share, things
@@ -57,7 +59,7 @@ class Advice:
 
 def examine(account: Account) -> list[Advice]:
     """All that is worth saying of a run, what is urgent first."""
-    checks = (ended, guarded, broke, copied, varied, faithful, by_heart, augmented, skipped, improved, near)
+    checks = (ended, guarded, broke, copied, varied, faithful, by_heart, augmented, skipped, played, improved, near)
     found = [advice for check in checks for advice in check(account)]
     return sorted(found, key=lambda advice: not advice.urgent)
 
@@ -243,6 +245,17 @@ def skipped(account: Account) -> Iterator[Advice]:
             f"{len(account.skipped):,} of {total:,} files could not be used;",
             "they are listed in the report with reasons.",
         )
+
+
+def played(account: Account) -> Iterator[Advice]:
+    """What the losses say, and that they say no more."""
+    objective = OBJECTIVES.get(account.setting("objective"))
+    # A policy descends something else, which has no such measure.
+    compared = account.setting("gradient") != "policy"
+    if objective and (said := reading(objective, account.measurements, compared=compared)):
+        metric = account.deciding
+        tells = f"; {metric} does ({METRICS[metric].title})" if metric in METRICS else ""
+        yield Advice(f"{said}.", f"Losses do not tell quality{tells}.", urgent=False)
 
 
 def improved(account: Account) -> Iterator[Advice]:
