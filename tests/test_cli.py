@@ -75,6 +75,23 @@ def test_runs_are_listed_with_state_and_quality(run: Path) -> None:
     assert "finished" in sparring("runs", run.parent).stderr
 
 
+def test_the_doctor_reads_a_run_for_people_and_for_programs(run: Path, tmp_path: Path) -> None:
+    answer = json.loads(sparring("doctor", run, "--json", "-").stdout)
+    assert (answer["run"], answer["state"]) == (str(run), "finished")
+    assert all(set(advice) == {"seen", "do", "urgent"} for advice in answer["advice"])
+    urgent = [advice["urgent"] for advice in answer["advice"]]
+    assert urgent == sorted(urgent, reverse=True)
+    losses = next(advice for advice in answer["advice"] if "where both would be 0.693" in advice["seen"])
+    assert losses["do"].startswith("Losses do not tell quality; prc does") and not losses["urgent"]
+    assert answer["signals"]["not a number"] == {"highest": 0, "threshold": 0}
+    done = sparring("doctor", run)
+    words = " ".join(done.stderr.split())
+    assert done.stdout == "" and "what the guard looks at" in words
+    for advice in answer["advice"]:
+        assert f"{'!' if advice['urgent'] else '-'} {advice['seen']} {advice['do']}".strip() in words
+    assert "holds no run" in sparring("doctor", tmp_path, status=2).stderr
+
+
 def test_evaluate_prints_a_table_and_json(run: Path, tmp_path: Path) -> None:
     done = sparring("evaluate", run, run, "--n", 100, "--json", "-", "--nearest", tmp_path / "nearest.png")
     answer = json.loads(done.stdout)
