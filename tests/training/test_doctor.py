@@ -82,18 +82,19 @@ def test_a_run_that_broke_is_told_first_and_not_to_go_on_as_it_was(state: str) -
     assert "rain" not in said(others) and "resume" not in said(others)
 
 
-def given_up(*happened: str, guard: str = "on", **changes: Any) -> str:
+def given_up(*happened: str, guard: str = "on", changed: dict[str, Any] | None = None, **settings: Any) -> str:
     """What is said of a run that the guard went back with for these signals, and gave up."""
-    complete = config.complete(VALUES | {"learning_rate": 0.008, "learning_rate_final": 0.0008} | changes)
+    rates = {"learning_rate": 0.002, "learning_rate_final": 0.0002}
+    complete = config.complete(VALUES | rates | settings | (changed or {}))
     events = [{"event": name, "message": "M"} for name in happened]
     given = account(
         [], state="stopped by the guard", settings={"guard": guard}, events=[*events, {"event": "stopped by the guard"}]
     )
-    return examine(replace(given, complete=complete))[0].do
+    return examine(replace(given, complete=complete, changes=changed or {}))[0].do
 
 
 LOWER = "--set learning_rate=0.001 --set learning_rate_final=0.0001"
-STEADIER = "--set penalty_strength=16 --set penalty_strength_final=1.6"
+STEADIER = "--set penalty_strength=4 --set penalty_strength_final=0.4"
 
 
 @pytest.mark.parametrize(
@@ -114,9 +115,30 @@ STEADIER = "--set penalty_strength=16 --set penalty_strength_final=1.6"
 def test_a_run_that_was_given_up_is_told_what_may_help_against_what_ended_it(
     last: str, settings: dict[str, Any], words: str
 ) -> None:
-    """Sixteen times the penalty, an eighth of the rate: what the guard itself came to."""
+    """Half the rate, or four times the penalty, as far as it applies."""
     penalised = {"penalty": "r1+r2", "penalty_strength": 1.0, "penalty_strength_final": 0.1}
     assert words in given_up("explosion", *["lopsided"] * 3, last, "learnt by heart", **penalised | settings)
+
+
+def test_a_run_that_was_given_up_is_not_told_what_was_tried_in_vain() -> None:
+    lower = {"learning_rate": 0.0005, "learning_rate_final": 0.00005}
+    told = given_up(*["explosion"] * 5, changed=lower)
+    lower_still = "--set learning_rate=0.00025 --set learning_rate_final=2.5e-05"
+    with_it = "--set learning_rate=0.0005 --set learning_rate_final=5e-05 --set penalty_strength=4"
+    assert f"Train anew with {lower_still}, or with {with_it}" in told
+
+
+def test_what_the_guard_changed_is_read_from_the_newest_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(config.dumps(config.complete(VALUES)))
+    for step, rate in ((8, 0.0005), (120, 0.0001)):
+        state = tmp_path / f"checkpoints/step-{step:09d}/state.json"
+        state.parent.mkdir(parents=True)
+        state.write_text(f'{{"changes": {{"learning_rate": {rate}}}}}')
+    read = Account.read(tmp_path)
+    assert read.changes == {"learning_rate": 0.0001}
+    assert read.complete == config.complete(VALUES | {"learning_rate": 0.0001})
+    (tmp_path / "config.toml").write_text("learning_rate = 2")
+    assert Account.read(tmp_path).complete is None
 
 
 def test_a_run_that_broke_with_nobody_to_change_anything_is_not_told_to_begin_anew() -> None:

@@ -3,7 +3,7 @@
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ Record = Mapping[str, Any]
 class Account:
     """What the text files of a run folder tell, empty where there are none.
 
-    settings: as (name, value, meaning), whatever the file holds. complete: the same as the program takes them, None if
-    it would not.
+    settings: as (name, value, meaning), whatever the file holds. changes: those that the guard changed, with their new
+    values. complete: all as they were last, changes included; None if they are not known, or no longer valid.
     """
 
     folder: Path
@@ -31,11 +31,13 @@ class Account:
     settings: Sequence[tuple[str, str, str]]
     measurements: Sequence[Record]
     events: Sequence[Record]
+    changes: Record = field(default_factory=dict)
     complete: Settings | None = None
 
     @classmethod
     def read(cls, folder: Path) -> "Account":
         """Reads a run folder, whatever is missing."""
+        changes = _changes(folder)
         return cls(
             folder=folder,
             summary=_json(folder / "summary.json"),
@@ -45,7 +47,8 @@ class Account:
             settings=_settings(folder / "config.toml"),
             measurements=_json_lines(folder / "metrics.jsonl"),
             events=_json_lines(folder / "events.jsonl"),
-            complete=_complete(folder / "config.toml"),
+            changes=changes,
+            complete=_complete(folder / "config.toml", changes),
         )
 
     @property
@@ -124,9 +127,16 @@ def _settings(path: Path) -> list[tuple[str, str, str]]:
     return [(name, text_of(value), meanings.get(name, "")) for name, value in values.items()]
 
 
-def _complete(path: Path) -> Settings | None:
+def _changes(folder: Path) -> Record:
+    """What the newest checkpoint says that the guard changed."""
+    newest = max(folder.glob("checkpoints/step-*/state.json"), default=None)
+    found = _json(newest).get("changes") if newest else None
+    return found if isinstance(found, dict) else {}
+
+
+def _complete(path: Path, changes: Record) -> Settings | None:
     try:
-        return config.load(path)
+        return config.complete({**config.load(path).model_dump(), **changes})
     except SettingError:
         return None
 

@@ -76,19 +76,19 @@ def ended(account: Account) -> Iterator[Advice]:
 
 
 def changed(account: Account) -> str:
-    """Settings with which a run that was given up may fare better: what the guard would do about the last thing that it
-    went back for, as strong as it was after so many times, but from the beginning on."""
+    """Settings with which a run that was given up may fare better: those that the guard had come to, from the beginning
+    on, and a step further against the last thing that it went back for."""
     acted = [happened.get("event") for happened in account.events]
     gone_back = [signal for name in acted for signal in SIGNALS if signal.name == name and signal.goes_back]
     if account.complete is None or not gone_back:
         return "other settings"
-    changes = [remedy(account.complete, len(gone_back)) for remedy in gone_back[-1].remedies]
-    return ", or with ".join(as_options(change.settings) for change in changes if change)
+    changes = [remedy(account.complete, 0) for remedy in gone_back[-1].remedies]
+    return ", or with ".join(as_options({**account.changes, **change.settings}) for change in changes if change)
 
 
 def as_options(settings: Mapping[str, Any]) -> str:
     """Settings as the command line takes them."""
-    shown = {name: f"{value:g}" if isinstance(value, float) else value for name, value in settings.items()}
+    shown = {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in settings.items()}
     return " ".join(f"--set {name}={value}" for name, value in shown.items())
 
 
