@@ -31,7 +31,7 @@ from sparring.wording import duration, share, things
 FACTORS = {"penalty_strength": (1.0, 3.0, 10.0), "learning_rate": (1.0, 0.5, 0.25)}
 """What the chosen value is multiplied by."""
 
-LOOKS = (0.03, 0.06)
+LOOKS = (0.02, 0.05)
 """Shares of the budget that each candidate has played for when they are compared."""
 
 Judge = Callable[[Match], Estimate]
