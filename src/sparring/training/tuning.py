@@ -1,17 +1,16 @@
 """A short search before the run: several values of one setting play for a while, and the best goes on.
 
-It is a race (Maron & Moore 1994, Hoeffding races): all candidates play for a small share of the time, and those that
-are worse than the best beyond doubt, whose intervals do not meet, are out. Those left play on, unless it is one alone.
-That is beyond the doubt of the samples alone: where the runs would end, nobody knows by then. What learns fastest at
-first need not end best: a weak penalty was seen to do the one and not the other. So only what is apt to learn more
-slowly at first is tried, stronger penalties and lower rates, whose lead then means something, and the chosen value goes
-on where none is better beyond doubt.
+It is a race (Maron & Moore 1994, Hoeffding races) against the chosen value. All play for a small share of the time; who
+is then better than the chosen one beyond doubt, intervals apart, plays on beside it, and has to be so again. That is
+the doubt of the samples alone: where the runs would end, nobody knows by then, and another seed makes more of a
+difference. So a search is there to see what fails, and is over soon where nothing does. What learns fastest at first
+need not end best: a weak penalty was seen to do the one and not the other. Only what is apt to learn more slowly at
+first is tried, stronger penalties and lower rates, whose lead then means something.
 
 The setting is the strength of the penalty where there is one, for that is what differs most from set to set (from .05
 to 150 in the tables of R3GAN, arXiv 2501.05441), else the learning rate.
 """
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -103,23 +102,25 @@ def search(
     metric, tried = settings.quality_metric, len(candidates)
     space = space_of(metric, settings.quality_features)
     metric_shown = f"{metric} in {space}" if space else metric
+    ahead: list[Candidate] = []
     for until in LOOKS:
-        if len(candidates) < 2:
-            break
         for candidate in candidates:
             play(candidate.match, until * 60 * settings.minutes)
             candidate.quality = judged(candidate.match, judge)
             quality = "no numbers" if candidate.quality is None else quality_shown(metric, candidate.quality.value)
             took = duration(candidate.match.state.seconds)
             tell(f"{name} {shown(candidate.value)}: {metric_shown} {quality} after {took}")
-        candidates = unbeaten(candidates, metric)
-    if not candidates:
+        chosen, *others = candidates
+        ahead = those_ahead(others, chosen.quality, metric)
+        if not ahead:
+            break
+        candidates = [chosen, *ahead]
+    best = ahead[0] if ahead else candidates[0]
+    if best.quality is None:
         raise SettingError(
             f"none of the values of {name} that were tried gave anything that could be judged: there may be too few "
             f"{things(settings.task)[0]}, or the learning rate is too high"
         )
-    best = next((candidate for candidate in candidates if candidate.match is first), candidates[0])
-    assert best.quality is not None
     gone = time.perf_counter() - begun - best.match.state.seconds
     left = max(settings.minutes - gone / 60, best.match.state.seconds / 60)
     best.match.settings = config.complete(best.match.settings.model_dump() | {"minutes": left})
@@ -148,20 +149,22 @@ def judged(match: Match, judge: Judge) -> Estimate | None:
         return None
 
 
-def unbeaten(candidates: Sequence[Candidate], metric: str) -> list[Candidate]:
-    """Those that no other is better than beyond doubt, the best first; none of those that could not be judged.
+def those_ahead(others: Sequence[Candidate], chosen: Estimate | None, metric: str) -> list[Candidate]:
+    """Those that are better beyond doubt than the chosen one is, or that can be judged where it cannot; best first.
 
     Where an interval is not known nothing is beyond doubt.
     """
     sign = 1 if METRICS[metric].better == "lower" else -1
     known = [
-        (sign * c.quality.value, sorted(sign * end for end in doubt(c.quality)), c) for c in candidates if c.quality
+        (sign * other.quality.value, other) for other in others if other.quality and surely(other.quality, chosen, sign)
     ]
-    surely = min((high for _, (_, high), _ in known), default=math.inf)
-    left = [(value, candidate) for value, (low, _), candidate in known if low <= surely]
-    return [candidate for _, candidate in sorted(left, key=itemgetter(0))]
+    return [other for _, other in sorted(known, key=itemgetter(0))]
 
 
-def doubt(quality: Estimate) -> tuple[float, float]:
-    """Its interval; without end where it is not known."""
-    return (-math.inf, math.inf) if quality.low is None else quality.ends
+def surely(quality: Estimate, chosen: Estimate | None, sign: int) -> bool:
+    """Whether one is better beyond doubt than the other; sign: 1 where lower is better, else -1."""
+    if chosen is None:
+        return True
+    if quality.low is None or chosen.low is None:
+        return False
+    return max(sign * end for end in quality.ends) < min(sign * end for end in chosen.ends)
