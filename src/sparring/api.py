@@ -38,7 +38,7 @@ from sparring.training.monitor import Monitor, open_monitor
 from sparring.training.run import Run
 from sparring.training.tracking import need_tensorboard
 from sparring.training.trainer import Trainer, shrunk
-from sparring.training.tuning import longest, search, tuned_setting
+from sparring.training.tuning import compared_by, longest, search, tuned_setting
 from sparring.wording import counted, duration, roughly, things
 
 ARCHITECTURE = (
@@ -269,7 +269,7 @@ def start(
                 match,
                 name,
                 lambda settings: begun(Match(settings, match.data, task, ranks, match.held_out)),
-                lambda match: task.judge(match.average).result(chosen.quality_metric).estimate,
+                lambda match: task.judge(match.average).result(compared_by(chosen)).estimate,
                 monitor.note,
             )
             chosen, choices = match.settings, [choice, *(other for other in choices if other.setting != name)]

@@ -17,7 +17,7 @@ from sparring.training import tuning
 from sparring.training.files import read_lines
 from sparring.training.match import Match, State
 from sparring.training.monitor import PlainMonitor
-from sparring.training.tuning import LOOKS, Candidate, longest, those_ahead, tuned_setting, variant
+from sparring.training.tuning import LOOKS, Candidate, compared_by, longest, those_ahead, tuned_setting, variant
 
 BRIEF = {name: value for name, value in SMALL.items() if "every" not in name}
 
@@ -48,6 +48,11 @@ def test_texts_have_nothing_to_tune(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="for 70 % of the time the generator learns without the game, and at a rate"):
         sparring.tune(tmp_path / "texts.txt", out=tmp_path / "run", task="text", minutes=0.1)
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_0_at_first_does_not_compare() -> None:
+    assert compared_by(settings(quality_metric="prc")) == "fid"
+    assert compared_by(settings(quality_metric="kid")) == "kid"
 
 
 def test_what_a_setting_falls_to_goes_with_it() -> None:
@@ -128,7 +133,7 @@ def test_the_best_goes_on_from_where_it_is(tmp_path: Path, monkeypatch: pytest.M
         strength = match.settings.penalty_strength
         played[strength] = match.state.seconds
         judgements.append(strength)
-        value = 1 - abs(strength - 3) / 10
+        value = abs(strength - 3) / 10
         return None if strength == 10 else Estimate(value, value - 0.05, value + 0.05)
 
     monkeypatch.setattr(tuning, "judged", judged)

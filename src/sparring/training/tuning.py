@@ -34,7 +34,7 @@ LOOKS = (0.02, 0.05)
 """Shares of the budget that each candidate has played for when they are compared."""
 
 Judge = Callable[[Match], Estimate]
-"""The deciding metric of the averaged generator."""
+"""The metric of `compared_by` of the averaged generator."""
 
 Tell = Callable[[str], None]
 
@@ -71,6 +71,11 @@ def tuned_setting(settings: Settings, given: Sequence[str]) -> str:
     raise SettingError(f"{settled} {'are' if ' ' in settled else 'is'} given: nothing to tune, use `sparring train`")
 
 
+def compared_by(settings: Settings) -> str:
+    """The metric of the search: the one that decides in the run, unless that is 0 as long as a share is."""
+    return "fid" if settings.quality_metric == "prc" else settings.quality_metric
+
+
 def longest(name: str, seconds: float, judging: float) -> float:
     """Seconds that a search takes at most, of a run of so many; what is kept of it included.
 
@@ -99,7 +104,7 @@ def search(
     for factor in FACTORS[name][1:]:
         other = variant(settings, name, factor)
         candidates.append(Candidate(getattr(other, name), again(other)))
-    metric, tried = settings.quality_metric, len(candidates)
+    metric, tried = compared_by(settings), len(candidates)
     space = space_of(metric, settings.quality_features)
     metric_shown = f"{metric} in {space}" if space else metric
     ahead: list[Candidate] = []
