@@ -333,6 +333,61 @@ def test_a_decline_goes_back_to_when_quality_was_best(tmp_path: Path, monkeypatc
     assert run.summary()["state"] == "finished"
 
 
+def won_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the discriminator win beyond doubt at the seventh look, and again at the tenth."""
+    watch = Guard.watch
+
+    def winning(self: Guard, standing: dict[str, float]) -> tuple[dict[str, float], Finding | None]:
+        if (self.looks, self.alarms["victory"]) in ((6, 0), (9, 1)):
+            self.sums["sign"] = float(self.counts["sign"])
+            standing = {**standing, "push": 0.0}
+        return watch(self, standing)
+
+    monkeypatch.setattr(Guard, "watch", winning)
+
+
+class InterruptingAt(QuietMonitor):
+    """Presses Ctrl-C twice as soon as words are said."""
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+
+    def note(self, message: str, *, urgent: bool = False) -> None:
+        if self.words in message:
+            raise KeyboardInterrupt
+
+
+def test_where_the_discriminator_won_it_goes_back_alone_and_the_run_goes_on_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    won_twice(monkeypatch)
+    chosen = SMALL | {"images": 3840, "guard_every": 320}
+    whole = sparring.train("digits", out=tmp_path / "whole", **chosen)
+    first, second = (event for event in read_lines(whole.folder / "events.jsonl") if event["event"] == "victory")
+    assert (first["images"], second["images"]) == (2240, 3200)
+    assert first["message"].endswith("took the discriminator alone back to 1,920 images (try 1 of 5)")
+    assert "went back to 2,560 images and raised the strength of R1 and R2 to 8 (try 2 of 5)" in second["message"]
+    assert (whole.summary()["state"], whole.load_checkpoint("cpu")[1]["attempt"]) == ("finished", 2)
+    with pytest.raises(KeyboardInterrupt):
+        sparring.train("digits", out=tmp_path / "broken", monitor=InterruptingAt("discriminator alone"), **chosen)
+    broken = sparring.Run(tmp_path / "broken")
+    (tensors, state), (then, _) = broken.load_checkpoint("cpu"), broken.load_checkpoint("cpu", latest=1920 // 32)
+    assert (state["images"], state["attempt"]) == (2240, 1)
+    for name, group in tensors.items():
+        as_then = all(torch.equal(value, then[name][key]) for key, value in group.items())
+        assert as_then == name.startswith("discriminator")
+    sparring.resume(broken, monitor=QuietMonitor())
+    assert_same(whole, broken)
+
+
+def test_where_lessons_come_first_the_whole_run_goes_back() -> None:
+    games = (settings(), settings().model_copy(update={"supervised": 0.5}))
+    played, taught = (Guard().remedy(BY_NAME["victory"], game, 0) for game in games)
+    assert played and taught
+    assert (played.discriminator_alone, taught.discriminator_alone) == (True, False)
+    assert "penalty_strength" in taught.settings
+
+
 @pytest.mark.parametrize(("guard", "ended"), [("warn", "stopped by the guard"), ("off", "failed")])
 def test_without_it_nothing_is_taken_back(
     guard: str, ended: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

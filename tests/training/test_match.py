@@ -7,7 +7,7 @@ from tests.test_config import VALUES
 from sparring import config, data
 from sparring.adversarial.player import Player
 from sparring.tasks.generate import Generate
-from sparring.training.match import Match
+from sparring.training.match import Groups, Match
 
 
 def match(**given: Any) -> Match:
@@ -94,3 +94,24 @@ def test_weights_that_are_not_finite_are_noticed() -> None:
     with torch.no_grad():
         next(game.generator.module.parameters()).view(-1)[0] = torch.inf
     assert not game.is_sound()
+
+
+def test_the_discriminator_alone_goes_back_with_the_memory_of_its_optimiser() -> None:
+    def copied() -> Groups:
+        return {name: {key: value.clone() for key, value in group.items()} for name, group in game.tensors().items()}
+
+    game = match()
+    game.play()
+    saved = copied()
+    game.play()
+    played, state = copied(), game.snapshot()
+    game.restore_discriminator(saved)
+    for name, group in copied().items():
+        expected, other = (saved, played) if name.startswith("discriminator") else (played, saved)
+        assert group.keys() == expected[name].keys()
+        assert all(torch.equal(value, expected[name][key]) for key, value in group.items())
+        assert not all(torch.equal(value, other[name][key]) for key, value in group.items())
+    assert any(name.endswith("exp_avg_sq") for name in saved["discriminator-optimizer"])
+    assert game.snapshot() == state
+    game.play()
+    assert game.is_sound()

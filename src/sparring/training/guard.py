@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sparring.config import Settings
 from sparring.metrics.estimate import Estimate
-from sparring.training.remedies import Change, Remedy, augmented, calmer, smoother
+from sparring.training.remedies import Change, Remedy, augmented, calmer, smoother, weaker
 from sparring.wording import compact
 
 Vitals = Mapping[str, float]
@@ -195,7 +195,7 @@ SIGNALS = (
         reason="a hundredth of the gradient: the generator stands still",
         says="the discriminator is right about all pairs, and leaves the generator {number} times less to learn from "
         "than at first",
-        remedies=(smoother, calmer),
+        remedies=(weaker, smoother, calmer),
     ),
     Signal(
         name="out of range",

@@ -326,6 +326,11 @@ class Match:
         self.controller.restore(self.state.augment)
         self.change({})
 
+    def restore_discriminator(self, groups: Groups) -> None:
+        """Takes the discriminator and its optimiser's memory from a checkpoint of this run, and nothing else."""
+        self.discriminator.module.load_state_dict(groups["discriminator"])
+        load_optimizer_tensors(self.discriminator, groups["discriminator-optimizer"])
+
     def start_from(self, groups: Groups) -> None:
         """Takes over the weights of a checkpoint, and nothing else.
 

@@ -1,7 +1,7 @@
 """What can be changed when a run goes wrong: one thing at a time, that theory supports."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sparring.config import TASKS_OF, Settings
@@ -13,10 +13,14 @@ STRONGEST = 3
 
 @dataclass(frozen=True)
 class Change:
-    """Settings by name with their new values, and in words what was done."""
+    """Settings by name with their new values, and in words what was done.
+
+    discriminator_alone: whether the discriminator alone is taken back, and everything else goes on.
+    """
 
     words: str
-    settings: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    discriminator_alone: bool = False
 
 
 Remedy = Callable[[Settings, int], Change | None]
@@ -49,6 +53,15 @@ def smoother(settings: Settings, before: int) -> Change | None:
         return Change(f"raised the strength of R1 and R2 to {compact(factor * strength)}", more)
     both = {"penalty": "r1+r2", "penalty_strength": strength or 1.0, "penalty_strength_final": final or 0.1}
     return Change(f"put R1 and R2 on the discriminator, at a strength of {compact(strength or 1.0)}", both)
+
+
+def weaker(settings: Settings, before: int) -> Change | None:
+    """D alone as it was before it won: the nearer it is to the best, the less G has to learn from (Arjovsky & Bottou
+    2017, theorem 2.4).
+
+    Where lessons come before the game, what is gone back to may be of then, with a D that never played.
+    """
+    return None if settings.supervised else Change("took the discriminator alone back", discriminator_alone=True)
 
 
 def augmented(settings: Settings, before: int) -> Change | None:

@@ -13,6 +13,7 @@ from sparring.training.run import Run
 from sparring.wording import things
 
 Outcome = Literal["went on", "went back", "given up"]
+"""What was due after this step is for a match that went on as it was, and not for one that went back."""
 
 
 class Treatment:
@@ -72,12 +73,29 @@ class Treatment:
             self._tell(signal.name, f"{when}: {change.words}")
             return "went on"
         seen = match.state.images
-        self._go_back(to_its_best=signal.of_quality)
-        match.change(change.settings if change else {})  # what was changed before counts from here on too
+        if change and change.discriminator_alone:
+            done = f"{change.words} to {self._take_discriminator_back():,} {self.seen}"
+        else:
+            self._go_back(to_its_best=signal.of_quality)
+            match.change(change.settings if change else {})  # what was changed before counts from here on too
+            done = f"went back to {match.state.images:,} {self.seen}{f' and {change.words}' if change else ''}"
         self._settle()
-        there, done = f"went back to {match.state.images:,} {self.seen}", f" and {change.words}" if change else ""
-        self._tell(signal.name, f"{when}: {there}{done} (try {match.state.attempt} of {TRIES})", seen)
+        self._tell(signal.name, f"{when}: {done} (try {match.state.attempt} of {TRIES})", seen)
         return "went back"
+
+    def _take_discriminator_back(self) -> int:
+        """Lets the generator play on against the discriminator of the newest healthy checkpoint.
+
+        Returns the images that it had seen.
+        """
+        state = self.match.state
+        self.ranks.wait()
+        tensors, then = self.run.load_checkpoint(self.match.settings.device, latest=state.kept[-1])
+        self.match.restore_discriminator(tensors)
+        state.attempt, state.improved_images = state.attempt + 1, state.images
+        self.guard.begin_anew()
+        images: int = then["images"]
+        return images
 
     def _go_back(self, *, to_its_best: bool) -> None:
         """Takes the match back to the newest healthy checkpoint, or the one before if that did not help.
@@ -112,8 +130,11 @@ class Treatment:
         state = self.match.state
         state.guard = self.guard.state()
         if self.ranks.first:
-            self.run.keep_checkpoints(state.keeps)
-            self.run.restate(state.step, self.match.snapshot())
+            self.run.keep_checkpoints(state.keeps | {state.step})
+            if state.step in self.run.steps():
+                self.run.restate(state.step, self.match.snapshot())
+            else:  # with a discriminator of another time this match was never saved
+                self.run.save_checkpoint(state.step, self.match.tensors(), self.match.snapshot())
             self.run.forget_after(state.images)
         self.ranks.wait()
 
