@@ -36,6 +36,8 @@ def compact(value: float) -> str:
     size = abs(value)
     if size < 0.01:
         return f"{value:.1e}".replace("e-0", "e-").replace(".0e", "e")
+    value = float(f"{value:.3g}")  # 999.9 is 1k
+    size = abs(value)
     if size >= 1e15:
         return f"{value:.1e}".replace("e+", "e")
     for limit, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):

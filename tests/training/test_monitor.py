@@ -201,7 +201,16 @@ def test_expected_times():
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(0, "0"), (0.523, "0.523"), (2e-4, "2e-4"), (12000, "12k"), (2.5e6, "2.5M"), (-1500, "-1.5k"), (1.0, "1")],
+    [
+        (0, "0"),
+        (0.523, "0.523"),
+        (2e-4, "2e-4"),
+        (12000, "12k"),
+        (2.5e6, "2.5M"),
+        (-1500, "-1.5k"),
+        (1.0, "1"),
+        (1e9 - 1, "1G"),
+    ],
 )
 def test_compact_numbers(value, words):
     assert compact(value) == words
