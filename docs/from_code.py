@@ -138,7 +138,7 @@ def signals(_: str | None) -> str:
             " ".join((getdoc(signal.measure) or "").split("\n\n")[0].split()),
             f"{signal.threshold:,g}",
             signal.in_a_row,
-            f"{signal.healthy:g}",
+            "-" if signal.healthy is None else f"{signal.healthy:g}",
             signal.reason,
         )
         for signal in SIGNALS

@@ -351,7 +351,7 @@ def learned_nothing(account: Account) -> bool:
 def near(account: Account) -> Iterator[Advice]:
     """Signals of the guard that came nearer to their threshold than to what healthy runs reach."""
     for signal, largest in signals(account):
-        if (signal.healthy + signal.threshold) / 2 < largest <= signal.threshold:
+        if signal.healthy is not None and (signal.healthy + signal.threshold) / 2 < largest <= signal.threshold:
             yield Advice(
                 f"The signal '{signal.name}' came up to {compact(largest)}; the guard acts above "
                 f"{compact(signal.threshold)}.",

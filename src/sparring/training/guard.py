@@ -53,7 +53,8 @@ class Signal:
 
     measure: the number from the vitals so far, the newest last; None where they do not tell. It alarms above
     `threshold`, after as many watches as `in_a_row`.
-    healthy: the largest number of the twenty healthy runs of `benchmarks/healthy.py`, at as many watches in a row.
+    healthy: the largest number of the twenty healthy runs of `benchmarks/healthy.py`, at as many watches in a row; None
+    where none of them has it.
     reason: why the threshold is where it is. says: what happened, in words that people know, with the number filled in.
     goes_back: whether the run is taken back; otherwise it goes on with a changed setting. of_quality: whether it goes
     back to when the quality was at its best.
@@ -63,7 +64,7 @@ class Signal:
     measure: Callable[[Sequence[Vitals]], float | None]
     threshold: float
     in_a_row: int
-    healthy: float
+    healthy: float | None
     reason: str
     says: str
     remedies: tuple[Remedy, ...]
@@ -275,7 +276,7 @@ SIGNALS = (
         measure=repeating,
         threshold=3,
         in_a_row=2,
-        healthy=1.0,
+        healthy=None,
         reason="beyond the intervals of both evaluations, and again at the next",
         says="the texts repeat themselves {number} times more than at their best, beyond doubt",
         remedies=(calmer,),
