@@ -195,6 +195,19 @@ def test_no_healthy_run_comes_near_a_threshold() -> None:
     assert unmeasured == ["repetition"]
 
 
+def test_the_table_of_healthy_runs_is_what_they_came_to() -> None:
+    groups = ("digits", "landscapes, ", "landscapes, from scratch", "faces", "things")
+    of = {group: [name for name in TRACES if name.startswith(group)] for group in groups}
+    of["landscapes, "].remove("landscapes, from scratch")
+    assert sum(map(len, of.values())) == len(TRACES)
+    table = (Path(__file__).parents[2] / "docs" / "guard.md").read_text().split("| signal | digits, 15 runs |")[1]
+    for line in table.split("\n\n")[0].splitlines()[2:]:
+        name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        for group, cell in zip(groups, cells, strict=True):
+            numbers = [number for run in of[group] if (number := reached(BY_NAME[name], trace(run))) is not None]
+            assert cell == (f"{max(numbers):.2g}" if numbers else "-"), (name, group)
+
+
 def test_nobody_waits_for_what_is_obvious_to_come_again() -> None:
     assert look(after_calm(), diversity=2.9) is None
     finding = look(after_calm(), diversity=1e6)

@@ -53,8 +53,8 @@ class Signal:
 
     measure: the number from the vitals so far, the newest last; None where they do not tell. It alarms above
     `threshold`, after as many watches as `in_a_row`.
-    healthy: the largest number of the twenty healthy runs of `benchmarks/healthy.py`, at as many watches in a row; None
-    where none of them has it.
+    healthy: the largest number of the twenty healthy runs of `benchmarks/healthy.py` and of a longer one, of 200,000
+    digits, at as many watches in a row, rounded up; None where none of them has it.
     reason: why the threshold is where it is. says: what happened, in words that people know, with the number filled in.
     goes_back: whether the run is taken back; otherwise it goes on with a changed setting. of_quality: whether it goes
     back to when the quality was at its best.
@@ -203,7 +203,7 @@ SIGNALS = (
         measure=out_of_range,
         threshold=3,
         in_a_row=3,
-        healthy=1.6,
+        healthy=1.4,
         reason="pixels beyond black and white",
         says="the samples differ {number} times as much from each other as real ones do: the generator runs away",
         remedies=(calmer, smoother),
@@ -233,7 +233,7 @@ SIGNALS = (
         measure=steepening,
         threshold=40,
         in_a_row=3,
-        healthy=6,
+        healthy=11,
         reason="a penalty that falls tenfold lets it grow tenfold",
         says="the discriminator has become {number} times steeper than at first, and nothing stops it",
         remedies=(smoother, calmer),
@@ -243,7 +243,7 @@ SIGNALS = (
         measure=memorised,
         threshold=0.8,
         in_a_row=5,
-        healthy=0.3,
+        healthy=0.35,
         reason="at 1 the discriminator sees nothing but which pictures it was shown",
         says="the discriminator takes real samples that it was never shown for generated ones, to {number} of 1",
         remedies=(augmented, smoother),
