@@ -1,8 +1,11 @@
 """The real command in a process of its own, as a person runs it."""
 
+import contextlib
+import html
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.torch import load_file
+
+from sparring.training.files import read_lines
 
 SMALL = [
     *("--device", "cpu"),
@@ -339,6 +344,27 @@ def test_killed_and_resumed_ends_bit_for_bit_as_never_killed(tmp_path: Path) -> 
     for ours, theirs in zip(files["broken"], files["whole"], strict=True):
         a, b = load_file(ours), load_file(theirs)
         assert all(np.array_equal(a[key].numpy(), b[key].numpy()) for key in b), ours.name
+
+
+def test_what_the_guard_does_is_told_on_the_terminal_and_in_the_report(tmp_path: Path) -> None:
+    run, (screen, terminal) = tmp_path / "run", os.openpty()
+    far_too_fast = ("--images", "1600", "--set=learning_rate=0.5", "--set=guard_every=160")
+    command = [sys.executable, "-m", "sparring", "train", "digits", "--out", str(run), *SMALL, *far_too_fast]
+    process = subprocess.Popen(command, stderr=terminal, env=os.environ | {"COLUMNS": "80", "TERM": "xterm"})
+    os.close(terminal)
+    shown = b""
+    with contextlib.suppress(OSError):  # which is how a terminal ends on Linux
+        while some := os.read(screen, 65536):
+            shown += some
+    os.close(screen)
+    assert process.wait(timeout=60) == 0, shown
+    told = " ".join(re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown.decode()).split())
+    messages = [event["message"] for event in read_lines(run / "events.jsonl")[1:-1]]
+    assert any("went back to 0 images and lowered the learning rate to 0.25 (try 1 of 5)" in said for said in messages)
+    report = html.unescape((run / "report.html").read_text(encoding="utf-8"))
+    for message in messages:
+        assert f"guard: {message}" in told
+        assert f"The guard stepped in: {message}." in report
 
 
 def test_a_run_in_use_is_not_trained_twice(tmp_path: Path) -> None:
