@@ -102,6 +102,7 @@ STEADIER = "--set penalty_strength=4 --set penalty_strength_final=0.4"
     [
         ("explosion", {}, f"Train anew with {LOWER}, or with {STEADIER}, and look"),
         ("collapse", {}, f"Train anew with {STEADIER}, or with {LOWER}, and look"),
+        ("victory", {}, f"Train anew with {STEADIER}, or with {LOWER}, and look"),  # a D taken back alone is no setting
         ("not a number", {}, f"Train anew with {LOWER}, and look"),
         ("collapse", {"penalty": "wgan-gp"}, f"Train anew with {LOWER}, and look"),
         ("collapse", {"spectral_norm": True, "penalty": "none"}, f"Train anew with {LOWER}, and look"),

@@ -83,7 +83,9 @@ def changed(account: Account) -> str:
     if account.complete is None or not gone_back:
         return "other settings"
     changes = [remedy(account.complete, 0) for remedy in gone_back[-1].remedies]
-    return ", or with ".join(as_options({**account.changes, **change.settings}) for change in changes if change)
+    return ", or with ".join(
+        as_options({**account.changes, **change.settings}) for change in changes if change and change.settings
+    )
 
 
 def as_options(settings: Mapping[str, Any]) -> str:
