@@ -180,9 +180,9 @@ def tune(
 ) -> None:
     """Train on DATA, and use the first part of the time to find the setting that matters most.
 
-    Tries several strengths of the penalty, or several learning rates where there is none, for two to five hundredths of
-    the time each. What was chosen goes on from where it is, unless another is better beyond doubt. The search is not
-    saved: Ctrl-C before its end leaves nothing.
+    Tries several strengths of the penalty, or several learning rates where there is none or it is given, for two to
+    five hundredths of the time each. What was chosen goes on from where it is, unless another is better beyond doubt.
+    The search is not saved: Ctrl-C before its end leaves nothing.
     """
     with reporting(output, out):
         from sparring import api

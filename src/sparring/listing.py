@@ -245,10 +245,10 @@ def diagnosis(account: Account) -> RenderableType:
         words = Text("! " if advice.urgent else "- ", style="yellow" if advice.urgent else "green")
         lines.append(words + Text(printable(advice.words), style=""))
     if not any(advice.urgent for advice in found):
-        lines.append(Text("Nothing is wrong with it.", style="green"))
-    watched = list(signals(account))
+        lines.append(Text("Nothing wrong was seen.", style="green"))
+    watched, names = list(signals(account)), {signal.name for signal in SIGNALS}
     if not watched:
-        taken_back = {signal.name for signal in SIGNALS} & {event.get("event") for event in account.events}
+        taken_back = names & {event.get("event") for event in account.events}
         unwatched = (
             "The guard has not looked at it since it went back."
             if taken_back
@@ -259,7 +259,8 @@ def diagnosis(account: Account) -> RenderableType:
         return Group(*lines, Text(unwatched, style="dim"))
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("what the guard looks at", no_wrap=True)
-    for name in ("highest", "acts above"):
+    highest = "highest besides" if any(event.get("event") in names for event in account.events) else "highest"
+    for name in (highest, "acts above"):
         table.add_column(name, justify="right", no_wrap=True)
     for signal, largest in watched:
         table.add_row(signal.name, compact(largest), compact(signal.threshold))

@@ -40,7 +40,7 @@ def said(found: list[Advice]) -> str:
     [
         ((5, 4, 3, 2), "still got better. Train on: sparring resume runs/a --images 800"),
         ((5, 2, 3, 3), "no better since; that generator is kept"),
-        ((5, 4, 3, 2, 2.5), "it has levelled off"),
+        ((5, 4, 3, 2, 2.5), "and no better in the last 100."),
     ],
 )
 def test_whether_more_of_the_same_would_help(distances: tuple[float, ...], words: str) -> None:
@@ -56,7 +56,7 @@ def test_whether_more_of_the_same_would_help(distances: tuple[float, ...], words
         ((5, 4, 3, 2), "interrupted", "after 400 of 400 images so far: it still got better."),
         ((5, 2, 3, 3), "running", "no better since; that generator is kept. Should it stay so, more of the same will"),
         ((5, 2, 3, 3), "interrupted", "Should it stay so, more of the same will not help"),
-        ((5, 4, 3, 2, 2.5), "running", "after 400 of 500 images so far: it has levelled off."),
+        ((5, 4, 3, 2, 2.5), "running", "after 400 of 500 images so far, and no better in the last 100."),
     ],
 )
 def test_what_holds_on_the_way_is_said_of_a_run_that_is_not_over(
@@ -93,6 +93,7 @@ def given_up(*happened: str, guard: str = "on", changed: dict[str, Any] | None =
     return examine(replace(given, complete=complete, changes=changed or {}))[0].do
 
 
+ANEW = "Train anew with the learning_rate and the penalty that are chosen, or if these were, with"
 LOWER = "--set learning_rate=0.001 --set learning_rate_final=0.0001"
 STEADIER = "--set penalty_strength=4 --set penalty_strength_final=0.4"
 
@@ -100,16 +101,16 @@ STEADIER = "--set penalty_strength=4 --set penalty_strength_final=0.4"
 @pytest.mark.parametrize(
     ("last", "settings", "words"),
     [
-        ("explosion", {}, f"Train anew with {LOWER}, or with {STEADIER}, and look"),
-        ("collapse", {}, f"Train anew with {STEADIER}, or with {LOWER}, and look"),
-        ("victory", {}, f"Train anew with {STEADIER}, or with {LOWER}, and look"),  # a D taken back alone is no setting
-        ("not a number", {}, f"Train anew with {LOWER}, and look"),
-        ("collapse", {"penalty": "wgan-gp"}, f"Train anew with {LOWER}, and look"),
-        ("collapse", {"spectral_norm": True, "penalty": "none"}, f"Train anew with {LOWER}, and look"),
+        ("explosion", {}, f"{ANEW} {LOWER}, or with {STEADIER}, and look"),
+        ("collapse", {}, f"{ANEW} {STEADIER}, or with {LOWER}, and look"),
+        ("victory", {}, f"{ANEW} {STEADIER}, or with {LOWER}, and look"),  # a D taken back alone is no setting
+        ("not a number", {}, f"{ANEW} {LOWER}, and look"),
+        ("collapse", {"penalty": "wgan-gp"}, f"{ANEW} {LOWER}, and look"),
+        ("collapse", {"spectral_norm": True, "penalty": "none"}, f"{ANEW} {LOWER}, and look"),
         (
             "collapse",
             {"penalty": "none", "penalty_strength": 0.0, "penalty_strength_final": 0.0},
-            "Train anew with --set penalty=r1+r2 --set penalty_strength=1 --set penalty_strength_final=0.1, or with",
+            f"{ANEW} --set penalty=r1+r2 --set penalty_strength=1 --set penalty_strength_final=0.1, or with",
         ),
     ],
 )
@@ -126,7 +127,7 @@ def test_a_run_that_was_given_up_is_not_told_what_was_tried_in_vain() -> None:
     told = given_up(*["explosion"] * 5, changed=lower)
     lower_still = "--set learning_rate=0.00025 --set learning_rate_final=2.5e-05"
     with_it = "--set learning_rate=0.0005 --set learning_rate_final=5e-05 --set penalty_strength=4"
-    assert f"Train anew with {lower_still}, or with {with_it}" in told
+    assert f"{ANEW} {lower_still}, or with {with_it}" in told
 
 
 def test_what_the_guard_changed_is_read_from_the_newest_checkpoint(tmp_path: Path) -> None:
@@ -144,13 +145,13 @@ def test_what_the_guard_changed_is_read_from_the_newest_checkpoint(tmp_path: Pat
 
 def test_a_run_that_broke_with_nobody_to_change_anything_is_not_told_to_begin_anew() -> None:
     assert given_up(guard="warn") == ""
-    assert "Train anew with other settings" in given_up()
+    assert f"{ANEW} other settings" in given_up()
 
 
 def test_what_the_guard_did_is_told_and_what_it_would_have_done() -> None:
     events = [{"event": "collapse", "message": "M"}, {"event": "warning", "message": "W"}, {"event": "resumed"}]
     assert "The guard stepped in: M." in said(examine(account([], events=events)))
-    acted = "With guard=on it would have acted"
+    acted = "With --guard on it would have acted"
     assert acted not in said(examine(account([], events=events, settings={"guard": "on"})))
     assert acted in said(examine(account([], events=events, settings={"guard": "warn"})))
 

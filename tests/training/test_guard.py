@@ -352,7 +352,7 @@ def test_what_cannot_be_helped_ends_with_a_verdict_and_the_best_generator(
     run = sparring.train("digits", out=tmp_path / "run", **SMALL | {"images": 3200})
     summary = run.summary()
     assert summary["state"] == "stopped by the guard"
-    assert "no longer a number, whatever was tried, 5 times; the best generator" in summary["message"]
+    assert "no longer a number; 5 tries did not help: the best generator" in summary["message"]
     assert sparring.load(run.folder).sample(4).float().std() > 1
     assert len(run.steps()) <= 2
     assert "sparring sample" in str(ending(run, summary)) and "resume" not in str(ending(run, summary))

@@ -251,9 +251,8 @@ METRICS: dict[str, Metric] = {
         share=True,
     ),
     "prc": Metric(
-        "Mean of precision, recall and coverage",
-        "all three in one number, their harmonic mean, which is only high if none of them is low: for choosing among "
-        "generators.",
+        "Harmonic mean of precision, recall and coverage",
+        "all three in one number, which is only high if none of them is low: for choosing among generators.",
         "0 to 1",
         "higher",
         "It hides which of the three is low, and has the weaknesses of all of them.",

@@ -18,8 +18,9 @@ FEWEST = 10
 NEAR = 0.1
 """Part of the loss of a D without an opinion by which people take no notice of a difference."""
 
-EVEN, NEVER_WRONG = 0.6, 0.99
-"""Accuracies of D below which the players are even, and above which there is nothing that it does not know."""
+EVEN, CLEAR, NEVER_WRONG = 0.6, 0.95, 0.99
+"""Accuracies of D below which the players are even, above which it is far ahead, as the report has it, and above which
+there is nothing that it does not know."""
 
 GROWN = 10
 """Times that gradients, and what slopes cost, may grow from the first third of a run to its last tenth. In the twenty
@@ -39,7 +40,7 @@ def reading(objective: Objective, lines: Lines, *, compared: bool = True) -> str
     said = standing(objective, earlier, recent, compared=compared)
     if growing := " and ".join(grows(earlier, recent)):
         return f"{said}; but {growing}"
-    return f"{said}; {slopes(recent)}gradients stay within bounds" if earlier else said
+    return f"{said}; {slopes(recent)}gradients have not grown much since early on" if earlier else said
 
 
 def standing(objective: Objective, earlier: Lines, recent: Lines, *, compared: bool) -> str:
@@ -75,10 +76,12 @@ def means(loss: float, right: float, *, drawn: bool) -> str:
     if right < EVEN:
         return "the players are even, as they also are while neither has learned much"
     if loss > 1 - NEAR:
-        return "it tells real from generated, but by little"
+        return "by small margins, as a strong penalty has it" if right > CLEAR else "it is ahead by little"
     if right > NEVER_WRONG:
         return "it hardly errs"
     since = " and has drawn further ahead (its loss fell, the generator's rose)" if drawn else ""
+    if right > CLEAR:
+        return f"it is far ahead{since}"
     return f"it is ahead{since}, which alone is no fault"
 
 
@@ -111,7 +114,7 @@ def slopes(recent: Lines) -> str:
     """R1 and R2, as far as they are measured."""
     known = {term.upper(): value for term in ("r1", "r2") if (value := middle(recent, term)) is not None}
     listed = ", ".join(f"{term} {compact(value)}" for term, value in known.items())
-    return f"squared slopes ({listed}) and " if known else ""
+    return f"what slopes cost ({listed}) and " if known else ""
 
 
 def middle(lines: Lines, name: str) -> float | None:

@@ -35,6 +35,9 @@ LATE, EARLY = 0.9, 0.5
 MORE_TIME = {"finished": "train for longer", "running": "let it go on", "interrupted": "go on with it"}
 """By state, how a run gets more time; one that broke has no use for more as it is."""
 
+STRONG = 100
+"""Strength of the penalty above which nobody is told to raise it: 512 was seen to keep digits from being learned."""
+
 FEWEST = 4
 """Evaluations of which a course can be told."""
 
@@ -68,7 +71,8 @@ def ended(account: Account) -> Iterator[Advice]:
     """A run that did not end as it should."""
     if account.state not in ("running", "finished", "just begun"):
         in_vain = account.state == STOPPED and account.setting("guard") in ("", "on")
-        do = f"Train anew with {changed(account)}, and look at the data: sparring data check DATA" if in_vain else ""
+        chosen = "Train anew with the learning_rate and the penalty that are chosen, or if these were"
+        do = f"{chosen}, with {changed(account)}, and look at the data: sparring data check DATA" if in_vain else ""
         if account.state == "interrupted" and not learned_nothing(account):
             do = f"Go on with it: sparring resume {place(account)}"
         seen = ": ".join(filter(None, (account.state.capitalize(), account.summary.get("message"))))
@@ -83,8 +87,10 @@ def changed(account: Account) -> str:
     if account.complete is None or not gone_back:
         return "other settings"
     changes = [remedy(account.complete, 0) for remedy in gone_back[-1].remedies]
-    return ", or with ".join(
-        as_options({**account.changes, **change.settings}) for change in changes if change and change.settings
+    ways = [{**account.changes, **change.settings} for change in changes if change and change.settings]
+    return (
+        ", or with ".join(as_options(way) for way in ways if way.get("penalty_strength", 0) <= STRONG)
+        or "other settings"
     )
 
 
@@ -101,7 +107,7 @@ def guarded(account: Account) -> Iterator[Advice]:
         if event.get("event") in names:
             yield Advice(f"The guard stepped in: {event.get('message')}.")
         if event.get("event") == "warning":
-            otherwise = "With guard=on it would have acted." if account.setting("guard") == "warn" else ""
+            otherwise = "With --guard on it would have acted." if account.setting("guard") == "warn" else ""
             yield Advice(f"The guard warned: {event.get('message')}.", otherwise)
 
 
@@ -179,7 +185,7 @@ def either(*ways: str) -> str:
 def steadier(account: Account) -> str:
     """To hold D's slope more firmly, where the settings allow it."""
     settings = account.complete
-    if settings and remedies.smoother(settings, 0) is None:
+    if settings and (remedies.smoother(settings, 0) is None or settings.penalty_strength > STRONG):
         return ""
     if settings and settings.penalty != "r1+r2":
         return "put R1 and R2 on the discriminator (--set penalty=r1+r2)"
@@ -288,7 +294,7 @@ def improved(account: Account) -> Iterator[Advice]:
             urgent=False,
         )
     else:
-        yield Advice(f"{said}: it has levelled off.", urgent=False)
+        yield Advice(f"{said}, and no better in the last {course.judged - course.images:,}.", urgent=False)
 
 
 def unfinished(account: Account) -> bool:

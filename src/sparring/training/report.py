@@ -233,6 +233,8 @@ def headline(account: Account) -> str:
     if not account.images:
         return f"A generator is about to learn from {what}."
     took = f"trained for {duration(seconds)}" if seconds else "trained"
+    if account.state == "running":
+        took = f"has been training for {duration(seconds)}" if seconds else "is training"
     often = f", {epochs(account.images / data['pictures'], many, one)}" if data.get("pictures") else ""
     return f"A generator {took} on {what}: it has seen {account.images:,} {seen}{often}."
 

@@ -62,7 +62,7 @@ class Treatment:
         if signal.goes_back and match.state.attempt == TRIES:
             quality = match.state.quality
             kept = f"the best generator, of {quality['images']:,} {self.seen}," if quality else "the last checkpoint"
-            self.verdict = f"{when}, whatever was tried, {TRIES} times; {kept} is kept"
+            self.verdict = f"{when}; {TRIES} tries did not help: {kept} is kept"
             return "given up"
         change = self.guard.remedy(signal, match.settings, match.state.attempt)
         if not signal.goes_back:

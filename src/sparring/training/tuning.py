@@ -104,7 +104,7 @@ def search(
     for factor in FACTORS[name][1:]:
         other = variant(settings, name, factor)
         candidates.append(Candidate(getattr(other, name), again(other)))
-    metric, tried = compared_by(settings), len(candidates)
+    metric, tried = compared_by(settings), ", ".join(shown(candidate.value) for candidate in candidates)
     space = space_of(metric, settings.quality_features)
     metric_shown = f"{metric} in {space}" if space else metric
     ahead: list[Candidate] = []
@@ -112,9 +112,10 @@ def search(
         for candidate in candidates:
             play(candidate.match, until * 60 * settings.minutes)
             candidate.quality = judged(candidate.match, judge)
-            quality = "no numbers" if candidate.quality is None else quality_shown(metric, candidate.quality.value)
             took = duration(candidate.match.state.seconds)
-            tell(f"{name} {shown(candidate.value)}: {metric_shown} {quality} after {took}")
+            tell(
+                f"{name} {shown(candidate.value)}: {metric_shown} {with_doubt(metric, candidate.quality)} after {took}"
+            )
         chosen, *others = candidates
         ahead = those_ahead(others, chosen.quality, metric)
         if not ahead:
@@ -130,10 +131,18 @@ def search(
     left = max(settings.minutes - gone / 60, best.match.state.seconds / 60)
     best.match.settings = config.complete(best.match.settings.model_dump() | {"minutes": left})
     said = f"{metric_shown} {quality_shown(metric, best.quality.value)} after {duration(best.match.state.seconds)}"
-    reason = f"of {tried} that were tried the best: {said}"
+    reason = f"the best of {tried}, which were tried: {said}"
     if best.match is first:
-        reason = f"as chosen: of {tried} that were tried none is better beyond doubt; it came to {said}"
+        reason = f"as chosen: of {tried}, which were tried, none is better beyond doubt; it came to {said}"
     return best.match, Choice(name, shown(best.value), reason)
+
+
+def with_doubt(metric: str, quality: Estimate | None) -> str:
+    """A number with its interval, as people read it."""
+    if quality is None:
+        return "no numbers"
+    low, high = (quality_shown(metric, end) for end in quality.ends)
+    return f"{quality_shown(metric, quality.value)} ({low} to {high})"
 
 
 def play(match: Match, seconds: float) -> None:
