@@ -275,7 +275,7 @@ def test_what_quality_is_measured_in_is_told_once_above_the_first_numbers(tmp_pa
     first, second = (i for i, line in enumerate(lines) if line.startswith("quality after"))
     said = "how quality is measured: pixels, reduced to at most 16 a side; pictures of 8x8; 64 generated against "
     assert lines[first - 2].startswith(said)
-    assert lines[first - 1] == "the generator of the best prc is kept: Harmonic mean of precision, recall and coverage"
+    assert lines[first - 1] == "the generator of the best prc is kept: Mean of precision, recall and coverage"
     assert sum(said in line for line in lines) == 1
     assert " in pixels, " in lines[first] and "16 a side" not in lines[first] + lines[second]
 

@@ -251,7 +251,7 @@ METRICS: dict[str, Metric] = {
         share=True,
     ),
     "prc": Metric(
-        "Harmonic mean of precision, recall and coverage",
+        "Mean of precision, recall and coverage",
         "all three in one number, which is only high if none of them is low: for choosing among generators.",
         "0 to 1",
         "higher",
