@@ -225,7 +225,7 @@ def arguments_of(words: Sequence[str] | None = None) -> argparse.Namespace:
         "games",
         nargs="*",
         metavar="OBJECTIVE/PENALTY",
-        help="by default every objective with R1 and R2, and Wasserstein with WGAN-GP",
+        help="by default every objective with none, one or both of R1 and R2, and Wasserstein with WGAN-GP",
     )
     test.add_argument("--mixtures", nargs="+", choices=MIXTURES, default=list(MIXTURES))
     test.add_argument("--seeds", type=int, default=10)
