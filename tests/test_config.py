@@ -39,6 +39,7 @@ VALUES = {
     "penalty_step": 0.01,
     "penalty_interval": 1,
     "penalty_stride": 1,
+    "generator_stride": 1,
     "penalty_strength": 1.0,
     "penalty_strength_final": 0.1,
     "augment": "none",
@@ -212,6 +213,17 @@ def test_a_stride_is_for_exact_slopes_and_within_the_batch(values: dict[str, obj
     assert config.complete(VALUES | {"penalty_stride": 4}).penalty_stride == 4
     with pytest.raises(SettingError, match=words):
         config.complete(VALUES | {"penalty_stride": 4} | values)
+
+
+def test_the_pairs_that_the_generator_learns_from_are_every_so_many_of_the_batch() -> None:
+    assert config.complete(VALUES | {"batch": 64, "generator_stride": 4}).generator_stride == 4
+    with pytest.raises(SettingError, match="generator_stride=3: it should divide the batch of 64 pairs"):
+        config.complete(VALUES | {"batch": 64, "generator_stride": 3})
+
+
+def test_with_classes_not_every_real_meets_every_generated_sample() -> None:
+    with pytest.raises(SettingError, match=r"objective=relativistic-all compares .* take objective=relativistic"):
+        config.complete(VALUES | {"labels": True, "objective": "relativistic-all"})
 
 
 @pytest.mark.parametrize(

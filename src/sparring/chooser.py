@@ -223,6 +223,7 @@ def choose_players_and_game(settings: Choices, count: int, factor: float) -> int
     pick("penalty_method", "exact")
     pick("penalty_step", 0.01)
     pick("penalty_stride", 1)
+    pick("generator_stride", 1)
     pick("penalty_interval", recipe.penalty_interval if (network, penalty) == (recipe.network, "r1+r2") else 1)
     strength = "" if penalty == "none" else f"gamma of the penalty at {side} pixels; it falls tenfold"
     # Heads of bounded slope need no penalty; who asks for one gets that of networks without such a bound.
@@ -277,7 +278,7 @@ def choose_for_all(settings: Choices, usual: int) -> None:
     pick("checkpoint_every", every(max(budget / CHECKPOINTS, LEAST_BETWEEN), batch))
     pick("guard", "on")
     pick("guard_every", every(max(budget / WATCHES, LEAST_BETWEEN_WATCHES * batch), batch))
-    pick("augment_target", RELATIVISTIC_TARGET if settings.values["objective"] == "relativistic" else 0.6)
+    pick("augment_target", RELATIVISTIC_TARGET if settings.values["objective"].startswith("relativistic") else 0.6)
     pick("augment_images", min(500_000, max(budget // 4, 1)))
     pick("precision", "bf16" if has_bf16(settings.values["device"]) else "fp32")
     pick("save_seconds", 20.0)

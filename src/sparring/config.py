@@ -251,9 +251,9 @@ class Settings(BaseModel):
     )
     layers: MaybeCount = about("video", "things before the ground, each of which moves by itself")
 
-    objective: Literal["relativistic", "non-saturating", "minimax", "least-squares", "wasserstein", "hinge"] = setting(
-        "game", "what the players minimise"
-    )
+    objective: Literal[
+        "relativistic", "relativistic-all", "non-saturating", "minimax", "least-squares", "wasserstein", "hinge"
+    ] = setting("game", "what the players minimise")
     penalty: Literal["r1+r2", "r1", "r2", "wgan-gp", "none"] = setting("game", "what keeps the discriminator smooth")
     penalty_method: Literal["exact", "finite-difference"] = setting("game", "how the slope of R1 and R2 is measured")
     penalty_step: Positive = setting("game", "step of the finite difference, in units of the range [-1, 1]")
@@ -261,6 +261,7 @@ class Settings(BaseModel):
     penalty_stride: Count = setting("game", "it looks at one of so many pairs, that many times as strong")
     penalty_strength: NotNegative = setting("game", "gamma at the start; half of it multiplies the penalty")
     penalty_strength_final: NotNegative = setting("game", "gamma at the end of the budget")
+    generator_stride: Count = setting("game", "the generator learns from one of so many pairs of a batch")
     augment: Literal["none", "ada", "diffaugment"] = setting("game", "augmentation of what the discriminator sees")
     augment_target: BelowOne = setting("game", "ADA: mean sign of the discriminator above which augmentation grows")
     augment_images: Count = setting("game", "ADA: images in which the probability can go from 0 to 1")
@@ -478,6 +479,15 @@ def complete(values: Mapping[str, Any]) -> Settings:
         raise SettingError(
             f"penalty_stride={settings.penalty_stride}: a batch has {settings.batch} pairs, and the penalty looks at "
             "one of them at least"
+        )
+    if settings.batch % settings.generator_stride:
+        raise SettingError(
+            f"generator_stride={settings.generator_stride}: it should divide the batch of {settings.batch} pairs"
+        )
+    if settings.objective == "relativistic-all" and settings.labels:
+        raise SettingError(
+            "objective=relativistic-all compares every real with every generated sample, which with labels=true are of "
+            "different classes: take objective=relativistic"
         )
     refuse_other_tasks(settings)
     return settings

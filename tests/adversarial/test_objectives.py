@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -18,6 +19,7 @@ LOG_2 = math.log(2)
         ("wasserstein", 0.0, 0.0),
         ("hinge", 2.0, 0.0),
         ("relativistic", LOG_2, LOG_2),
+        ("relativistic-all", LOG_2, LOG_2),
     ],
 )
 def test_losses_of_an_undecided_discriminator(name: str, discriminator: float, generator: float) -> None:
@@ -40,10 +42,22 @@ def test_losses_at_hand_computed_logits() -> None:
         "wasserstein": (-3.0, 1.0),
         "hinge": (0.0, 1.0),
         "relativistic": (-math.log(sigma(3)), -math.log(sigma(-3))),
+        "relativistic-all": (-math.log(sigma(3)), -math.log(sigma(-3))),
     }
     for name, (discriminator, generator) in expected.items():
         assert OBJECTIVES[name].discriminator(real, fake).item() == pytest.approx(discriminator, rel=1e-5), name
         assert OBJECTIVES[name].generator(real, fake).item() == pytest.approx(generator, rel=1e-5), name
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 3)])
+def test_all_pairs_are_the_mean_of_relativistic_pairing_over_all_ways_to_pair(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    real, fake = torch.randn(shape), torch.randn(shape)
+    every, own = OBJECTIVES["relativistic-all"], OBJECTIVES["relativistic"]
+    ways = [torch.tensor(order) for order in itertools.permutations(range(4))]
+    for player in ("discriminator", "generator"):
+        mean = torch.stack([getattr(own, player)(real, fake[order]) for order in ways]).mean()
+        torch.testing.assert_close(getattr(every, player)(real, fake), mean)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

@@ -1,5 +1,6 @@
 """The step on a task of numbers instead of pictures: what is checked is the game, not the networks."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -104,6 +105,43 @@ def test_micro_batches_give_the_update_of_the_whole_batch(micro_batch: int, meth
     torch.testing.assert_close(weights(parts.discriminator), weights(whole.discriminator), atol=1e-5, rtol=1e-4)
     for name, term in expected.items():
         torch.testing.assert_close(found[name], term, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("penalised", ["none", "r1+r2"])
+@pytest.mark.parametrize("micro_batch", [BATCH, 20, 7])
+def test_a_generator_that_learns_from_every_third_pair_descends_its_loss_on_these(
+    micro_batch: int, penalised: str
+) -> None:
+    rules: dict[str, Any] = {"penalty": penalty(penalised, "exact", 0.01), "generator_stride": 3}
+    game, whole = ring(micro_batch, **rules), ring(**(rules | {"generator_stride": 1}))
+    for each in (game, whole):
+        for player in (each.generator, each.discriminator):
+            player.optimizer = torch.optim.SGD(player.module.parameters(), 0.1)
+    module = game.generator.module
+    before = {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
+    whole.play(1)
+    game.play(1)
+    # D has seen all pairs, and so is what it is where G learns from all of them.
+    torch.testing.assert_close(weights(game.discriminator), weights(whole.discriminator))
+    real, latents = Random(1, 0, BATCH).normal("real", 4) + 2, Random(0, 0, BATCH).normal("latent", 4)
+    judge = game.discriminator.module
+    replica = copy.deepcopy(module)
+    replica.load_state_dict(before)
+    loss = torch.nn.functional.softplus(judge(real[::3]).detach() - judge(replica(latents[::3]))).mean()
+    gradients = torch.autograd.grad(loss, list(replica.parameters()))
+    for (name, parameter), gradient in zip(module.named_parameters(), gradients, strict=True):
+        torch.testing.assert_close(parameter.detach(), before[name] - 0.1 * gradient, atol=1e-6, rtol=1e-4)
+
+
+def test_a_third_of_the_pairs_takes_a_third_of_the_graph() -> None:
+    """The samples that G does not learn from are made without a graph, and looked at without one."""
+    game = ring(penalty=None, generator_stride=3)
+    game.discriminator.module = Looking(game.discriminator.module)
+    made: list[Tensor] = []
+    game.generator.module.register_forward_hook(lambda module, inputs, output: made.append(output))
+    game.play(1)
+    assert [(len(output), output.requires_grad) for output in made] == [(16, True), (16, False), (16, False)]
+    assert game.discriminator.module.looks == 6
 
 
 def test_parts_in_which_the_penalty_looks_at_nothing_tell_the_same_terms() -> None:
@@ -235,8 +273,11 @@ class Looking(nn.Module):
 @pytest.mark.parametrize(
     ("name", "method"), [("none", "exact"), ("r1+r2", "exact"), ("r1", "finite-difference"), ("wgan-gp", "exact")]
 )
-def test_a_discriminator_in_two_parts_plays_like_the_same_in_one(name: str, method: str, micro_batch: int) -> None:
-    rules = {"penalty": penalty(name, method, 0.01)}
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_discriminator_in_two_parts_plays_like_the_same_in_one(
+    stride: int, name: str, method: str, micro_batch: int
+) -> None:
+    rules = {"penalty": penalty(name, method, 0.01), "generator_stride": stride}
     one, two = ring(micro_batch, **rules), ring(micro_batch, **rules)
     one.discriminator.module.layers[0].requires_grad_(False)
     looking = Looking(two.discriminator.module)

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sparring.networks import doubling
 from sparring.networks.layers import SLOPE, times_slope
 
 
@@ -28,6 +29,11 @@ class Geometry(NamedTuple):
     padding: tuple[int, int]
     groups: int
     transposed: bool = False
+
+    def doubles(self, weight: Tensor) -> bool:
+        """Whether it goes to a grid of half the sides, or of twice the sides if transposed, by a 4x4 kernel."""
+        halving = self.stride == (2, 2) and self.padding == (1, 1) and self.groups == 1
+        return halving and weight.shape[2:] == (doubling.TAPS, doubling.TAPS)
 
 
 Wanted = tuple[bool, bool]
@@ -220,9 +226,11 @@ def gradients(
 
 
 def library_output(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
-    """conv(x, w) + b by the library."""
+    """conv(x, w) + b by the library, or by a product where that is quicker."""
     stride, padding, groups, transposed = geometry
     if transposed:
+        if bias is None and geometry.doubles(weight) and doubling.enlarges_by_product(x, weight):
+            return doubling.enlarged(x, weight)
         return F.conv_transpose2d(x, weight, bias, stride, padding, 0, groups)
     return F.conv2d(x, weight, bias, stride, padding, 1, groups)
 
@@ -300,7 +308,7 @@ def fused_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 def library_gradients(
     gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, wanted: Wanted
 ) -> tuple[Tensor | None, Tensor | None]:
-    """The derivatives of <g, conv(x, w)> by x and by w."""
+    """The derivatives of <g, conv(x, w)> by x and by w: by the library, or by what is quicker."""
     stride, padding, groups, transposed = geometry
     same = stride == (1, 1) and tuple(2 * side + 1 for side in padding) == weight.shape[2:] and not transposed
     by_x, turns = None, wanted[0] and same and groups > 1
@@ -309,8 +317,14 @@ def library_gradients(
         out, into, height, width = weight.shape
         turned = weight.view(groups, out // groups, into, height, width).transpose(1, 2).flatten(0, 1).flip((2, 3))
         by_x = F.conv2d(gradient, turned, None, stride, padding, 1, groups)
-    if not wanted[1] and (turns or not wanted[0]):
-        return by_x, None
+    by_weight, (coarse, fine) = None, (x, gradient) if transposed else (gradient, x)
+    whole = fine.shape[2:] == (2 * coarse.shape[2], 2 * coarse.shape[3])
+    multiplies = wanted[1] and whole and geometry.doubles(weight) and doubling.learns_by_product(fine, coarse)
+    if multiplies:
+        by_weight = doubling.weight_gradient(fine, coarse)
+    asked = wanted[0] and not turns, wanted[1] and not multiplies
+    if not any(asked):
+        return by_x, by_weight
     found = torch.ops.aten.convolution_backward(
         gradient,
         x,
@@ -322,6 +336,6 @@ def library_gradients(
         transposed,
         (0, 0),
         groups,
-        (wanted[0] and not turns, wanted[1], False),
+        (*asked, False),
     )
-    return found[0] if by_x is None else by_x, found[1]
+    return found[0] if by_x is None else by_x, found[1] if by_weight is None else by_weight

@@ -7,6 +7,8 @@ recommend in this place), with the paper's learned scale and shift for each chan
 normalisation has no other, as in Miyato et al. 2018.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -32,8 +34,8 @@ class Generator(nn.Module):
         super().__init__()
         grids, channels = plan(shape, width, depth, z_dim=z_dim)
         self.latent = Latent(z_dim, classes)
-        self.start_shape = (channels[-1], *grids[-1])
-        self.start = nn.Linear(self.latent.size, channels[-1] * grids[-1][0] * grids[-1][1], bias=False)
+        self.start_shape = (*grids[-1], channels[-1])
+        self.start = nn.Linear(self.latent.size, math.prod(self.start_shape), bias=False)
         layers: list[nn.Module] = [normalised(channels[-1]), nn.ReLU()]
         for stage in reversed(range(1, len(grids))):
             for _ in range(depth - 1):
@@ -49,7 +51,7 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """See the class. `y` is float (N, classes), one-hot or a mixture."""
-        x = self.layers(self.start(self.latent(z, y)).unflatten(1, self.start_shape))
+        x = self.layers(self.start(self.latent(z, y)).unflatten(1, self.start_shape).permute(0, 3, 1, 2))
         with full_precision(x):
             pictures: Tensor = self.picture(at_least_float32(x)).tanh()
         return pictures
@@ -62,7 +64,7 @@ class Discriminator(nn.Module):
         super().__init__()
         grids, channels = plan(shape, width, depth)
         last = min(1, len(grids) - 1)
-        layers: list[nn.Module] = [Shrink(shape[0], channels[last], grids[0], grids[last]), LeakyReLU()]
+        layers: list[nn.Module] = [Shrink(shape[0], channels[last], grids[0], grids[last], activates=True)]
         for stage in range(1, len(grids)):
             for _ in range(depth - 1):
                 layers += [same(channels[stage]), normalised(channels[stage], spectral_norm), LeakyReLU()]
@@ -78,7 +80,7 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """See the class. `y` is float (N, classes), one-hot or a mixture."""
-        logits: Tensor = self.judge(self.layers(x).flatten(1), y)
+        logits: Tensor = self.judge(self.layers(x).permute(0, 2, 3, 1).flatten(1), y)
         return logits
 
 
@@ -98,17 +100,22 @@ class Enlarge(nn.Module):
 
 
 class Shrink(nn.Module):
-    """A convolution from one grid of a pyramid to the next coarser, with stride 2 along sides that shrink."""
+    """A convolution from one grid of a pyramid to the next coarser, with stride 2 along sides that shrink.
 
-    def __init__(self, before: int, after: int, fine: Size, coarse: Size) -> None:
+    With `activates` a leaky ReLU follows.
+    """
+
+    def __init__(self, before: int, after: int, fine: Size, coarse: Size, *, activates: bool = False) -> None:
         super().__init__()
         taps, strides = geometry(coarse, fine)
         self.odd = tuple(stride * short - long for stride, short, long in zip(strides, coarse, fine, strict=True))
-        self.convolution = Convolution(before, after, taps, strides, padding=1, bias=False)
+        self.convolution = Convolution(before, after, taps, strides, padding=1, bias=False, activates=activates)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, before, *fine) to (N, after, *coarse); where the finer side is odd, a row of zeros is added."""
-        shrunk: Tensor = self.convolution(F.pad(x, (0, self.odd[1], 0, self.odd[0])))
+        if any(self.odd):  # the library copies also where there is nothing to add
+            x = F.pad(x, (0, self.odd[1], 0, self.odd[0]))
+        shrunk: Tensor = self.convolution(x)
         return shrunk
 
 
