@@ -1,6 +1,7 @@
 """Convolutions with quick second derivatives."""
 
 import threading
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -216,12 +217,29 @@ def test_slopes_by_inputs_leave_the_weights_alone() -> None:
     layer, _ = pair("3x3")
     x = torch.randn(2, 4, 6, 6, dtype=torch.float64, requires_grad=True)
     calls: list[tuple[bool, bool]] = []
-    with mock.patch.object(
-        convolution, "library_gradients", side_effect=lambda *given: calls.append(given[-1]) or (x, None)
-    ):
+
+    def asked(*given: Any, **further: bool) -> tuple[Tensor, None, None]:
+        calls.append(given[-1])
+        return x, None, None
+
+    with mock.patch.object(convolution, "library_gradients", side_effect=asked):
         torch.autograd.grad(layer(x).sum(), x, create_graph=True)
         layer(x).sum().backward()
     assert calls == [(True, False), (True, True)]
+
+
+@pytest.mark.parametrize("learns", [(True, True), (True, False), (False, True)])
+def test_a_bias_learns_the_same_in_the_pass_of_its_weight_and_without(learns: tuple[bool, bool]) -> None:
+    torch.manual_seed(0)
+    layer, x = Convolution(4, 6, 3, padding=1, groups=2).double(), torch.randn(2, 4, 6, 6, dtype=torch.float64)
+    assert layer.bias is not None
+    for parameter, learning in zip((layer.weight, layer.bias), learns, strict=True):
+        parameter.requires_grad_(learning)
+    wanted = [parameter for parameter in (layer.weight, layer.bias) if parameter.requires_grad]
+    at_once = torch.autograd.grad(layer(x).square().sum(), wanted)
+    apart = torch.autograd.grad(layer(x).square().sum(), wanted, create_graph=True)
+    for one, other in zip(at_once, apart, strict=True):
+        torch.testing.assert_close(one, other.detach())
 
 
 def test_a_library_whose_single_passes_have_changed_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,8 +135,11 @@ class Output(torch.autograd.Function):
             gradient = times_slope(gradient, *activated)
         _, *parameters = ctx.next_functions
         wanted = of_x, of_weight and is_wanted(parameters[0][0])
+        bias = of_bias and is_wanted(parameters[1][0])
+        if not torch.is_grad_enabled():
+            return *library_gradients(gradient, x, weight, ctx.geometry, wanted, bias=bias), None, None
         by_x, by_weight = gradients(gradient, x, weight, ctx.geometry, wanted)
-        by_bias = gradient.sum((0, 2, 3)) if of_bias and is_wanted(parameters[1][0]) else None
+        by_bias = gradient.sum((0, 2, 3)) if bias else None
         return by_x, by_weight, by_bias, None, None
 
 
@@ -158,7 +161,7 @@ class Product(torch.autograd.Function):
         _, *parameters = ctx.next_functions
         rows = times_slope(gradient, activated).flatten(0, -2)
         by_x = (rows @ weight).view_as(x) if of_x else None
-        by_weight = rows.T @ x.flatten(0, -2) if of_weight and is_wanted(parameters[0][0]) else None
+        by_weight = crossed(rows, x.flatten(0, -2)) if of_weight and is_wanted(parameters[0][0]) else None
         by_bias = rows.sum(0) if of_bias and is_wanted(parameters[1][0]) else None
         return by_x, by_weight, by_bias
 
@@ -174,7 +177,8 @@ class Gradients(torch.autograd.Function):
         ctx.save_for_backward(gradient, x, weight)
         ctx.geometry = geometry
         ctx.set_materialize_grads(False)
-        return library_gradients(gradient, x, weight, geometry, wanted)
+        by_x, by_weight, _ = library_gradients(gradient, x, weight, geometry, wanted)
+        return by_x, by_weight
 
     @staticmethod
     def backward(
@@ -197,6 +201,11 @@ class Gradients(torch.autograd.Function):
             if of_x:
                 by_x, _ = gradients(gradient, x, change_by_weight, geometry, (True, False))
         return by_gradient, by_x, by_weight, None, None
+
+
+def crossed(a: Tensor, b: Tensor) -> Tensor:
+    """a^T b of (rows, A) and (rows, B): of very many rows the library is quicker if the first is the narrower."""
+    return a.T @ b if a.shape[1] <= b.shape[1] else (b.T @ a).T
 
 
 def is_wanted(node: torch.autograd.graph.Node) -> bool:
@@ -306,9 +315,9 @@ def fused_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def library_gradients(
-    gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, wanted: Wanted
-) -> tuple[Tensor | None, Tensor | None]:
-    """The derivatives of <g, conv(x, w)> by x and by w: by the library, or by what is quicker."""
+    gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, wanted: Wanted, *, bias: bool = False
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """The derivatives of <g, conv(x, w) + b> by x, by w and by b: by the library, or by what is quicker."""
     stride, padding, groups, transposed = geometry
     same = stride == (1, 1) and tuple(2 * side + 1 for side in padding) == weight.shape[2:] and not transposed
     by_x, turns = None, wanted[0] and same and groups > 1
@@ -323,19 +332,23 @@ def library_gradients(
     if multiplies:
         by_weight = doubling.weight_gradient(fine, coarse)
     asked = wanted[0] and not turns, wanted[1] and not multiplies
+    by_bias = gradient.sum((0, 2, 3)) if bias and not asked[1] else None
     if not any(asked):
-        return by_x, by_weight
+        return by_x, by_weight, by_bias
     found = torch.ops.aten.convolution_backward(
         gradient,
         x,
         weight,
-        None,
+        gradient.shape[1:2],
         stride,
         padding,
         (1, 1),
         transposed,
         (0, 0),
         groups,
-        (*asked, False),
+        (*asked, bias and asked[1]),
     )
-    return found[0] if by_x is None else by_x, found[1] if by_weight is None else by_weight
+    by_x, by_weight, by_bias = (
+        other if ours is None else ours for ours, other in zip((by_x, by_weight, by_bias), found, strict=True)
+    )
+    return by_x, by_weight, by_bias
