@@ -61,7 +61,7 @@ class Row:
 
     def line(self, most: int) -> str:
         """As people read it."""
-        game = f"{self.recipe.objective:14} | {self.recipe.penalty:7}"
+        game = f"{self.recipe.objective:16} | {self.recipe.penalty:7}"
         modes = [verdict.modes for verdict in self.verdicts]
         low, middle = np.quantile([verdict.quality for verdict in self.verdicts], [0.05, 0.5])
         core = np.median([verdict.core for verdict in self.verdicts])
@@ -73,7 +73,7 @@ class Row:
 
 
 HEADER = (
-    f"{'mixture':7} | {'objective':14} | {'penalty':7} | all modes  | {'modes':15} | "
+    f"{'mixture':7} | {'objective':16} | {'penalty':7} | all modes  | {'modes':15} | "
     f"{'high':>6} | {'5 %':>6} | {'core':>6} | seconds"
 )
 
@@ -154,14 +154,14 @@ def pair(eigenvalues: Sequence[complex]) -> str:
 
 def dirac(arguments: argparse.Namespace) -> dict[str, Any]:
     """Prints eigenvalues and distances of all games."""
-    print(f"{'objective':14} | {'penalty':7} | {'eigenvalues':16} | simultaneous | alternating")
+    print(f"{'objective':16} | {'penalty':7} | {'eigenvalues':16} | simultaneous | alternating")
     rows = []
     for game in GAMES:
         objective, penalty = game.split("/")
         toy = Dirac(objective, penalty, arguments.gamma)
         eigenvalues = toy.eigenvalues()
         ends = [float(end(arguments.rate, arguments.steps).norm()) for end in (toy.simultaneous, toy.alternating)]
-        print(f"{objective:14} | {penalty:7} | {pair(eigenvalues):16} | {ends[0]:12.2g} | {ends[1]:11.2g}", flush=True)
+        print(f"{objective:16} | {penalty:7} | {pair(eigenvalues):16} | {ends[0]:12.2g} | {ends[1]:11.2g}", flush=True)
         rows.append({"game": game, "eigenvalues": [[v.real, v.imag] for v in eigenvalues], "distances": ends})
     return {"gamma": arguments.gamma, "rate": arguments.rate, "steps": arguments.steps, "rows": rows}
 

@@ -221,9 +221,13 @@ def test_the_pairs_that_the_generator_learns_from_are_every_so_many_of_the_batch
         config.complete(VALUES | {"batch": 64, "generator_stride": 3})
 
 
-def test_with_classes_not_every_real_meets_every_generated_sample() -> None:
-    with pytest.raises(SettingError, match=r"objective=relativistic-all compares .* take objective=relativistic"):
-        config.complete(VALUES | {"labels": True, "objective": "relativistic-all"})
+@pytest.mark.parametrize("values", [{"labels": True}, {"task": "restore", "damage": "inpaint"}, {"task": "video"}])
+def test_pairs_that_have_something_in_common_stay_together(values: dict[str, object]) -> None:
+    name, value = next(iter(values.items()))
+    words = rf"relativistic-all compares .* with {name}={str(value).lower()} a pair has something in common"
+    settings = Settings.model_validate(VALUES | values | {"objective": "relativistic-all"})
+    with pytest.raises(SettingError, match=words):
+        config.refuse_all_pairs(settings)
 
 
 @pytest.mark.parametrize(

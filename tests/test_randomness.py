@@ -10,7 +10,7 @@ def test_a_slice_sees_what_the_whole_batch_sees() -> None:
         assert torch.equal(part, whole[start : start + count])
 
 
-def test_every_so_manieth_sees_what_it_sees_in_the_whole_batch() -> None:
+def test_every_nth_sample_sees_what_it_sees_in_the_whole_batch() -> None:
     whole = Random(seed=3, step=7, count=41, start=5)
     numbers = whole.normal("latent", 5)
     for stride, first in ((2, 0), (2, 1), (3, 2), (41, 0), (50, 4)):

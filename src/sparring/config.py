@@ -484,13 +484,19 @@ def complete(values: Mapping[str, Any]) -> Settings:
         raise SettingError(
             f"generator_stride={settings.generator_stride}: it should divide the batch of {settings.batch} pairs"
         )
-    if settings.objective == "relativistic-all" and settings.labels:
-        raise SettingError(
-            "objective=relativistic-all compares every real with every generated sample, which with labels=true are of "
-            "different classes: take objective=relativistic"
-        )
+    refuse_all_pairs(settings)
     refuse_other_tasks(settings)
     return settings
+
+
+def refuse_all_pairs(settings: Settings) -> None:
+    """Raises: SettingError if every real sample is to meet every generated one where pairs belong together."""
+    if settings.objective == "relativistic-all" and (settings.task != "generate" or settings.labels):
+        what = "labels=true" if settings.labels else f"task={settings.task}"
+        raise SettingError(
+            "objective=relativistic-all compares every real with every generated sample, but with "
+            f"{what} a pair has something in common: take objective=relativistic"
+        )
 
 
 def refuse_incomplete_sequences(settings: Settings) -> None:

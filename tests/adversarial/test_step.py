@@ -133,6 +133,31 @@ def test_a_generator_that_learns_from_every_third_pair_descends_its_loss_on_thes
         torch.testing.assert_close(parameter.detach(), before[name] - 0.1 * gradient, atol=1e-6, rtol=1e-4)
 
 
+def test_with_all_pairs_each_real_meets_each_generated_sample_that_the_generator_learns_from() -> None:
+    game = ring(objective=OBJECTIVES["relativistic-all"], penalty=None, generator_stride=3)
+    module, judge = game.generator.module, game.discriminator.module
+    made = module(Random(0, 0, BATCH).normal("latent", 4))
+    real = Random(1, 0, BATCH).normal("real", 4) + 2
+    losses = torch.nn.functional.softplus(judge(made)[:, None] - judge(real)[None])
+    terms = game.play(1)
+    torch.testing.assert_close(terms["discriminator_loss"], losses.mean())
+    losses = torch.nn.functional.softplus(judge(real[::3])[None] - judge(made[::3])[:, None])
+    torch.testing.assert_close(terms["generator_loss"], losses.mean())
+
+
+def test_woven_samples_keep_what_belongs_to_them_and_their_layout() -> None:
+    def part(start: int) -> Sample:
+        numbers = torch.arange(start, 6, 2.0)
+        picture = numbers[:, None, None, None].expand(3, 2, 4, 4).contiguous(memory_format=torch.channels_last)
+        return Sample((picture, numbers), numbers[:, None], beside={"hole": numbers + 10})
+
+    woven = Sample.woven([part(0), part(1)])
+    assert woven.parts[0].is_contiguous(memory_format=torch.channels_last)
+    assert woven.condition is not None
+    for tensor, more in (*((part, 0) for part in woven.parts), (woven.condition, 0), (woven.beside["hole"], 10)):
+        assert torch.equal(tensor.flatten(1).mean(1) if tensor.ndim > 1 else tensor, torch.arange(6.0) + more)
+
+
 def test_a_third_of_the_pairs_takes_a_third_of_the_graph() -> None:
     """The samples that G does not learn from are made without a graph, and looked at without one."""
     game = ring(penalty=None, generator_stride=3)

@@ -133,7 +133,7 @@ class Bout:
 
     def in_full_precision(self) -> "Bout":
         """The same pair before a D that computes in float32."""
-        return replace(self, game=replace(self.game, low_precision=nullcontext))
+        return replace(self, game=replace(self.game, low_precision=nullcontext), woven=())
 
 
 class Bouts:

@@ -339,7 +339,7 @@ def library_gradients(
         gradient,
         x,
         weight,
-        gradient.shape[1:2],
+        gradient.shape[1:2] if bias and asked[1] else None,
         stride,
         padding,
         (1, 1),

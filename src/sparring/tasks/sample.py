@@ -39,12 +39,13 @@ class Sample:
 
     @classmethod
     def woven(cls, samples: Sequence["Sample"]) -> "Sample":
-        """The first of each, the second of each, and so on, of samples of the same length."""
+        """The first of each, the second of each, and so on, of samples of the same length; the layout stays."""
+        first = samples[0]
+        order = torch.arange(len(samples) * len(first), device=first.parts[0].device).view(len(samples), -1).T.flatten()
 
         def together(tensors: Sequence[Tensor]) -> Tensor:
-            return torch.stack(tuple(tensors), 1).flatten(0, 1)
+            return torch.cat(tuple(tensors))[order]
 
-        first = samples[0]
         conditions = [sample.condition for sample in samples if sample.condition is not None]
         return replace(
             first,

@@ -451,7 +451,7 @@ class Trainer:
 
 def shrunk(size: int) -> str:
     """What people are told when memory ran out."""
-    return f"out of memory: {size} samples at a time from now on; the result is the same, it takes longer"
+    return f"out of memory: {size} samples at a time from now on, which takes longer"
 
 
 @contextlib.contextmanager
