@@ -65,6 +65,7 @@ CONSTANT: dict[str, Any] = {
     "penalty_interval": 1,
     "penalty_stride": 1,
     "generator_stride": 1,
+    "partner_stride": 1,
     "augment": "none",
     "beta1": 0.0,
     "beta2": 0.99,
@@ -318,6 +319,7 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--gamma", type=float, default=1.0, help="strength of R1 and R2")
     parser.add_argument("--seeds", type=int, default=8, help="games, 2 at least")
+    parser.add_argument("--first-seed", type=int, default=0, help="for parts of them, by several processes")
     parser.add_argument("--images", type=int, default=64_000, help="that each arm sees in a game")
     parser.add_argument("--looks", type=int, default=5, help="counts of images after which quality is looked at")
     parser.add_argument("--samples", type=int, default=2000, help="that are judged")
@@ -337,7 +339,7 @@ def main() -> None:
     protocol = bench.protocol()
     print("; ".join(f"{name} {value}" for name, value in protocol.items()), file=sys.stderr, flush=True)
     games: Games = []
-    for seed in range(arguments.seeds):
+    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
         games.append(bench.play(seed))
         for name, looks in games[-1].items():
             seen = " ".join(f"{look.frechet:.4g} in {look.seconds:.1f}" for look in looks)

@@ -122,7 +122,8 @@ def refused(x: Tensor) -> bool:
 JUDGE_SEEN = Bout.judge_seen
 R3 = ("r3",)
 HALF_PENALTY: dict[str, Any] = {"penalty_stride": 4, "penalty_interval": 2}
-QUICK = {**HALF_PENALTY, "objective": "relativistic-all", "generator_stride": 2}
+LAZY: dict[str, Any] = {"penalty_stride": 8, "penalty_interval": 2}
+QUICK = {**LAZY, "objective": "relativistic-all", "partner_stride": 4}
 PENALISED = ("r3", "fast")
 ARMS = [
     Arm("ours"),
@@ -143,11 +144,12 @@ ARMS = [
     Arm("penalty at a quarter of the pairs", {"penalty_stride": 4}, networks=PENALISED),
     Arm("penalty at an eighth of the pairs", {"penalty_stride": 8}, networks=PENALISED),
     Arm("a quarter of the pairs every 2nd step", HALF_PENALTY, networks=PENALISED),
+    Arm("an eighth of the pairs every 2nd step", LAZY, networks=PENALISED),
     Arm("penalty every 16th step", {"penalty_interval": 16}, networks=PENALISED),
     Arm("no penalty", {"penalty": "none"}, networks=PENALISED),
     Arm("every real with every generated", {"objective": "relativistic-all"}, networks=PENALISED),
     Arm("G learns from half of the pairs", {"generator_stride": 2}),
-    Arm("both, and a quarter every 2nd step", QUICK, networks=PENALISED),
+    Arm("an eighth, and a quarter of partners", QUICK, networks=PENALISED),
     Arm(DENSE, change=ungrouped, networks=R3),
     Arm("half the batch", {"batch": 0.5}),
     Arm("twice the batch", {"batch": 2}),

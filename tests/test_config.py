@@ -40,6 +40,7 @@ VALUES = {
     "penalty_interval": 1,
     "penalty_stride": 1,
     "generator_stride": 1,
+    "partner_stride": 1,
     "penalty_strength": 1.0,
     "penalty_strength_final": 0.1,
     "augment": "none",
@@ -219,6 +220,22 @@ def test_the_pairs_that_the_generator_learns_from_are_every_so_many_of_the_batch
     assert config.complete(VALUES | {"batch": 64, "generator_stride": 4}).generator_stride == 4
     with pytest.raises(SettingError, match="generator_stride=3: it should divide the batch of 64 pairs"):
         config.complete(VALUES | {"batch": 64, "generator_stride": 3})
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"objective": "relativistic"}, "with objective=relativistic each real sample has one generated partner"),
+        ({"objective": "hinge", "penalty_stride": 3}, "should divide penalty_stride=3"),
+        ({"objective": "hinge", "penalty": "wgan-gp"}, "should divide penalty_stride=1"),
+    ],
+)
+def test_fewer_partners_are_for_those_that_have_no_partner_of_their_own(values: dict[str, object], words: str) -> None:
+    hinge = {"objective": "hinge", "partner_stride": 2, "penalty_stride": 4}
+    assert config.complete(VALUES | hinge).partner_stride == 2
+    assert config.complete(VALUES | hinge | {"penalty": "none", "penalty_stride": 1}).partner_stride == 2
+    with pytest.raises(SettingError, match=words):
+        config.complete(VALUES | {"partner_stride": 2} | values)
 
 
 @pytest.mark.parametrize("values", [{"labels": True}, {"task": "restore", "damage": "inpaint"}, {"task": "video"}])

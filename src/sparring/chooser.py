@@ -224,6 +224,7 @@ def choose_players_and_game(settings: Choices, count: int, factor: float) -> int
     pick("penalty_step", 0.01)
     pick("penalty_stride", 1)
     pick("generator_stride", 1)
+    pick("partner_stride", 1)
     pick("penalty_interval", recipe.penalty_interval if (network, penalty) == (recipe.network, "r1+r2") else 1)
     strength = "" if penalty == "none" else f"gamma of the penalty at {side} pixels; it falls tenfold"
     # Heads of bounded slope need no penalty; who asks for one gets that of networks without such a bound.

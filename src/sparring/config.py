@@ -262,6 +262,9 @@ class Settings(BaseModel):
     penalty_strength: NotNegative = setting("game", "gamma at the start; half of it multiplies the penalty")
     penalty_strength_final: NotNegative = setting("game", "gamma at the end of the budget")
     generator_stride: Count = setting("game", "the generator learns from one of so many pairs of a batch")
+    partner_stride: Count = setting(
+        "game", "the discriminator learns from all real and one of so many generated samples, the generator likewise"
+    )
     augment: Literal["none", "ada", "diffaugment"] = setting("game", "augmentation of what the discriminator sees")
     augment_target: BelowOne = setting("game", "ADA: mean sign of the discriminator above which augmentation grows")
     augment_images: Count = setting("game", "ADA: images in which the probability can go from 0 to 1")
@@ -485,6 +488,7 @@ def complete(values: Mapping[str, Any]) -> Settings:
             f"generator_stride={settings.generator_stride}: it should divide the batch of {settings.batch} pairs"
         )
     refuse_all_pairs(settings)
+    refuse_partners(settings)
     refuse_other_tasks(settings)
     return settings
 
@@ -496,6 +500,24 @@ def refuse_all_pairs(settings: Settings) -> None:
         raise SettingError(
             "objective=relativistic-all compares every real with every generated sample, but with "
             f"{what} a pair has something in common: take objective=relativistic"
+        )
+
+
+def refuse_partners(settings: Settings) -> None:
+    """Raises: SettingError if a player is to learn from fewer samples of the other side where it cannot."""
+    stride = settings.partner_stride
+    if stride == 1:
+        return
+    if settings.task != "generate" or settings.objective == "relativistic":
+        taken = f"task={settings.task}" if settings.task != "generate" else "objective=relativistic"
+        raise SettingError(
+            f"partner_stride={stride}: with {taken} each real sample has one generated partner; it is for "
+            "task=generate and another objective, such as relativistic-all"
+        )
+    if settings.penalty != "none" and settings.penalty_stride % stride:
+        raise SettingError(
+            f"partner_stride={stride}: it should divide penalty_stride={settings.penalty_stride}, for the penalty "
+            "looks at pairs that the discriminator has judged"
         )
 
 

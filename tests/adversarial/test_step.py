@@ -145,6 +145,47 @@ def test_with_all_pairs_each_real_meets_each_generated_sample_that_the_generator
     torch.testing.assert_close(terms["generator_loss"], losses.mean())
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_with_fewer_partners_each_player_learns_from_all_of_its_own_side(lazy: bool) -> None:
+    """D from all real samples and every third generated one, G the other way round; the penalty at every sixth pair."""
+    objective, rules = OBJECTIVES["relativistic-all"], penalty("r1+r2", "exact", 0.01)
+    game = ring(objective=objective, penalty=None if lazy else rules, penalty_stride=6, partner_stride=3)
+    game.discriminator.optimizer = torch.optim.SGD(game.discriminator.module.parameters(), 0.1)
+    judge, module = game.discriminator.module, game.generator.module
+    before = {name: parameter.detach().clone() for name, parameter in judge.named_parameters()}
+    real = (Random(1, 0, BATCH).normal("real", 4) + 2).requires_grad_()
+    fake = module(Random(0, 0, BATCH).normal("latent", 4)).detach().requires_grad_()
+    on_real, on_fake = judge(real), judge(fake)
+    loss = torch.nn.functional.softplus(on_fake[::3, None] - on_real[None]).mean()
+    slopes = torch.autograd.grad(on_real.sum() + on_fake.sum(), (real, fake), create_graph=True)
+    terms = dict(zip(("r1", "r2"), (slope[::6].square().sum(1).mean() for slope in slopes), strict=True))
+    right = torch.sign(on_real[::3] - on_fake[::3]).mean()
+    whole = loss if lazy else loss + sum(terms.values()) / 2
+    gradients = torch.autograd.grad(whole, list(judge.parameters()), allow_unused=True)
+    found = game.play(1)
+    torch.testing.assert_close(found["discriminator_loss"], loss.detach())
+    torch.testing.assert_close(found["sign"], right)
+    assert lazy or all(torch.allclose(found[name], value) for name, value in terms.items())
+    for (name, parameter), gradient in zip(judge.named_parameters(), gradients, strict=True):
+        moved = torch.zeros_like(parameter) if gradient is None else gradient
+        torch.testing.assert_close(parameter.detach(), before[name] - 0.1 * moved, atol=1e-6, rtol=1e-5)
+    with torch.no_grad():
+        against = torch.nn.functional.softplus(judge(real)[::3, None] - judge(fake)[None]).mean()
+    torch.testing.assert_close(found["generator_loss"], against)
+
+
+@pytest.mark.parametrize("micro_batch", [24, 12, 7, 1])
+def test_fewer_partners_in_micro_batches_are_partners_all_the_same(micro_batch: int) -> None:
+    rules: dict[str, Any] = {"objective": OBJECTIVES["non-saturating"], "penalty_stride": 6, "partner_stride": 3}
+    whole, parts = ring(**rules), ring(micro_batch, **rules)
+    expected, found = whole.play(1), parts.play(1)
+    assert all(value.isfinite() for value in found.values())
+    if micro_batch % 3 == 0:
+        torch.testing.assert_close(weights(parts.generator), weights(whole.generator), atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(weights(parts.discriminator), weights(whole.discriminator), atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(found["sign"], expected["sign"])
+
+
 def test_woven_samples_keep_what_belongs_to_them_and_their_layout() -> None:
     def part(start: int) -> Sample:
         numbers = torch.arange(start, 6, 2.0)

@@ -23,7 +23,8 @@ class Game:
     """The rules. `low_precision` makes the context in which the players run, bf16 autocast or none.
 
     `penalty_strength` (gamma of the papers) and `augment_p` are those of this step. `penalty_stride`: the penalty looks
-    at one of so many pairs. `generator_stride`: the generator learns from one of so many.
+    at one of so many pairs. `generator_stride`: the generator learns from one of so many. `partner_stride`: D learns
+    from all real samples and one of so many generated ones, G the other way round.
     """
 
     task: Task
@@ -35,6 +36,7 @@ class Game:
     penalty_stride: int = 1
     augment_p: float = 0.0
     generator_stride: int = 1
+    partner_stride: int = 1
 
 
 @runtime_checkable
@@ -108,14 +110,18 @@ class Bout:
         """D's judgements of both views, and those of every `penalty_stride`th pair from number `first` on alone.
 
         These go through D in a pass of their own, so that a second derivative of them is one through that pass alone.
+        Of the generated samples it judges those that are partners.
         """
-        pairs = range(len(views[0]))
+        device, pairs = views[0].parts[0].device, range(len(views[0]))
         chosen = pairs[first :: self.game.penalty_stride]
-        order = torch.tensor([*chosen, *(i for i in pairs if i not in chosen)], device=views[0].parts[0].device)
-        apart = order.tensor_split([len(chosen)])
-        passes = [self.judge_seen(*(view.rows(rows) for view in views)) for rows in apart]
-        back = order.argsort()
-        return tuple(torch.cat(side)[back] for side in zip(*passes, strict=True)), passes[0]
+        orders = [
+            torch.tensor([*chosen, *(i for i in judged if i not in chosen)], device=device, dtype=torch.int64)
+            for judged in (pairs, partners(len(pairs), self.game.partner_stride, first))
+        ]
+        apart = zip(*(order.tensor_split([len(chosen)]) for order in orders), strict=True)
+        passes = [self.judge_seen(*(view.rows(rows) for view, rows in zip(views, both, strict=True))) for both in apart]
+        sides = zip(zip(*passes, strict=True), orders, strict=True)
+        return tuple(torch.cat(side)[order.argsort()] for side, order in sides), passes[0]
 
     def layers(self) -> tuple[list[Tensor], list[Tensor]]:
         """What each layer of D makes of the real and of the generated sample; none of one that does not tell.
@@ -134,6 +140,11 @@ class Bout:
     def in_full_precision(self) -> "Bout":
         """The same pair before a D that computes in float32."""
         return replace(self, game=replace(self.game, low_precision=nullcontext), woven=())
+
+
+def partners(count: int, stride: int, first: int = 0) -> range:
+    """The numbers of every `stride`th of so many samples, in step with number `first`; one at least."""
+    return range(count)[first % stride :: stride] or range(count)[:1]
 
 
 class Bouts:

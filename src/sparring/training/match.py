@@ -216,6 +216,7 @@ class Match:
             penalty_strength=now["penalty_strength"] * settings.penalty_interval,
             penalty_stride=settings.penalty_stride,
             generator_stride=settings.generator_stride,
+            partner_stride=settings.partner_stride,
             augment_p=now["augment_p"],
         )
         if self.playing:
