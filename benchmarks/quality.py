@@ -64,7 +64,6 @@ CONSTANT: dict[str, Any] = {
     "penalty": "r1+r2",
     "penalty_interval": 1,
     "penalty_stride": 1,
-    "generator_stride": 1,
     "partner_stride": 1,
     "augment": "none",
     "beta1": 0.0,

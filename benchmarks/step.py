@@ -148,7 +148,6 @@ ARMS = [
     Arm("penalty every 16th step", {"penalty_interval": 16}, networks=PENALISED),
     Arm("no penalty", {"penalty": "none"}, networks=PENALISED),
     Arm("every real with every generated", {"objective": "relativistic-all"}, networks=PENALISED),
-    Arm("G learns from half of the pairs", {"generator_stride": 2}),
     Arm("an eighth, and a quarter of partners", QUICK, networks=PENALISED),
     Arm(DENSE, change=ungrouped, networks=R3),
     Arm("half the batch", {"batch": 0.5}),

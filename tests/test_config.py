@@ -39,7 +39,6 @@ VALUES = {
     "penalty_step": 0.01,
     "penalty_interval": 1,
     "penalty_stride": 1,
-    "generator_stride": 1,
     "partner_stride": 1,
     "penalty_strength": 1.0,
     "penalty_strength_final": 0.1,
@@ -214,12 +213,6 @@ def test_a_stride_is_for_exact_slopes_and_within_the_batch(values: dict[str, obj
     assert config.complete(VALUES | {"penalty_stride": 4}).penalty_stride == 4
     with pytest.raises(SettingError, match=words):
         config.complete(VALUES | {"penalty_stride": 4} | values)
-
-
-def test_the_pairs_that_the_generator_learns_from_are_every_so_many_of_the_batch() -> None:
-    assert config.complete(VALUES | {"batch": 64, "generator_stride": 4}).generator_stride == 4
-    with pytest.raises(SettingError, match="generator_stride=3: it should divide the batch of 64 pairs"):
-        config.complete(VALUES | {"batch": 64, "generator_stride": 3})
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,6 @@ def test_a_slice_sees_what_the_whole_batch_sees() -> None:
         assert torch.equal(part, whole[start : start + count])
 
 
-def test_every_nth_sample_sees_what_it_sees_in_the_whole_batch() -> None:
-    whole = Random(seed=3, step=7, count=41, start=5)
-    numbers = whole.normal("latent", 5)
-    for stride, first in ((2, 0), (2, 1), (3, 2), (41, 0), (50, 4)):
-        assert torch.equal(whole.every(stride, first).normal("latent", 5), numbers[first::stride])
-    assert torch.equal(whole.every(3, 1).part(2, 6).uniform("u"), whole.uniform("u")[1::3][2:8])
-    assert torch.equal(whole.every(3, 1).every(2, 1).uniform("u"), whole.uniform("u")[1::3][1::2])
-
-
 def test_parts_of_parts_count_from_their_own_start() -> None:
     whole = Random(seed=1, step=0, count=3 * CHUNK)
     inner = whole.part(10, 30).part(5, 7)

@@ -223,7 +223,6 @@ def choose_players_and_game(settings: Choices, count: int, factor: float) -> int
     pick("penalty_method", "exact")
     pick("penalty_step", 0.01)
     pick("penalty_stride", 1)
-    pick("generator_stride", 1)
     pick("partner_stride", 1)
     pick("penalty_interval", recipe.penalty_interval if (network, penalty) == (recipe.network, "r1+r2") else 1)
     strength = "" if penalty == "none" else f"gamma of the penalty at {side} pixels; it falls tenfold"

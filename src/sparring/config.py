@@ -261,7 +261,6 @@ class Settings(BaseModel):
     penalty_stride: Count = setting("game", "it looks at one of so many pairs, that many times as strong")
     penalty_strength: NotNegative = setting("game", "gamma at the start; half of it multiplies the penalty")
     penalty_strength_final: NotNegative = setting("game", "gamma at the end of the budget")
-    generator_stride: Count = setting("game", "the generator learns from one of so many pairs of a batch")
     partner_stride: Count = setting(
         "game", "the discriminator learns from all real and one of so many generated samples, the generator likewise"
     )
@@ -482,10 +481,6 @@ def complete(values: Mapping[str, Any]) -> Settings:
         raise SettingError(
             f"penalty_stride={settings.penalty_stride}: a batch has {settings.batch} pairs, and the penalty looks at "
             "one of them at least"
-        )
-    if settings.batch % settings.generator_stride:
-        raise SettingError(
-            f"generator_stride={settings.generator_stride}: it should divide the batch of {settings.batch} pairs"
         )
     refuse_all_pairs(settings)
     refuse_partners(settings)

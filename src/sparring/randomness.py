@@ -24,7 +24,7 @@ def key(*parts: int | str) -> int:
 
 @dataclass(frozen=True)
 class Random:
-    """The random numbers of `count` samples of the global batch in one step: number `start` and every `stride`th on.
+    """The random numbers of samples `start` to `start + count - 1` of the global batch in one step.
 
     Normal and uniform draws come in float32 on `device`; they are made there too, so that picture-sized noise does not
     cross from the CPU to a GPU. The same key therefore gives other numbers on another kind of device.
@@ -37,7 +37,6 @@ class Random:
     attempt: int = 0
     purpose: str = ""
     device: torch.device = CPU
-    stride: int = 1
 
     def at(self, purpose: str) -> "Random":
         """A stream of its own for a part of the step, such as `discriminator`."""
@@ -45,12 +44,7 @@ class Random:
 
     def part(self, start: int, count: int) -> "Random":
         """The numbers of `count` samples from `start` of this slice on: what a micro-batch sees."""
-        return replace(self, start=self.start + start * self.stride, count=count)
-
-    def every(self, stride: int, first: int = 0) -> "Random":
-        """The numbers of every `stride`th sample of this slice from number `first` on, as a slice of a list has it."""
-        count = len(range(first, self.count, stride))
-        return replace(self.part(first, count), stride=self.stride * stride)
+        return replace(self, start=self.start + start, count=count)
 
     def normal(self, purpose: str, *shape: int) -> Tensor:
         """Standard normal numbers (count, *shape)."""
@@ -69,12 +63,11 @@ class Random:
         )
 
     def _draw(self, purpose: str, draw: Callable[[torch.Generator], Tensor]) -> Tensor:
-        stop = self.start + (self.count - 1) * self.stride + 1
-        first, last = self.start // CHUNK, (stop - 1) // CHUNK
+        first, last = self.start // CHUNK, (self.start + self.count - 1) // CHUNK
         chunks = []
         for chunk in range(first, last + 1):
             generator = torch.Generator(self.device)
             generator.manual_seed(key(self.seed, self.attempt, self.step, f"{self.purpose}/{purpose}", chunk))
             chunks.append(draw(generator))
-        before = first * CHUNK
-        return torch.cat(chunks)[self.start - before : stop - before : self.stride]
+        offset = self.start - first * CHUNK
+        return torch.cat(chunks)[offset : offset + self.count]

@@ -36,7 +36,7 @@ GAMES: dict[str, dict[str, Any]] = {
         "augment": "diffaugment",
         "quality_samples": 600,
     },
-    "half": {"generator_stride": 2, "augment": "ada", "augment_images": 400, "labels": True, "mirror": True},
+    "partners": {"objective": "hinge", "partner_stride": 2, "penalty_stride": 4, "augment": "diffaugment"},
     "seen-through": {
         **{"network": "skip", "discriminator_features": "lite0", "discriminator_size": 32, "resolution": (16, 16)},
         **{"channels": 3, "width": 8, "batch": 8, "penalty": "none", "augment": "diffaugment"},
@@ -232,14 +232,6 @@ def test_batches_are_shared_out_evenly_or_not_at_all() -> None:
     assert Ranks(1, 4).part(64) == 16
     with pytest.raises(SettingError, match="batch=33"):
         Ranks(0, 2).part(33)
-
-
-def test_pairs_that_the_generator_learns_from_are_shared_out_evenly_or_not_at_all() -> None:
-    settings = config.complete(VALUES | {"batch": 12, "micro_batch": 6, "generator_stride": 4})
-    pictures = data.load("digits", resolution=settings.resolution, channels=settings.channels)
-    task = Generate(settings, pictures)
-    with pytest.raises(SettingError, match="generator_stride=4: it should divide the 6 pairs of a batch that each"):
-        Match(settings, pictures, task, Ranks(count=2))
 
 
 def test_a_lost_rank_is_told_in_a_sentence() -> None:

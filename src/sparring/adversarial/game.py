@@ -23,8 +23,8 @@ class Game:
     """The rules. `low_precision` makes the context in which the players run, bf16 autocast or none.
 
     `penalty_strength` (gamma of the papers) and `augment_p` are those of this step. `penalty_stride`: the penalty looks
-    at one of so many pairs. `generator_stride`: the generator learns from one of so many. `partner_stride`: D learns
-    from all real samples and one of so many generated ones, G the other way round.
+    at one of so many pairs. `partner_stride`: D learns from all real samples and one of so many generated ones, G the
+    other way round.
     """
 
     task: Task
@@ -35,7 +35,6 @@ class Game:
     penalty_strength: float = 1.0
     penalty_stride: int = 1
     augment_p: float = 0.0
-    generator_stride: int = 1
     partner_stride: int = 1
 
 
@@ -63,27 +62,23 @@ class Layered(Protocol):
 
 @dataclass
 class Bout:
-    """A pair of samples, both augmented alike whenever D sees them. `fake` carries G's graph, if one was asked for.
-
-    woven: the bouts that it is made of, each of every so many of its pairs; none if it was made at once.
-    """
+    """A pair of samples, both augmented alike whenever D sees them. `fake` carries G's graph, if one was asked for."""
 
     game: Game
     discriminator: nn.Module
     real: Sample
     fake: Sample
     augment: Transformation
-    woven: tuple["Bout", ...] = ()
 
     @cached_property
     def real_seen(self) -> Sample:
         """The real sample as D sees it."""
-        return Sample.woven([bout.real_seen for bout in self.woven]) if self.woven else self.see(self.real)
+        return self.see(self.real)
 
     @cached_property
     def fake_seen(self) -> Sample:
         """The generated sample as D sees it."""
-        return Sample.woven([bout.fake_seen for bout in self.woven]) if self.woven else self.see(self.fake)
+        return self.see(self.fake)
 
     def see(self, sample: Sample) -> Sample:
         """The sample augmented, and the features of it where D looks through a frozen network."""
@@ -139,7 +134,7 @@ class Bout:
 
     def in_full_precision(self) -> "Bout":
         """The same pair before a D that computes in float32."""
-        return replace(self, game=replace(self.game, low_precision=nullcontext), woven=())
+        return replace(self, game=replace(self.game, low_precision=nullcontext))
 
 
 def partners(count: int, stride: int, first: int = 0) -> range:
@@ -152,8 +147,8 @@ class Bouts:
 
     If that is the whole batch, as it is while memory suffices, both players meet in one and the same bout: a pass
     through the generator and a look through D's frozen network serve both updates. For that the generator's graph stays
-    in memory while D learns: of the pairs that the generator learns from, for the others need none. Parts are made anew
-    for each player, with the same random numbers and so with the same samples.
+    in memory while D learns. Parts are made anew for each player, with the same random numbers and so with the same
+    samples.
     """
 
     def __init__(self, game: Game, generator: nn.Module, discriminator: nn.Module, batch: int) -> None:
@@ -164,37 +159,22 @@ class Bouts:
         self.whole: Bout | None = None
 
     def __call__(self, batch: Any, random: Random, *, for_generator: bool) -> Bout:
-        """The bout of a part of the batch, or for the generator of a part of those pairs that it learns from."""
-        whole = self.batch // self.game.generator_stride if for_generator else self.batch
-        if len(batch) < whole or (for_generator and self.whole is None):
+        """The bout of a part of the batch."""
+        if len(batch) < self.batch:
             self.whole = None  # there may be no memory for it
             with torch.set_grad_enabled(for_generator):
                 return self.make(batch, random)
         if self.whole is None:
-            self.whole = self.make_whole(batch, random)
-        return self.whole.woven[0] if for_generator and self.whole.woven else self.whole
-
-    def make_whole(self, batch: Any, random: Random) -> Bout:
-        """The bout of the whole batch, with the generator's graph of the pairs that it learns from."""
-        stride = self.game.generator_stride
-        if stride == 1:
-            return self.make(batch, random)
-        woven = [self.make(batch[::stride], random.every(stride))]
-        with torch.no_grad():
-            woven += [self.make(batch[i::stride], random.every(stride, i)) for i in range(1, stride)]
-        real, fake = (Sample.woven([getattr(bout, side) for bout in woven]) for side in ("real", "fake"))
-        return Bout(self.game, self.discriminator, real, fake, self.augment(real, random), tuple(woven))
+            self.whole = self.make(batch, random)
+        return self.whole
 
     def make(self, batch: Any, random: Random) -> Bout:
         """Real and generated samples, and what they are augmented by."""
         game = self.game
         real, fake = made_pair(game, self.generator, batch, random)
-        return Bout(game, self.discriminator, real, fake, self.augment(real, random))
-
-    def augment(self, real: Sample, random: Random) -> Transformation:
-        """What a pair is augmented by."""
         shape = real.differentiable[0].shape[1:]
-        return self.game.augmentation.draw(random.at("augment"), shape, self.game.augment_p)
+        augment = game.augmentation.draw(random.at("augment"), shape, game.augment_p)
+        return Bout(game, self.discriminator, real, fake, augment)
 
 
 def made_pair(game: Game, generator: nn.Module, batch: Any, random: Random) -> tuple[Sample, Sample]:

@@ -141,8 +141,8 @@ class RelativisticAll(Relativistic):
     """Relativistic pairing in which every real sample meets every generated one, in place of one partner each.
 
     The same loss in expectation where samples are drawn independently, with the least variance that an unbiased
-    estimate of it has; it costs N^2 numbers a judgement. It lets a generator learn from fewer samples a step
-    (`generator_stride`). Those that meet are the ones that go through the networks at once: micro-batches and several
+    estimate of it has; it costs N^2 numbers a judgement. There may be more of one side than of the other
+    (`partner_stride`). Those that meet are the ones that go through the networks at once: micro-batches and several
     processes are estimates with more variance. Source: Jolicoeur-Martineau 2020 (arXiv 1901.02474), the
     minimum-variance unbiased estimator of RpGANs.
     """

@@ -18,8 +18,7 @@ Losses = tuple[Tensor, dict[str, Tensor]]
 def step(game: Game, generator: Player, discriminator: Player, batch: Any, random: Random) -> dict[str, Tensor]:
     """One discriminator update, then one generator update (Goodfellow et al. 2014, algorithm 1), on the same pairs.
 
-    With `generator_stride` the generator learns from one of so many of them, which must divide the batch. With
-    `partner_stride`, which must divide the penalty's, losses get unequal numbers of real and generated judgements.
+    With `partner_stride`, which must divide the penalty's, losses get unequal numbers of real and generated judgements.
 
     Returns the named losses, penalties, norms of the gradients and `sign`, how right D is from -1 to 1; scalars on the
     device, detached.
@@ -66,8 +65,7 @@ def step(game: Game, generator: Player, discriminator: Player, batch: Any, rando
 
     judged = discriminator.descend(discriminator_loss, batch, random)
     with discriminator.frozen():
-        stride = game.generator_stride
-        made = generator.descend(generator_loss, batch[::stride], random.every(stride))
+        made = generator.descend(generator_loss, batch, random)
     norms = {"discriminator_gradient": discriminator.gradient_norm(), "generator_gradient": generator.gradient_norm()}
     return judged | made | norms
 

@@ -58,7 +58,6 @@ def choose(settings: Choices, survey: MoleculeSurvey, factor: float) -> int:
     pick("penalty_method", "exact")
     pick("penalty_step", 0.01)
     pick("penalty_stride", 1)
-    pick("generator_stride", 1)
     pick("partner_stride", 1)
     pick("penalty_interval", 4 if penalty == "r1+r2" else 1)
     strength = pick("penalty_strength", 0.0 if penalty == "none" else 20.0 if penalty == "wgan-gp" else GAMMA)

@@ -37,23 +37,6 @@ class Sample:
             parts[i] = tensor
         return replace(self, parts=tuple(parts))
 
-    @classmethod
-    def woven(cls, samples: Sequence["Sample"]) -> "Sample":
-        """The first of each, the second of each, and so on, of samples of the same length; the layout stays."""
-        first = samples[0]
-        order = torch.arange(len(samples) * len(first), device=first.parts[0].device).view(len(samples), -1).T.flatten()
-
-        def together(tensors: Sequence[Tensor]) -> Tensor:
-            return torch.cat(tuple(tensors))[order]
-
-        conditions = [sample.condition for sample in samples if sample.condition is not None]
-        return replace(
-            first,
-            parts=tuple(map(together, zip(*(sample.parts for sample in samples), strict=True))),
-            condition=together(conditions) if conditions else None,
-            beside={name: together([sample.beside[name] for sample in samples]) for name in first.beside},
-        )
-
     def rows(self, chosen: Tensor) -> "Sample":
         """The samples of these numbers, int64 (n,)."""
         beside = {name: tensor[chosen] for name, tensor in self.beside.items()}

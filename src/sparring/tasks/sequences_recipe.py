@@ -65,7 +65,6 @@ def choose_game(settings: Choices, supervised: float, head_start: float, against
     pick("penalty_step", 0.01)
     pick("penalty_interval", 1)
     pick("penalty_stride", 1)
-    pick("generator_stride", 1)
     pick("partner_stride", 1)
     pick("penalty_strength", 0.0 if penalty == "none" else 1.0)
     pick("penalty_strength_final", settings.values["penalty_strength"])

@@ -24,7 +24,7 @@ from sparring.adversarial.step import step, supervised_step
 from sparring.config import Settings
 from sparring.data import Samples
 from sparring.data.pictures import Some
-from sparring.errors import RunError, SettingError
+from sparring.errors import RunError
 from sparring.randomness import Random, key
 from sparring.ranks import ALONE, Ranks
 from sparring.tasks import Opening, Task
@@ -90,11 +90,6 @@ class Match:
         self.held_out = held_out
         self.ranks = ranks
         self.part = ranks.part(settings.batch)
-        if self.part % settings.generator_stride:
-            raise SettingError(
-                f"generator_stride={settings.generator_stride}: it should divide the {self.part} pairs of a batch that "
-                f"each process has"
-            )
         self.device = torch.device(settings.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(key(settings.seed, "weights"))
@@ -215,7 +210,6 @@ class Match:
             penalty=self.game.penalty if penalised else None,
             penalty_strength=now["penalty_strength"] * settings.penalty_interval,
             penalty_stride=settings.penalty_stride,
-            generator_stride=settings.generator_stride,
             partner_stride=settings.partner_stride,
             augment_p=now["augment_p"],
         )
