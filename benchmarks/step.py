@@ -121,9 +121,9 @@ def refused(x: Tensor) -> bool:
 
 JUDGE_SEEN = Bout.judge_seen
 R3 = ("r3",)
-HALF_PENALTY: dict[str, Any] = {"penalty_stride": 4, "penalty_interval": 2}
-LAZY: dict[str, Any] = {"penalty_stride": 8, "penalty_interval": 2}
-QUICK = {**LAZY, "objective": "relativistic-all", "partner_stride": 4}
+QUARTER: dict[str, Any] = {"penalty_stride": 4, "penalty_interval": 2}
+EIGHTH: dict[str, Any] = {"penalty_stride": 8, "penalty_interval": 2}
+QUICK = {**EIGHTH, "objective": "relativistic-all", "partner_stride": 4}
 PENALISED = ("r3", "fast")
 ARMS = [
     Arm("ours"),
@@ -143,8 +143,8 @@ ARMS = [
     Arm("penalty at half of the pairs", {"penalty_stride": 2}, networks=PENALISED),
     Arm("penalty at a quarter of the pairs", {"penalty_stride": 4}, networks=PENALISED),
     Arm("penalty at an eighth of the pairs", {"penalty_stride": 8}, networks=PENALISED),
-    Arm("a quarter of the pairs every 2nd step", HALF_PENALTY, networks=PENALISED),
-    Arm("an eighth of the pairs every 2nd step", LAZY, networks=PENALISED),
+    Arm("a quarter of the pairs every 2nd step", QUARTER, networks=PENALISED),
+    Arm("an eighth of the pairs every 2nd step", EIGHTH, networks=PENALISED),
     Arm("penalty every 16th step", {"penalty_interval": 16}, networks=PENALISED),
     Arm("no penalty", {"penalty": "none"}, networks=PENALISED),
     Arm("every real with every generated", {"objective": "relativistic-all"}, networks=PENALISED),

@@ -220,13 +220,14 @@ def test_a_stride_is_for_exact_slopes_and_within_the_batch(values: dict[str, obj
     [
         ({"objective": "relativistic"}, "with objective=relativistic each real sample has one generated partner"),
         ({"objective": "hinge", "penalty_stride": 3}, "should divide penalty_stride=3"),
-        ({"objective": "hinge", "penalty": "wgan-gp"}, "should divide penalty_stride=1"),
+        ({"objective": "hinge", "penalty": "none", "penalty_stride": 1}, "should divide penalty_stride=1"),
+        ({"objective": "hinge", "penalty": "wgan-gp"}, "it is for penalty=r1"),
     ],
 )
 def test_fewer_partners_are_for_those_that_have_no_partner_of_their_own(values: dict[str, object], words: str) -> None:
     hinge = {"objective": "hinge", "partner_stride": 2, "penalty_stride": 4}
     assert config.complete(VALUES | hinge).partner_stride == 2
-    assert config.complete(VALUES | hinge | {"penalty": "none", "penalty_stride": 1}).partner_stride == 2
+    assert config.complete(VALUES | hinge | {"penalty": "none"}).partner_stride == 2
     with pytest.raises(SettingError, match=words):
         config.complete(VALUES | {"partner_stride": 2} | values)
 

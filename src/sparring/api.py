@@ -440,7 +440,8 @@ def take_up(run: Run, match: Match, settings: Settings, monitor: Monitor) -> Non
     seen = f"{match.state.images:,} {things(settings.task)[2]}"
     monitor.note(f"{run}: going on from {seen}{among(match.ranks)}{by_the_guard}")
     if match.ranks.count != match.state.ranks:
-        outcome = "another" if settings.objective == "relativistic-all" else "the same up to rounding"
+        meets_others = settings.objective == "relativistic-all" or settings.partner_stride > 1
+        outcome = "another" if meets_others else "the same up to rounding"
         monitor.note(f"trained by {processes(match.state.ranks)} before: the outcome is {outcome}")
         if settings.shuffle_buffer is not None and match.state.images % len(match.data):
             other = (

@@ -269,7 +269,9 @@ class Settings(BaseModel):
     augment_images: Count = setting("game", "ADA: images in which the probability can go from 0 to 1")
 
     batch: Count = setting("optimiser", "images in one update")
-    micro_batch: Count = setting("optimiser", "images that go through the networks at once; the result is the same")
+    micro_batch: Count = setting(
+        "optimiser", "images that go through the networks at once; the result is the same, but for other partners"
+    )
     learning_rate: Rate = setting("optimiser", "of Adam at the start, for both players")
     learning_rate_final: Rate = setting("optimiser", "at the end of the budget")
     beta1: BelowOne = setting("optimiser", "Adam's momentum")
@@ -509,10 +511,12 @@ def refuse_partners(settings: Settings) -> None:
             f"partner_stride={stride}: with {taken} each real sample has one generated partner; it is for "
             "task=generate and another objective, such as relativistic-all"
         )
-    if settings.penalty != "none" and settings.penalty_stride % stride:
+    if settings.penalty == "wgan-gp":
+        raise SettingError(f"partner_stride={stride}: it is for penalty=r1+r2, r1, r2 or none")
+    if settings.penalty_stride % stride:  # without a penalty too, for the guard may bring one
         raise SettingError(
-            f"partner_stride={stride}: it should divide penalty_stride={settings.penalty_stride}, for the penalty "
-            "looks at pairs that the discriminator has judged"
+            f"partner_stride={stride}: it should divide penalty_stride={settings.penalty_stride}, for a penalty looks "
+            "at pairs that the discriminator has judged"
         )
 
 

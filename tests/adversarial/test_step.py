@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sparring.adversarial.augment import NoAugmentation, Transformation
-from sparring.adversarial.game import Game
+from sparring.adversarial.game import Game, partners
 from sparring.adversarial.objectives import OBJECTIVES, Objective
 from sparring.adversarial.penalties import penalty
 from sparring.adversarial.player import MicroBatch, Player
@@ -114,16 +114,18 @@ def test_with_fewer_partners_each_player_learns_from_all_of_its_own_side(lazy: b
     game.discriminator.optimizer = torch.optim.SGD(game.discriminator.module.parameters(), 0.1)
     judge, module = game.discriminator.module, game.generator.module
     before = {name: parameter.detach().clone() for name, parameter in judge.named_parameters()}
-    real = (Random(1, 0, BATCH).normal("real", 4) + 2).requires_grad_()
+    batch = Random(1, 0, BATCH).normal("real", 4)
+    real = batch.clone().requires_grad_()
     fake = module(Random(0, 0, BATCH).normal("latent", 4)).detach().requires_grad_()
     on_real, on_fake = judge(real), judge(fake)
     loss = torch.nn.functional.softplus(on_fake[::3, None] - on_real[None]).mean()
     slopes = torch.autograd.grad(on_real.sum() + on_fake.sum(), (real, fake), create_graph=True)
     terms = dict(zip(("r1", "r2"), (slope[::6].square().sum(1).mean() for slope in slopes), strict=True))
     right = torch.sign(on_real[::3] - on_fake[::3]).mean()
+    assert abs(right) < 1
     whole = loss if lazy else loss + sum(terms.values()) / 2
     gradients = torch.autograd.grad(whole, list(judge.parameters()), allow_unused=True)
-    found = game.play(1)
+    found = step(game.game, game.generator, game.discriminator, batch, Random(0, 0, BATCH))
     torch.testing.assert_close(found["discriminator_loss"], loss.detach())
     torch.testing.assert_close(found["sign"], right)
     assert lazy or all(torch.allclose(found[name], value) for name, value in terms.items())
@@ -133,6 +135,12 @@ def test_with_fewer_partners_each_player_learns_from_all_of_its_own_side(lazy: b
     with torch.no_grad():
         against = torch.nn.functional.softplus(judge(real)[::3, None] - judge(fake)[None]).mean()
     torch.testing.assert_close(found["generator_loss"], against)
+
+
+def test_partners_are_in_step_with_the_batch_and_one_at_least() -> None:
+    assert partners(7, 3, 5) == range(2, 7, 3)
+    assert partners(2, 3, 2) == range(1)
+    assert partners(6, 1, 4) == range(6)
 
 
 @pytest.mark.parametrize("micro_batch", [24, 12, 7, 1])

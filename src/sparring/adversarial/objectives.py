@@ -25,10 +25,10 @@ class Objective(Protocol):
         """The logit at which D is undecided, or None."""
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        """The loss that D descends: a scalar from logits of the same shape."""
+        """The loss that D descends: a scalar from logits of the same shape, but for fewer partners (see `step`)."""
 
     def generator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        """The loss that G descends: a scalar from logits of the same shape."""
+        """The loss that G descends: a scalar from logits of the same shape, but for fewer partners."""
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def step(game: Game, generator: Player, discriminator: Player, batch: Any, rando
         slopes = penalty(bout.judge, View(real, fake, *chosen), random) if penalty else {}
         slopes = {name: game.penalty_stride * slope for name, slope in slopes.items()}
         loss = terms["discriminator_loss"] + game.penalty_strength / 2 * sum(slopes.values())
-        sign = signs(game.objective, view.real_logits[met.start :: met.step], view.fake_logits).mean()
+        sign = signs(game.objective, view.real_logits[met.start : met.stop : met.step], view.fake_logits).mean()
         return with_task_losses(game, "discriminator", view, loss, terms | slopes | {"sign": sign})
 
     def generator_loss(batch: Any, random: Random) -> Losses:
