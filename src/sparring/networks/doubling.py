@@ -60,5 +60,6 @@ def weight_gradient(fine: Tensor, coarse: Tensor) -> Tensor:
 
 def is_lying_ready(x: Tensor) -> bool:
     """Whether a tensor is on a CPU and in channels last, and nobody looks on who would write down a layer in pieces."""
-    watched = torch.compiler.is_compiling() or torch.compiler.is_exporting() or torch.jit.is_tracing()
+    traced = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    watched = traced or torch.compiler.is_compiling() or torch.compiler.is_exporting()
     return x.device.type == "cpu" and x.is_contiguous(memory_format=torch.channels_last) and not watched
