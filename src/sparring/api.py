@@ -35,6 +35,7 @@ from sparring.training.allocation import keep_freed_memory
 from sparring.training.files import read_json, write_json, writing
 from sparring.training.match import Match
 from sparring.training.monitor import Monitor, open_monitor
+from sparring.training.next_steps import doubled
 from sparring.training.run import Run
 from sparring.training.tracking import need_tensorboard
 from sparring.training.trainer import Trainer, shrunk
@@ -391,10 +392,9 @@ def go_on(
             budget = {"images": images, "minutes": minutes, "patience": None}
             settings = config.complete(settings.model_dump() | budget)
         elif summary.get("state") == "finished":
-            larger = f"--minutes {2 * settings.minutes:g}" if settings.minutes else f"--images {2 * summary['images']}"
             raise RunError(
                 f"{run} is finished ({summary.get('message')}); a new budget counts from the beginning: "
-                f"`sparring resume {run} {larger}`"
+                f"`sparring resume {run} {doubled(summary['images'], settings.minutes)}`"
             )
         match, task, pictures = prepared(settings, ranks, monitor)
         cleanup.callback(pictures.close)

@@ -15,7 +15,7 @@ from sparring.evaluation.judgement import comparable, interval, shown
 from sparring.evaluation.judgement import summary as protocol_summary
 from sparring.exporting import Exported
 from sparring.training.account import Account
-from sparring.training.doctor import examine, signals
+from sparring.training.doctor import broke, examine, signals
 from sparring.training.guard import SIGNALS
 from sparring.training.next_steps import STOPPED, next_steps
 from sparring.training.report import headline
@@ -283,13 +283,15 @@ def ending(run: Run, summary: Mapping[str, Any]) -> RenderableType:
         lines.extend(f"  {figure}" for figure in figures)
         lines.append(f"  protocol: {protocol_summary(quality['protocol'])}")
         lines.extend(f"  beware: {notice}" for notice in quality["notices"])
+    lines.extend(f"beware: {advice.words}" for advice in broke(Account.read(run.folder)))
     if run.report.is_file():
         lines.append(f"report   {run.report}")
     lines.extend(f"samples  {latest}" for latest in sorted(run.samples.glob("latest.*")))
     settings, state = run.settings(), str(summary["state"])
     kind = "graph" if settings.representation == "graph" else settings.task
     styles = run.data().get("classes") or ()
-    steps = next_steps(str(run), kind, state, summary["images"], settings.damage or "", styles, settings.guard)
+    damage, guard, minutes = settings.damage or "", settings.guard, settings.minutes
+    steps = next_steps(str(run), kind, state, summary["images"], damage, styles, guard, minutes)
     if state == "finished":
         lines.extend(f"{head:8} {steps[place][0]}" for head, place in (("more", 0), ("", 2)))
     elif state == STOPPED and settings.guard == "on":

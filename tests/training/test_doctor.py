@@ -62,9 +62,11 @@ def test_whether_more_of_the_same_would_help(distances: tuple[float, ...], words
 def test_what_holds_on_the_way_is_said_of_a_run_that_is_not_over(
     distances: tuple[float, ...], state: str, words: str
 ) -> None:
-    told = said(examine(account(judged(*distances), state=state)))
+    found = examine(account(judged(*distances), state=state))
+    told = said(found)
     assert words in told
     assert "--images" not in told
+    assert not any(advice.urgent for advice in found)
     assert ("sparring resume runs/a" in told) is (state == "interrupted")
 
 

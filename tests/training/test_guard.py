@@ -358,6 +358,17 @@ def test_what_cannot_be_helped_ends_with_a_verdict_and_the_best_generator(
     assert "sparring sample" in str(ending(run, summary)) and "resume" not in str(ending(run, summary))
 
 
+def test_a_ruined_run_that_nobody_stopped_does_not_end_like_a_good_one(tmp_path: Path) -> None:
+    def told(rate: float) -> str:
+        given = SMALL | {"images": 2560, "evaluate_every": 640, "guard": "off", "penalty": "none"}
+        rates = {"learning_rate": rate, "learning_rate_final": rate}
+        run = sparring.train("digits", out=tmp_path / f"{rate}", **given | rates)
+        return str(ending(run, run.summary()))
+
+    assert "Hardly a sample looks like real pictures" in told(1.0)
+    assert "Hardly" not in told(1e-3)
+
+
 def test_a_decline_goes_back_to_when_quality_was_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     judge, called = Guard.judge, 0
 

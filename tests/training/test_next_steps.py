@@ -22,6 +22,12 @@ def test_what_the_guard_gave_up_is_not_gone_on_with_as_it_was() -> None:
     assert first == "sparring resume runs/a --guard on"
 
 
+def test_a_run_goes_on_in_what_its_budget_was_counted() -> None:
+    by_images = next_steps("runs/a", "generate", "finished", 1000)[-1][0]
+    by_the_clock = next_steps("runs/a", "generate", "finished", 1000, minutes=1.5)[-1][0]
+    assert (by_images, by_the_clock) == ("sparring resume runs/a --images 2000", "sparring resume runs/a --minutes 3")
+
+
 def test_new_clips_do_not_go_where_clips_to_learn_from_usually_lie() -> None:
     """The documents train on `clips/`, and `sample` refuses a folder that holds something."""
     assert not any("--out clips/" in command for command, _ in filming("runs/clips"))

@@ -66,6 +66,11 @@ class Account:
         return {known: value for known, value, _ in self.settings}.get(name, "")
 
     @property
+    def minutes(self) -> float | None:
+        """The budget; None for one of images, or where the settings are not known."""
+        return self.complete.minutes if self.complete else None
+
+    @property
     def deciding(self) -> str:
         """The metric that decides which generator is kept."""
         return str(self.quality.get("metric") or self.setting("quality_metric") or "fid")

@@ -12,7 +12,7 @@ from sparring.training import remedies
 from sparring.training.account import Account
 from sparring.training.balance import reading
 from sparring.training.guard import SIGNALS, USUAL_FROM, Signal, reached
-from sparring.training.next_steps import STOPPED
+from sparring.training.next_steps import STOPPED, doubled
 from sparring.wording import compact, share, things
 
 MANY_COPIES, MANY_RECITED = 0.01, 0.1
@@ -76,7 +76,7 @@ def ended(account: Account) -> Iterator[Advice]:
         if account.state == "interrupted" and not learned_nothing(account):
             do = f"Go on with it: sparring resume {place(account)}"
         seen = ": ".join(filter(None, (account.state.capitalize(), account.summary.get("message"))))
-        yield Advice(f"{seen.rstrip('.')}.", do)
+        yield Advice(f"{seen.rstrip('.')}.", do, urgent=account.state != "interrupted")
 
 
 def changed(account: Account) -> str:
@@ -280,7 +280,7 @@ def improved(account: Account) -> Iterator[Advice]:
     )
     if course.images >= LATE * course.judged:
         more = {
-            "finished": f"Train on: sparring resume {place(account)} --images {2 * account.images}",
+            "finished": f"Train on: sparring resume {place(account)} {doubled(account.images, account.minutes)}",
             "running": "Let it go on.",
         }
         better = "still gets better" if account.state == "running" else "still got better"

@@ -19,9 +19,10 @@ def next_steps(
     damage: str = "",
     styles: Sequence[str] = (),
     guard: str = "on",
+    minutes: float | None = None,
 ) -> Sequence[Step]:
     """The commands for a run in a state of its summary, after so many images; `damage` of a run that restores, `styles`
-    of one that knows several, `guard` as in the settings."""
+    of one that knows several, `guard` and `minutes` as in the settings."""
     place = shlex.quote(folder)
     resume = (f"sparring resume {place}", "Go on, should it have stopped")
     if task == "restore":
@@ -31,13 +32,18 @@ def next_steps(
     else:
         use = OTHER_TASKS.get(task, sampling)(folder)
     if state == "finished":
-        more = (f"sparring resume {place} --images {2 * images}", "Train on, twice as long in all")
+        more = (f"sparring resume {place} {doubled(images, minutes)}", "Train on, twice as long in all")
         return [*use, more]
     if state == STOPPED and guard == "on":  # it would come to the same end again
         return [*use, (f"sparring doctor {place}", "What went wrong, and what to change in another run")]
     if state == STOPPED:
         resume = (f"{resume[0]} --guard on", "Go on from before it broke, with a guard that changes what it must")
     return [resume, use[0]] if images else [resume]
+
+
+def doubled(images: int, minutes: float | None) -> str:
+    """The option that makes the budget of a run twice as large: its minutes, if it has some, or the images it saw."""
+    return f"--minutes {2 * minutes:g}" if minutes else f"--images {2 * images}"
 
 
 def left_behind(folder: Path) -> str:

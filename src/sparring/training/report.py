@@ -583,7 +583,7 @@ def commands(account: Account) -> Sequence[Step]:
     task, damage = kind_of(account) or "generate", account.setting("damage")
     styles = account.data.get("classes") or ()
     guard = account.setting("guard") or "on"
-    return next_steps(str(account.folder), task, account.state, account.images, damage, styles, guard)
+    return next_steps(str(account.folder), task, account.state, account.images, damage, styles, guard, account.minutes)
 
 
 def _template() -> Any:
