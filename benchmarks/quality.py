@@ -46,6 +46,7 @@ from sparring.networks.features import open_features
 from sparring.tasks.generate import Blueprint, Generate, sample
 from sparring.training.allocation import keep_freed_memory
 from sparring.training.match import Match
+from sparring.training.schedule import cosine
 
 REAL = 5000
 """Pictures at most that samples are compared with."""
@@ -70,7 +71,6 @@ CONSTANT: dict[str, Any] = {
     "beta2": 0.99,
     "beta2_final": 0.99,
     "z_dim": 64,
-    "images": 10**9,
     "device": "cpu",
 }
 
@@ -112,7 +112,8 @@ class Bench:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.arguments = arguments
         given = CONSTANT | {"width": arguments.width, "depth": arguments.depth, "batch": arguments.batch}
-        given |= {"learning_rate": arguments.learning_rate, "learning_rate_final": arguments.learning_rate}
+        given |= {"learning_rate": arguments.learning_rate, "images": arguments.images}
+        given |= {"learning_rate_final": arguments.fall * arguments.learning_rate}
         given |= {"penalty_strength": arguments.gamma, "penalty_strength_final": arguments.gamma}
         if arguments.resolution is not None:
             given["resolution"] = config.check("resolution", arguments.resolution)
@@ -140,6 +141,7 @@ class Bench:
             "parameters of G": parameters(arms["ours"].judged),
             "batch": arguments.batch,
             "learning rate": arguments.learning_rate,
+            "falls to": arguments.fall * arguments.learning_rate,
             "gamma": arguments.gamma,
             "seeds": arguments.seeds,
             "features": self.space,
@@ -162,10 +164,10 @@ class Bench:
         plain = Plain("r3", self.given, self.pictures.images, torch.device("cpu"))
         plain.generator.load_state_dict(match.generator.module.state_dict())
         plain.discriminator.load_state_dict(match.discriminator.module.state_dict())
-        kept = Average(plain.generator, settings)
+        follower = Follower(plain, settings)
         own = self.arguments.judged == "own"
         arms = {
-            "plain": Arm(plain.play, kept.follow, plain.generator if own else kept.module),
+            "plain": Arm(plain.play, follower.follow, plain.generator if own else follower.average),
             "ours": Arm(match.play, lambda: None, match.average),
         }
         return arms, task.blueprint
@@ -197,21 +199,25 @@ class Bench:
         return {name: arm.looks for name, arm in arms.items()}
 
 
-class Average:
-    """An averaged generator as ours has it, for a loop that keeps none."""
+class Follower:
+    """What ours has and the plain loop has not: an averaged generator, and a learning rate that falls."""
 
-    def __init__(self, generator: nn.Module, settings: config.Settings) -> None:
-        self.generator = generator
+    def __init__(self, plain: Plain, settings: config.Settings) -> None:
+        self.plain = plain
         self.settings = settings
-        self.module = copy.deepcopy(generator).requires_grad_(False)
+        self.average = copy.deepcopy(plain.generator).requires_grad_(False)
         self.images = 0
 
     def follow(self) -> None:
-        """After a step of the generator."""
+        """After a step."""
         settings = self.settings
+        assert settings.images is not None, "given"
         self.images += settings.batch
         half_life = ema.half_life(settings.ema_half_life, settings.ema_ramp, self.images)
-        ema.update(self.module, self.generator, 0.5 ** (settings.batch / half_life))
+        ema.update(self.average, self.plain.generator, 0.5 ** (settings.batch / half_life))
+        rate = cosine(settings.learning_rate, settings.learning_rate_final, self.images / settings.images)
+        for optimizer in (self.plain.of_generator, self.plain.of_discriminator):
+            optimizer.param_groups[0]["lr"] = rate
 
 
 def seconds_to(goal: float, looks: Sequence[Look]) -> float:
@@ -316,6 +322,7 @@ def main() -> None:
     parser.add_argument("--depth", type=int, default=1)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--fall", type=float, default=1.0, help="what the rate falls to by the end, of what it was")
     parser.add_argument("--gamma", type=float, default=1.0, help="strength of R1 and R2")
     parser.add_argument("--seeds", type=int, default=8, help="games, 2 at least")
     parser.add_argument("--first-seed", type=int, default=0, help="for parts of them, by several processes")

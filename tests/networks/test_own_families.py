@@ -4,14 +4,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 import sparring
-from sparring import config, networks
+from sparring import config, data, networks
 from sparring.errors import RunError, SettingError
 from sparring.networks import FAMILIES, Family, fast
+from sparring.ranks import Ranks
+from sparring.tasks.generate import Generate
+from sparring.training.match import Match
 
 
 @pytest.fixture
@@ -56,6 +61,32 @@ def test_a_registered_family_trains_is_kept_and_is_not_loaded_by_who_does_not_kn
     ]
     told = subprocess.run(command, capture_output=True, text=True)
     assert told.returncode == 2 and "networks.register" in told.stderr and "Traceback" not in told.stderr
+
+
+class Normalised(fast.Discriminator):
+    """Judges pictures by what else is in their batch."""
+
+    def __init__(self, shape: Any, **sizes: Any) -> None:
+        super().__init__(shape, **sizes)
+        self.normalise = nn.BatchNorm2d(shape[0])
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor | None = None) -> torch.Tensor:
+        return super().forward(self.normalise(x), y)
+
+
+def test_a_batch_whose_statistics_are_used_is_not_taken_apart(mine: Family, tmp_path: Path) -> None:
+    networks.register("mine", Family(fast.Generator, Normalised, "mine"))
+    given: dict[str, Any] = {"network": "mine", "width": 16, "images": 64, "device": "cpu", "threads": 1, "batch": 32}
+    run = sparring.train("digits", out=tmp_path / "whole", **given)
+    assert run.summary()["state"] == "finished"
+    with pytest.raises(SettingError, match=r"BatchNorm2d normalises by statistics of the batch, and of 32 .* 8 at a"):
+        sparring.train("digits", out=tmp_path / "parts", micro_batch=8, **given)
+    task = Generate(run.settings(), pictures := data.load("digits", resolution=(8, 8)))
+    match = Match(run.settings(), pictures, task)
+    with pytest.raises(SettingError, match="32 samples at a time do not fit the memory, and the statistics of BatchN"):
+        match.micro_batch.shrink(32)
+    with pytest.raises(SettingError, match="train with one process"):
+        Match(run.settings(), pictures, task, Ranks(0, 2))
 
 
 @pytest.mark.parametrize("name", ["r3", "unet", "two words", ""])

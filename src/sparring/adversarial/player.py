@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from sparring.errors import SettingError
 from sparring.randomness import Random
@@ -31,10 +32,14 @@ class Sliceable(Protocol):
 
 @dataclass
 class MicroBatch:
-    """How many samples go through the networks at once; shared by both players, and halved when memory runs out."""
+    """How many samples go through the networks at once; shared by both players, and halved when memory runs out.
+
+    whole: the layer whose statistics are those of the whole batch, if there is one: then nothing is halved.
+    """
 
     size: int
     on_shrink: Callable[[int], None] = field(default=lambda size: None)
+    whole: str = ""
 
     def fitting(self, total: int, work: Callable[[int], T], undo: Callable[[], None] = lambda: None) -> T:
         """What `work` gives when it may take so many of `total` samples at once as fit the memory.
@@ -57,8 +62,13 @@ class MicroBatch:
     def shrink(self, used: int) -> None:
         """Halves the size after `used` samples at once were too many.
 
-        Raises: SettingError when a single sample does not fit.
+        Raises: SettingError when a single sample does not fit, or where the batch cannot be taken apart.
         """
+        if self.whole:
+            raise SettingError(
+                f"{used} samples at a time do not fit the memory, and the statistics of {self.whole} are those of a "
+                "whole batch, which cannot be taken apart: choose a smaller batch, or another normalisation"
+            )
         if used <= 1:
             raise SettingError("one sample at a time does not fit the memory: choose a smaller --resolution or --size")
         self.size = used // 2
@@ -117,6 +127,12 @@ class Player:
         finally:
             for parameter in learning:
                 parameter.requires_grad_(True)
+
+
+def with_batch_statistics(*players: nn.Module) -> str:
+    """The class of the first layer that normalises by statistics of the batch it gets; empty if there is none."""
+    layers = (layer for player in players for layer in player.modules())
+    return next((type(layer).__name__ for layer in layers if isinstance(layer, _BatchNorm) and layer.training), "")
 
 
 def out_of_memory(error: BaseException) -> bool:

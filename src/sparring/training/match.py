@@ -18,13 +18,13 @@ from sparring.adversarial.game import Game
 from sparring.adversarial.muon import Muon
 from sparring.adversarial.objectives import OBJECTIVES
 from sparring.adversarial.penalties import penalty
-from sparring.adversarial.player import MicroBatch, Player
+from sparring.adversarial.player import MicroBatch, Player, with_batch_statistics
 from sparring.adversarial.probe import probe
 from sparring.adversarial.step import step, supervised_step
 from sparring.config import Settings
 from sparring.data import Samples
 from sparring.data.pictures import Some
-from sparring.errors import RunError
+from sparring.errors import RunError, SettingError
 from sparring.randomness import Random, key
 from sparring.ranks import ALONE, Ranks
 from sparring.tasks import Opening, Task
@@ -79,7 +79,7 @@ class State:
 class Match:
     """Two players and the state of their game; `play` is one step of it, in which each rank has its part of the batch.
 
-    Raises: SettingError if the batch cannot be shared out evenly.
+    Raises: SettingError if the batch cannot be shared out evenly, or at all because of layers with its statistics.
     """
 
     def __init__(
@@ -94,7 +94,15 @@ class Match:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(key(settings.seed, "weights"))
             generator, discriminator = (player.to(self.device) for player in task.players())
-        self.micro_batch = MicroBatch(min(settings.micro_batch, self.part))
+        self.micro_batch = MicroBatch(
+            min(settings.micro_batch, self.part), whole=with_batch_statistics(generator, discriminator)
+        )
+        if self.micro_batch.whole and self.micro_batch.size < settings.batch:
+            raise SettingError(
+                f"{self.micro_batch.whole} normalises by statistics of the batch, and of {settings.batch} samples "
+                f"it would see {self.micro_batch.size} at a time: leave out micro_batch and train with one process, or "
+                "take a normalisation of each sample by itself"
+            )
         self.average = copy.deepcopy(generator).requires_grad_(False)
         self.generator = self._player(generator, taught=True)
         self.discriminator = self._player(discriminator)
