@@ -3,7 +3,8 @@
 Both play the same game from the same weights: network, losses, R1 and R2, batch, Adam, no schedules, no augmentation.
 What differs is what ours does for speed: bf16 where the processor has it, one pass for real and generated pictures,
 pictures of one bout for both updates, fused Adam. The plain loop is `plain.py`. The arms take turns, some steps each,
-so that both suffer alike from what else the machine does; seconds are those of the processor, without judging.
+so that both suffer alike from what else the machine does; seconds leave out judging, and with one thread are those of
+the processor.
 
     python benchmarks/quality.py digits --seeds 8 --threads 1 --json quality.json
     python benchmarks/quality.py PICTURES.zip --resolution 32 --images 200000 --learning-rate 2e-4 --seeds 3
@@ -71,7 +72,6 @@ CONSTANT: dict[str, Any] = {
     "beta2": 0.99,
     "beta2_final": 0.99,
     "z_dim": 64,
-    "device": "cpu",
 }
 
 
@@ -97,13 +97,19 @@ class Arm:
     seconds: float = 0.0
     looks: list[Look] = field(default_factory=list)
 
-    def turn(self, steps: int, threads: int) -> None:
+    def turn(self, steps: int, clock: Callable[[], float]) -> None:
         """Plays; what is done after each step does not count."""
         for _ in range(steps):
-            before = time.process_time()
+            before = clock()
             self.play()
-            self.seconds += (time.process_time() - before) / threads
+            self.seconds += clock() - before
             self.after()
+
+
+def of_a_device() -> float:
+    """Seconds, when the device has done what it was asked for."""
+    torch.accelerator.synchronize()
+    return time.perf_counter()
 
 
 class Bench:
@@ -112,19 +118,24 @@ class Bench:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.arguments = arguments
         given = CONSTANT | {"width": arguments.width, "depth": arguments.depth, "batch": arguments.batch}
-        given |= {"learning_rate": arguments.learning_rate, "images": arguments.images}
+        given |= {"learning_rate": arguments.learning_rate, "images": arguments.images, "device": arguments.device}
         given |= {"learning_rate_final": arguments.fall * arguments.learning_rate}
         given |= {"penalty_strength": arguments.gamma, "penalty_strength_final": arguments.gamma}
         if arguments.resolution is not None:
             given["resolution"] = config.check("resolution", arguments.resolution)
         self.given = given
+        self.device = torch.device(arguments.device)
+        self.clock = of_a_device
+        if self.device.type == "cpu":
+            self.clock = time.process_time if arguments.threads == 1 else time.perf_counter
         self.survey = data.survey(arguments.data)
         settings = self.settings(0)
-        self.pictures = data.load(arguments.data, resolution=settings.resolution, channels=settings.channels)
+        pictures = data.load(arguments.data, resolution=settings.resolution, channels=settings.channels)
+        self.pictures = pictures.to(self.device)
         self.space = settings.quality_features
-        self.network = open_features(self.space)
-        real = self.pictures.images[spread(len(self.pictures), REAL)]
-        self.real = features_of(Held(real), self.network)
+        self.network = open_features(self.space, self.device)
+        real = pictures.images[spread(len(pictures), REAL)]
+        self.real = features_of(Held(real), self.network, arguments.device)
 
     def protocol(self) -> dict[str, Any]:
         """What the numbers hold for."""
@@ -148,6 +159,7 @@ class Bench:
             "samples": arguments.samples,
             "judged": judged[arguments.judged],
             "ours": ", ".join([self.settings(0).precision, *arguments.different]),
+            "device": arguments.device,
             "threads": arguments.threads,
         }
 
@@ -161,7 +173,7 @@ class Bench:
         task = Generate(settings, self.pictures)
         match = Match(settings, self.pictures, task)
         torch.manual_seed(seed)
-        plain = Plain("r3", self.given, self.pictures.images, torch.device("cpu"))
+        plain = Plain("r3", self.given, self.pictures.images.cpu(), self.device)
         plain.generator.load_state_dict(match.generator.module.state_dict())
         plain.discriminator.load_state_dict(match.discriminator.module.state_dict())
         follower = Follower(plain, settings)
@@ -174,7 +186,7 @@ class Bench:
 
     def look(self, arm: Arm, blueprint: Blueprint, images: int) -> None:
         made = sample(arm.judged, blueprint, self.arguments.samples, seed=1)
-        fake = features_of(Held(made), self.network)
+        fake = features_of(Held(made), self.network, self.arguments.device)
         distance = frechet_distance(moments(self.real), moments(fake))
         shares = precision_recall_density_coverage(self.real, fake)
         values = (getattr(shares, name) for name in SHARES)
@@ -188,13 +200,13 @@ class Bench:
         for number in range(1, arguments.looks + 1):
             for start in range(0, steps, SLICE):
                 for arm in arms.values():
-                    arm.turn(min(SLICE, steps - start), arguments.threads)
+                    arm.turn(min(SLICE, steps - start), self.clock)
             for arm in arms.values():
                 self.look(arm, blueprint, number * steps * arguments.batch)
         plain, ours = arms["plain"], arms["ours"]
         goal = plain.looks[-1].frechet
         while ours.looks[-1].frechet > goal and ours.seconds < plain.seconds:
-            ours.turn(steps, arguments.threads)
+            ours.turn(steps, self.clock)
             self.look(ours, blueprint, ours.looks[-1].images + steps * arguments.batch)
         return {name: arm.looks for name, arm in arms.items()}
 
@@ -331,13 +343,17 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=2000, help="that are judged")
     parser.add_argument("--judged", choices=["averaged", "own"], default="averaged", help="see above")
     parser.add_argument(
-        "--set", dest="different", action="append", default=[], metavar="KEY=VALUE", help="of ours alone, not the batch"
+        "--set", dest="different", action="append", default=[], metavar="KEY=VALUE", help="of ours alone"
     )
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="one where others use the machine")
     parser.add_argument("--json", metavar="PATH|-", help="also write all looks as JSON, after each seed if to a file")
     arguments = parser.parse_args()
     if arguments.seeds < 2:
         parser.error("--seeds: an interval needs 2 at least")
+    both = {"batch", "images", "device"} & {text.partition("=")[0] for text in arguments.different}
+    if both:
+        parser.error(f"--set {min(both)}=...: it is the same for both, give --{min(both)}")
 
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()

@@ -26,8 +26,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -71,6 +71,10 @@ class Arm:
     change: Callable[[Match], None] = lambda match: None
     around: Callable[[], Any] = nullcontext
     networks: tuple[str, ...] = ("dcgan", "r3", "fast")
+    on_cuda: bool = False
+    """Whether it is for CUDA alone."""
+    compiles: bool = False
+    """Whether it takes minutes at first."""
 
 
 def optimised(match: Match, **how: bool) -> None:
@@ -90,14 +94,23 @@ def ungrouped(match: Match) -> None:
             if isinstance(layer, nn.Conv2d) and 1 < layer.groups < layer.in_channels:
                 layer.groups = 1
                 shape = (layer.out_channels, layer.in_channels, *layer.kernel_size)
-                layer.weight = nn.Parameter(torch.randn(shape, device=layer.weight.device) * 0.01)
+                weight = torch.randn(shape, device=layer.weight.device) * 0.01
+                layer.weight = nn.Parameter(weight.to(memory_format=torch.channels_last))
     optimised(match, fused=True)
     match.average = copy.deepcopy(match.generator.module).requires_grad_(False)
 
 
-def compiled(match: Match) -> None:
+def compiled(match: Match, **how: str) -> None:
     for player in (match.generator, match.discriminator):
-        player.module.compile()
+        player.module.compile(**how)
+
+
+@contextmanager
+def tf32() -> Iterator[None]:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    yield
+    torch.set_float32_matmul_precision(before)
 
 
 def averaged_by_tensors(average: nn.Module, current: nn.Module, keep: float) -> None:
@@ -124,10 +137,13 @@ R3 = ("r3",)
 EIGHTH: dict[str, Any] = {"penalty_stride": 8, "penalty_interval": 2}
 FEWER = {**EIGHTH, "objective": "relativistic-all"}
 PENALISED = ("r3", "fast")
+BY_DIFFERENCES = {"penalty_method": "finite-difference"}
+"""Exact penalties differentiate twice, which compiled functions cannot."""
 ARMS = [
     Arm("ours"),
     Arm("in float32", {"precision": "fp32"}),
-    Arm("layers of the library", around=layers_of_the_library, networks=PENALISED),
+    Arm("in float32 by TF32", {"precision": "fp32"}, around=tf32, on_cuda=True),
+    Arm("layers of the library", around=layers_of_the_library),
     Arm(GIVEN_BACK),
     Arm("contiguous", change=contiguous),
     Arm("Adam by tensors", change=partial(optimised, foreach=False)),
@@ -137,7 +153,7 @@ ARMS = [
     Arm("activations apart", around=lambda: mock.patch.object(convolution, "fuses", refused), networks=PENALISED),
     Arm("joined by the library", around=lambda: mock.patch.object(game, "joined", torch.cat), networks=PENALISED),
     Arm("pictures anew for G", around=lambda: mock.patch.object(Bouts, "__call__", anew)),
-    Arm("finite differences", {"penalty_method": "finite-difference"}, networks=PENALISED),
+    Arm("finite differences", BY_DIFFERENCES, networks=PENALISED),
     Arm("penalty every 4th step", {"penalty_interval": 4}, networks=PENALISED),
     Arm("penalty at half of the pairs", {"penalty_stride": 2}, networks=PENALISED),
     Arm("penalty at a quarter of the pairs", {"penalty_stride": 4}, networks=PENALISED),
@@ -152,9 +168,15 @@ ARMS = [
     Arm(DENSE, change=ungrouped, networks=R3),
     Arm("half the batch", {"batch": 0.5}),
     Arm("twice the batch", {"batch": 2}),
+    Arm("torch.compile", BY_DIFFERENCES, change=compiled, compiles=True),
+    Arm(
+        "torch.compile, CUDA graphs",
+        BY_DIFFERENCES,
+        change=partial(compiled, mode="reduce-overhead"),
+        on_cuda=True,
+        compiles=True,
+    ),
 ]
-COMPILED = Arm("torch.compile, finite differences", {"penalty_method": "finite-difference"}, change=compiled)
-
 
 KERAS = {
     "Keras 3, TensorFlow": (),
@@ -176,7 +198,10 @@ class Child:
 
     def answer(self) -> str:
         assert self.process.stdout is not None
-        return self.process.stdout.readline()
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"{' '.join(map(str, self.process.args))}: ended with status {self.process.wait()}")
+        return line
 
     def seconds(self) -> float:
         """Of one step."""
@@ -244,12 +269,14 @@ class Bench:
         before = time.perf_counter()
         for _ in range(steps):
             play()
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
+        if self.device.type != "cpu":
+            torch.accelerator.synchronize()
         return (time.perf_counter() - before) / steps
 
-    def memory(self, play: Callable[[], Any]) -> float:
-        """MiB that some steps take at most, beyond what there was before."""
+    def memory(self, play: Callable[[], Any]) -> float | None:
+        """MiB that some steps take at most, beyond what there was before; None where the system does not tell."""
+        if self.device.type == "mps" or not (self.device.type == "cuda" or Path("/proc/self/clear_refs").exists()):
+            return None
         if self.device.type == "cuda":
             before = torch.cuda.memory_allocated()
             torch.cuda.reset_peak_memory_stats()
@@ -261,9 +288,13 @@ class Bench:
         after = torch.cuda.max_memory_allocated() if self.device.type == "cuda" else resident("VmHWM")
         return (after - before) / 2**20
 
+    def has(self, arm: Arm) -> bool:
+        """Whether an arm is asked for, and can be had on the device."""
+        return (self.arguments.compile or not arm.compiles) and (self.device.type == "cuda" or not arm.on_cuda)
+
     def rows(self, network: str) -> list[dict[str, Any]]:
         """A row for each arm: name, parameters, images per second, ratio to the plain loop, MiB (None for Keras)."""
-        arms = [arm for arm in ARMS if network in arm.networks] + [COMPILED] * self.arguments.compile
+        arms = [arm for arm in ARMS if network in arm.networks and self.has(arm)]
         starts: dict[str, Callable[[], Child]] = {arm.name: partial(self.child, network, arm.name) for arm in arms}
         if network == "dcgan" and self.arguments.keras:
             starts |= {name: partial(self.keras, *options) for name, options in KERAS.items()}
@@ -293,7 +324,7 @@ class Bench:
             "parameters": facts["generator"],
             "images_per_second": round(speed, 1),
             "ratio": round(speed * statistics.median(of_plain) / self.arguments.batch, 2),
-            "mib": round(facts["mib"]) if "mib" in facts else None,
+            "mib": None if facts.get("mib") is None else round(facts["mib"]),
         }
 
     def share_of_data(self, network: str) -> float:
@@ -301,12 +332,13 @@ class Bench:
         match = self.ours(network, ARMS[0])
         batch = match.settings.batch
         drawn = [self.seconds(partial(self.pictures.draw, 0, i * batch, batch), 1) for i in range(50)]
+        self.seconds(match.play, WARM_UP)
         steps = [self.seconds(match.play, 1) for _ in range(4)]
         return statistics.median(drawn) / statistics.median(steps)
 
     def alone(self, network: str, name: str) -> None:
         """The other end of a `Child`."""
-        arm = next((arm for arm in [*ARMS, COMPILED] if arm.name == name), None)
+        arm = next((arm for arm in ARMS if arm.name == name), None)
         if arm is None:
             plain = self.plain(network)
             play, batch, steps = plain.play, plain.batch, TURN
@@ -335,9 +367,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, help="of the networks; by default 64 for dcgan, 24 for r3, 32 for fast")
     parser.add_argument("--depth", type=int)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument(
-        "--compile", action="store_true", help="an arm with torch.compile, which takes minutes at first"
-    )
+    parser.add_argument("--compile", action="store_true", help="arms with torch.compile, which takes minutes at first")
     parser.add_argument("--keras", metavar="PYTHON", help="arms in Keras 3 for dcgan, by the Python that has it")
     parser.add_argument("--json", metavar="PATH|-", help="also write the rows as JSON")
     parser.add_argument("--alone", default="", help=argparse.SUPPRESS)
@@ -353,8 +383,10 @@ def main() -> None:
         bench.alone(network, name)
         return
     rows = [row for network in arguments.networks for row in bench.rows(network)]
+    waiting = {network: bench.share_of_data(network) for network in arguments.networks}
     if arguments.json:
-        text = json.dumps({"device": arguments.device, "threads": arguments.threads, "rows": rows}, indent=2) + "\n"
+        found = {"device": arguments.device, "threads": arguments.threads, "rows": rows, "share_of_data": waiting}
+        text = json.dumps(found, indent=2) + "\n"
         sys.stdout.write(text) if arguments.json == "-" else Path(arguments.json).write_text(text)
     if arguments.json != "-":
         print(f"{'network':8} {'arm':36} {'parameters':>10} {'images/s':>9} {'ratio':>6} {'MiB':>6}")
@@ -364,8 +396,8 @@ def main() -> None:
                 f"{row['network']:8} {row['arm']:36} {row['parameters']:10} {row['images_per_second']:9} "
                 f"{row['ratio']:6} {memory:>6}"
             )
-        for network in arguments.networks:
-            print(f"{network}: {bench.share_of_data(network):.2%} of a step of ours is waiting for data")
+        for network, part in waiting.items():
+            print(f"{network}: {part:.2%} of a step of ours is waiting for data")
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ single backward pass do not see. Instead each update brings the gradients to the
 Numbers of the clock and decisions go by the CPU (gloo), so that no GPU waits for them.
 """
 
+import importlib
 import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
@@ -40,13 +41,25 @@ PREPARATION = timedelta(hours=12)
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process is number `rank` of `count`; on its host it is number `local_rank`."""
+    """This process is number `rank` of `count`; on its host it is number `local_rank`.
+
+    groups: those of `talk` and `preparation`; none alone, and none once the ranks parted.
+    """
 
     rank: int = 0
     count: int = 1
     local_rank: int = 0
-    talk: "ProcessGroup | None" = None
-    preparation: "ProcessGroup | None" = None
+    groups: "list[ProcessGroup]" = field(default_factory=list)
+
+    @property
+    def talk(self) -> "ProcessGroup | None":
+        """The way of the numbers of the clock, and of decisions."""
+        return self.groups[0] if self.groups else None
+
+    @property
+    def preparation(self) -> "ProcessGroup | None":
+        """The way of those that wait for one that prepares the data."""
+        return self.groups[1] if self.groups else None
 
     @property
     def first(self) -> bool:
@@ -176,18 +189,23 @@ def joined() -> Iterator[Ranks]:
                 "give torchrun a --nproc-per-node of at most that"
             )
         torch.cuda.set_device(local_rank)
+    # Its functions keep the group that there is when they are defined, for good.
+    importlib.import_module("torch.distributed.nn")
     with lost_ranks():
         store, _, _ = next(dist.rendezvous("env://", timeout=SILENCE))  # type: ignore[attr-defined]
         store = dist.PrefixStore(attempt(store, rank, count), store)  # type: ignore[attr-defined]
         backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
         dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=SILENCE)
-        groups = (dist.new_group(backend="gloo", timeout=timeout) for timeout in (SILENCE, PREPARATION))
-        ranks = Ranks(rank, count, local_rank, *groups)
+        groups = [dist.new_group(backend="gloo", timeout=timeout) for timeout in (SILENCE, PREPARATION)]
+        ranks = Ranks(rank, count, local_rank, groups)
     try:
         yield ranks
         ranks.wait()  # the first may still be writing what the others read next
     finally:
         dist.destroy_process_group()
+        # The threads of a group end when nothing refers to it. Those that live when the interpreter ends can end the
+        # process by an abort, and with it the whole launch (https://github.com/pytorch/pytorch/issues/190489).
+        groups.clear()
 
 
 def attempt(store: "Store", rank: int, count: int) -> str:

@@ -104,6 +104,14 @@ def test_an_evaluation_that_is_shared_out_gives_the_same_number(played: Path) ->
     assert [name for name in names if not torch.equal(alone[name], together[name])] == []
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are told by Linux")
+def test_ranks_that_parted_leave_no_thread_behind(played: Path) -> None:
+    """One that lives when the interpreter ends can end the process by an abort, and with it the launch."""
+    for rank in range(2):
+        threads = (played / f"threads-{rank}.txt").read_text()
+        assert threads and "gloo" not in threads
+
+
 def assignments(*more: str) -> list[str]:
     small = [f"{name}={value}" for name, value in SMALL.items()]
     return [word for assignment in (*small, *more) for word in ("--set", assignment)]
