@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.test_config import VALUES
-from tests.training.test_trainer import SMALL
+from tests.training.test_trainer import SMALL, Interrupting
 
 import sparring
 from sparring import config, data
@@ -132,6 +132,18 @@ def test_only_one_process_writes_and_speaks_and_another_number_of_them_goes_on(t
     assert resumed.returncode == 0, resumed.stderr
     assert "trained by 2 processes before" in resumed.stderr
     assert json.loads((run / "summary.json").read_text())["images"] == 1920
+
+
+def test_what_one_process_began_two_go_on_with_as_it_would_have(tmp_path: Path) -> None:
+    given = SMALL | {"images": 1280}
+    whole = sparring.train("digits", out=tmp_path / "whole", **given)
+    part = sparring.train("digits", out=tmp_path / "part", monitor=Interrupting(640), **given)
+    assert part.summary()["state"] == "interrupted"
+    done = torchrun("-m", "sparring", "resume", part)
+    assert "trained by 1 process before" in done.stderr and "2 processes" in done.stderr
+    one, two = (torch.cat([value.flatten() for value in load_file(run.generator).values()]) for run in (whole, part))
+    assert (one - two).norm() <= 1e-3 * one.norm()
+    assert not torch.equal(one, two)
 
 
 def test_ranks_go_back_together(tmp_path: Path) -> None:
