@@ -56,7 +56,7 @@ class Perceiving(Protocol):
 class Layered(Protocol):
     """A discriminator that tells what its layers make of a sample, so that the generator can match it."""
 
-    def layers(self, *parts: Tensor) -> list[Tensor]:
+    def maps(self, *parts: Tensor) -> list[Tensor]:
         """Maps (N, C, h, w), one of each layer."""
 
 
@@ -102,10 +102,10 @@ class Bout:
         return self.judge_seen(*(self.see(sample) for sample in samples))
 
     def judge_apart(self, views: tuple[Sample, Sample], first: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """D's judgements of both views, and those of every `penalty_stride`th pair from number `first` on alone.
+        """D's judgements of both views, and those of every `penalty_stride`th pair from number `first` on apart.
 
         These go through D in a pass of their own, so that a second derivative of them is one through that pass alone.
-        Of the generated samples it judges those that are partners.
+        Of the generated samples only those that are partners are judged, in the order in which they come.
         """
         device, pairs = views[0].parts[0].device, range(len(views[0]))
         chosen = pairs[first :: self.game.penalty_stride]
@@ -129,8 +129,8 @@ class Bout:
             return [], []
         with self.game.low_precision():
             with torch.no_grad():
-                real = self.discriminator.layers(*self.real_seen.parts)
-            return real, self.discriminator.layers(*self.fake_seen.parts)
+                real = self.discriminator.maps(*self.real_seen.parts)
+            return real, self.discriminator.maps(*self.fake_seen.parts)
 
     def in_full_precision(self) -> "Bout":
         """The same pair before a D that computes in float32."""

@@ -42,7 +42,7 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None, y: Tensor | None = None) -> Tensor:
         """See the class."""
-        x = self.layers(x)[-1]
+        x = self.maps(x)[-1]
         with full_precision(x):
             x = at_least_float32(x)
             judgements: Tensor = self.verdict(x)
@@ -53,7 +53,7 @@ class Discriminator(nn.Module):
                 judgements = judgements * F.adaptive_max_pool2d(mask, judgements.shape[2:])
         return judgements.flatten(1)
 
-    def layers(self, x: Tensor, mask: Tensor | None = None) -> list[Tensor]:
+    def maps(self, x: Tensor, mask: Tensor | None = None) -> list[Tensor]:
         """What the layers before the verdict make of pictures, maps (N, C, h, w); a mask changes nothing."""
         maps = []
         for layer in (*self.halve, self.look):
