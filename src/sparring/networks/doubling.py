@@ -2,7 +2,7 @@
 
 On CPUs the library is slow at two things that are one product and some copying: enlarging to few channels, as the last
 layer of a generator does, and the gradient by the weight where the coarse grid is so narrow that its rows do not fill
-the registers of bf16 kernels (`benchmarks/weight_gradient.py`).
+the registers of bf16 kernels (`benchmarks/doubling.py`).
 """
 
 import torch
