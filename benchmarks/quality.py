@@ -1,8 +1,9 @@
 """How good are the pictures after equal numbers of images, and after equal seconds: ours and the plain loop's?
 
-Both play the same game from the same weights: network, losses, R1 and R2, batch, Adam, no schedules, no augmentation.
-What differs is what ours does for speed: bf16 where the processor has it, one pass for real and generated pictures,
-pictures of one bout for both updates, fused Adam. The plain loop is `plain.py`. The arms take turns, some steps each,
+Both play the same game from the same weights: network, losses, R1 and R2, batch, Adam, the rate constant or, with
+--fall, falling by half a cosine, no augmentation. What differs is what ours does for speed: bf16 where the processor
+has it, layers of our own, one pass for real and generated pictures, pictures of one bout for both updates, fused Adam;
+and what --set says. The plain loop is `plain.py`. The arms take turns, some steps each,
 so that both suffer alike from what else the machine does; seconds leave out judging, and with one thread are those of
 the processor.
 
@@ -106,12 +107,6 @@ class Arm:
             self.after()
 
 
-def of_a_device() -> float:
-    """Seconds, when the device has done what it was asked for."""
-    torch.accelerator.synchronize()
-    return time.perf_counter()
-
-
 class Bench:
     """The pictures, the game, and how samples compare with the pictures."""
 
@@ -125,9 +120,8 @@ class Bench:
             given["resolution"] = config.check("resolution", arguments.resolution)
         self.given = given
         self.device = torch.device(arguments.device)
-        self.clock = of_a_device
-        if self.device.type == "cpu":
-            self.clock = time.process_time if arguments.threads == 1 else time.perf_counter
+        alone = self.device.type == "cpu" and arguments.threads == 1
+        self.clock = time.process_time if alone else self.device_time
         self.survey = data.survey(arguments.data)
         settings = self.settings(0)
         pictures = data.load(arguments.data, resolution=settings.resolution, channels=settings.channels)
@@ -136,6 +130,12 @@ class Bench:
         self.network = open_features(self.space, self.device)
         real = pictures.images[spread(len(pictures), REAL)]
         self.real = features_of(Held(real), self.network, arguments.device)
+
+    def device_time(self) -> float:
+        """Seconds, when the device has done what it was asked for."""
+        if self.device.type != "cpu":
+            torch.accelerator.synchronize(self.device)
+        return time.perf_counter()
 
     def protocol(self) -> dict[str, Any]:
         """What the numbers hold for."""
@@ -176,7 +176,7 @@ class Bench:
         plain = Plain("r3", self.given, self.pictures.images.cpu(), self.device)
         plain.generator.load_state_dict(match.generator.module.state_dict())
         plain.discriminator.load_state_dict(match.discriminator.module.state_dict())
-        follower = Follower(plain, settings)
+        follower = Follower(plain, settings, (self.given["learning_rate"], self.given["learning_rate_final"]))
         own = self.arguments.judged == "own"
         arms = {
             "plain": Arm(plain.play, follower.follow, plain.generator if own else follower.average),
@@ -214,9 +214,10 @@ class Bench:
 class Follower:
     """What ours has and the plain loop has not: an averaged generator, and a learning rate that falls."""
 
-    def __init__(self, plain: Plain, settings: config.Settings) -> None:
+    def __init__(self, plain: Plain, settings: config.Settings, rates: tuple[float, float]) -> None:
         self.plain = plain
         self.settings = settings
+        self.rates = rates
         self.average = copy.deepcopy(plain.generator).requires_grad_(False)
         self.images = 0
 
@@ -227,7 +228,7 @@ class Follower:
         self.images += settings.batch
         half_life = ema.half_life(settings.ema_half_life, settings.ema_ramp, self.images)
         ema.update(self.average, self.plain.generator, 0.5 ** (settings.batch / half_life))
-        rate = cosine(settings.learning_rate, settings.learning_rate_final, self.images / settings.images)
+        rate = cosine(*self.rates, self.images / settings.images)
         for optimizer in (self.plain.of_generator, self.plain.of_discriminator):
             optimizer.param_groups[0]["lr"] = rate
 

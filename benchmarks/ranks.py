@@ -2,8 +2,8 @@
 
 Each arm is a run as anybody starts it, by the real torchrun where it has several processes, on pictures of noise and
 with the same batch in all; the arms take turns, and the table gives medians. What counts are the images and seconds of
-the run's summary, with neither the start nor evaluations in them. On a CPU one process is also tried with as many
-threads as there are processes in the last arm, which is what it would have by itself.
+the run's summary, with neither the start nor evaluations in them, but with what is saved every thirty seconds. On a CPU
+one process is also tried with as many threads as there are processes in the last arm.
 
     python benchmarks/ranks.py --ranks 2
     python benchmarks/ranks.py --ranks 8 --device cuda --network r3 --width 128 --depth 2 --batch 2048 --images 200000
@@ -20,7 +20,14 @@ from pathlib import Path
 import numpy as np
 
 PICTURES = 1024
-SHARED = ("augment=none", "penalty_stride=1", "guard=off", "quality_samples=64")
+SHARED = (
+    "augment=none",
+    "penalty_stride=1",
+    "guard=off",
+    "quality_samples=64",
+    "save_seconds=30",
+    "preview_seconds=1e9",
+)
 
 
 def command(ranks: int) -> list[str]:
@@ -39,7 +46,8 @@ def speed(ranks: int, threads: int, pictures: Path, run: Path, arguments: argpar
     """Images a second of a run."""
     sizes = {name: getattr(arguments, name) for name in ("network", "width", "depth", "batch")}
     settings = [f"{name}={value}" for name, value in sizes.items() if value is not None]
-    settings += [*SHARED, f"threads={threads}", f"evaluate_every={arguments.images}"]
+    never = 2 * arguments.images
+    settings += [*SHARED, f"threads={threads}", f"evaluate_every={never}", f"checkpoint_every={never}"]
     words = [word for setting in settings for word in ("--set", setting)]
     fixed = ["--images", str(arguments.images), "--device", arguments.device]
     done = subprocess.run(
@@ -64,6 +72,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
+    if arguments.ranks < 2:
+        parser.error("--ranks: 2 at least")
 
     arms = {"one process, one thread": (1, 1)}
     if arguments.device == "cpu":

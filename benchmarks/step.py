@@ -142,7 +142,7 @@ BY_DIFFERENCES = {"penalty_method": "finite-difference"}
 ARMS = [
     Arm("ours"),
     Arm("in float32", {"precision": "fp32"}),
-    Arm("in float32 by TF32", {"precision": "fp32"}, around=tf32, on_cuda=True),
+    Arm("in float32, all products in TF32", {"precision": "fp32"}, around=tf32, on_cuda=True),
     Arm("layers of the library", around=layers_of_the_library),
     Arm(GIVEN_BACK),
     Arm("contiguous", change=contiguous),
@@ -168,9 +168,9 @@ ARMS = [
     Arm(DENSE, change=ungrouped, networks=R3),
     Arm("half the batch", {"batch": 0.5}),
     Arm("twice the batch", {"batch": 2}),
-    Arm("torch.compile", BY_DIFFERENCES, change=compiled, compiles=True),
+    Arm("compiled, finite differences", BY_DIFFERENCES, change=compiled, compiles=True),
     Arm(
-        "torch.compile, CUDA graphs",
+        "compiled, differences, CUDA graphs",
         BY_DIFFERENCES,
         change=partial(compiled, mode="reduce-overhead"),
         on_cuda=True,
@@ -200,7 +200,7 @@ class Child:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            sys.exit(f"{' '.join(map(str, self.process.args))}: ended with status {self.process.wait()}")
+            raise ChildProcessError(f"ended with status {self.process.wait()}")
         return line
 
     def seconds(self) -> float:
@@ -270,12 +270,12 @@ class Bench:
         for _ in range(steps):
             play()
         if self.device.type != "cpu":
-            torch.accelerator.synchronize()
+            torch.accelerator.synchronize(self.device)
         return (time.perf_counter() - before) / steps
 
     def memory(self, play: Callable[[], Any]) -> float | None:
         """MiB that some steps take at most, beyond what there was before; None where the system does not tell."""
-        if self.device.type == "mps" or not (self.device.type == "cuda" or Path("/proc/self/clear_refs").exists()):
+        if self.device.type != "cuda" and not Path("/proc/self/clear_refs").exists():
             return None
         if self.device.type == "cuda":
             before = torch.cuda.memory_allocated()
@@ -293,7 +293,7 @@ class Bench:
         return (self.arguments.compile or not arm.compiles) and (self.device.type == "cuda" or not arm.on_cuda)
 
     def rows(self, network: str) -> list[dict[str, Any]]:
-        """A row for each arm: name, parameters, images per second, ratio to the plain loop, MiB (None for Keras)."""
+        """A row for each arm: name, parameters, images per second, ratio to the plain loop, MiB (None if unknown)."""
         arms = [arm for arm in ARMS if network in arm.networks and self.has(arm)]
         starts: dict[str, Callable[[], Child]] = {arm.name: partial(self.child, network, arm.name) for arm in arms}
         if network == "dcgan" and self.arguments.keras:
@@ -301,7 +301,11 @@ class Bench:
         plain = self.child(network, PLAIN)
         rows, all_plain = [], []
         for name, start in starts.items():
-            child = start()
+            try:
+                child = start()
+            except ChildProcessError as error:
+                print(f"{network}, {name}: {error}", file=sys.stderr)
+                continue
             for player in ("generator", "discriminator"):
                 same = child.facts[player] == plain.facts[player] or name == DENSE
                 assert same, f"{name} has {child.facts[player]} parameters, the plain loop {plain.facts[player]}"
@@ -369,7 +373,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--compile", action="store_true", help="arms with torch.compile, which takes minutes at first")
     parser.add_argument("--keras", metavar="PYTHON", help="arms in Keras 3 for dcgan, by the Python that has it")
-    parser.add_argument("--json", metavar="PATH|-", help="also write the rows as JSON")
+    parser.add_argument("--json", metavar="PATH|-", help="also write what is printed as JSON")
     parser.add_argument("--alone", default="", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.keras and (arguments.device != "cpu" or arguments.depth not in (None, 1)):

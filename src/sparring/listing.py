@@ -1,6 +1,7 @@
 """What commands show people at the end: tables of runs, what is in a data set, how a run ended."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -283,7 +284,8 @@ def ending(run: Run, summary: Mapping[str, Any]) -> RenderableType:
         lines.extend(f"  {figure}" for figure in figures)
         lines.append(f"  protocol: {protocol_summary(quality['protocol'])}")
         lines.extend(f"  beware: {notice}" for notice in quality["notices"])
-    lines.extend(f"beware: {advice.words}" for advice in broke(Account.read(run.folder)))
+    ruined = list(broke(replace(Account.read(run.folder), summary=summary)))
+    lines.extend(f"beware: {advice.words}" for advice in ruined)
     if run.report.is_file():
         lines.append(f"report   {run.report}")
     lines.extend(f"samples  {latest}" for latest in sorted(run.samples.glob("latest.*")))
@@ -296,6 +298,6 @@ def ending(run: Run, summary: Mapping[str, Any]) -> RenderableType:
         lines.extend(f"{head:8} {steps[place][0]}" for head, place in (("more", 0), ("", 2)))
     elif state == STOPPED and settings.guard == "on":
         lines.extend(f"{head:8} {steps[place][0]}" for head, place in (("use", 0), ("why", -1)))
-    else:
+    elif not ruined:
         lines.append(f"go on    {steps[0][0]}")
     return Text("\n".join(lines))

@@ -43,7 +43,7 @@ PREPARATION = timedelta(hours=12)
 class Ranks:
     """This process is number `rank` of `count`; on its host it is number `local_rank`.
 
-    groups: those of `talk` and `preparation`; none alone, and none once the ranks parted.
+    groups: those of `talk` and `preparation`; empty for a process by itself, and once the ranks have parted.
     """
 
     rank: int = 0
@@ -189,7 +189,7 @@ def joined() -> Iterator[Ranks]:
                 "give torchrun a --nproc-per-node of at most that"
             )
         torch.cuda.set_device(local_rank)
-    # Its functions keep the group that there is when they are defined, for good.
+    # Imported later, as optimisers do, its functions would keep the group of then as a default for good.
     importlib.import_module("torch.distributed.nn")
     with lost_ranks():
         store, _, _ = next(dist.rendezvous("env://", timeout=SILENCE))  # type: ignore[attr-defined]

@@ -79,14 +79,20 @@ def test_a_batch_whose_statistics_are_used_is_not_taken_apart(mine: Family, tmp_
     given: dict[str, Any] = {"network": "mine", "width": 16, "images": 64, "device": "cpu", "threads": 1, "batch": 32}
     run = sparring.train("digits", out=tmp_path / "whole", **given)
     assert run.summary()["state"] == "finished"
-    with pytest.raises(SettingError, match=r"BatchNorm2d normalises by statistics of the batch, and of 32 .* 8 at a"):
-        sparring.train("digits", out=tmp_path / "parts", micro_batch=8, **given)
+    for parts in ({"micro_batch": 8}, {"penalty_stride": 2}):
+        with pytest.raises(SettingError, match="BatchNorm2d normalises by statistics of the batch, of which"):
+            sparring.train("digits", out=tmp_path / "parts", **given | parts)
     task = Generate(run.settings(), pictures := data.load("digits", resolution=(8, 8)))
     match = Match(run.settings(), pictures, task)
     with pytest.raises(SettingError, match="32 samples at a time do not fit the memory, and the statistics of BatchN"):
         match.micro_batch.shrink(32)
     with pytest.raises(SettingError, match="train with one process"):
         Match(run.settings(), pictures, task, Ranks(0, 2))
+    before = [buffer.clone() for buffer in match.discriminator.module.buffers()]
+    match.probe()
+    assert all(map(torch.equal, match.discriminator.module.buffers(), before))
+    match.play()
+    assert not all(map(torch.equal, match.discriminator.module.buffers(), before))
 
 
 @pytest.mark.parametrize("name", ["r3", "unet", "two words", ""])

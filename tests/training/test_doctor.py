@@ -70,6 +70,13 @@ def test_what_holds_on_the_way_is_said_of_a_run_that_is_not_over(
     assert ("sparring resume runs/a" in told) is (state == "interrupted")
 
 
+def test_a_process_that_is_gone_is_another_thing_than_one_that_was_stopped() -> None:
+    stopped = account(judged(5, 4), state="interrupted")
+    gone = replace(stopped, summary={**stopped.summary, "message": ""})
+    assert [advice.urgent for advice in examine(gone)] == [True]
+    assert "Interrupted: its process is gone and has left no word. Go on with it" in said(examine(gone))
+
+
 def test_the_best_generator_is_not_old_because_the_next_evaluation_is_yet_to_come() -> None:
     lines = [*judged(5, 4, 3, 2), {"images": 490}]
     assert "after 400 of 490 images so far: it still gets better" in said(examine(account(lines, state="running")))

@@ -131,8 +131,20 @@ class Player:
 
 def with_batch_statistics(*players: nn.Module) -> str:
     """The class of the first layer that normalises by statistics of the batch it gets; empty if there is none."""
-    layers = (layer for player in players for layer in player.modules())
-    return next((type(layer).__name__ for layer in layers if isinstance(layer, _BatchNorm) and layer.training), "")
+    norms = (layer for player in players for layer in player.modules() if isinstance(layer, _BatchNorm))
+    return next((type(norm).__name__ for norm in norms if norm.training or norm.running_mean is None), "")
+
+
+@contextmanager
+def unmoved(*modules: nn.Module) -> Iterator[None]:
+    """While somebody looks who must not be noticed: buffers, such as running statistics, end as they began."""
+    buffers = [buffer for module in modules for buffer in module.buffers()]
+    before = [buffer.clone() for buffer in buffers]
+    try:
+        yield
+    finally:
+        for buffer, value in zip(buffers, before, strict=True):
+            buffer.copy_(value)
 
 
 def out_of_memory(error: BaseException) -> bool:

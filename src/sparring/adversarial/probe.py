@@ -9,7 +9,7 @@ from torch import Tensor
 from sparring.adversarial.game import Bout, Bouts, Game
 from sparring.adversarial.objectives import undecided
 from sparring.adversarial.penalties import ExactSlope, squared_norm, total_logit
-from sparring.adversarial.player import Player
+from sparring.adversarial.player import Player, unmoved
 from sparring.randomness import Random
 from sparring.tasks.sample import Sample, View
 
@@ -44,7 +44,7 @@ def probe(
             "spread_fake": spread_of([bout.fake for bout in bouts]),
         }
 
-    with discriminator.frozen(), generator.frozen():
+    with discriminator.frozen(), generator.frozen(), unmoved(generator.module, discriminator.module):
         return discriminator.micro_batch.fitting(len(batch), looked)
 
 

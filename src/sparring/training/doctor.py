@@ -32,6 +32,9 @@ SKIPPED = 0.05
 LATE, EARLY = 0.9, 0.5
 """Shares of the course after which the best generator came late, or before which early."""
 
+GONE = "its process is gone and has left no word"
+"""Said of a run that was killed, ran out of the system's memory, or lost its power."""
+
 MORE_TIME = {"finished": "train for longer", "running": "let it go on", "interrupted": "go on with it"}
 """By state, how a run gets more time; one that broke has no use for more as it is."""
 
@@ -75,8 +78,9 @@ def ended(account: Account) -> Iterator[Advice]:
         do = f"{chosen}, with {changed(account)}, and look at the data: sparring data check DATA" if in_vain else ""
         if account.state == "interrupted" and not learned_nothing(account):
             do = f"Go on with it: sparring resume {place(account)}"
-        seen = ": ".join(filter(None, (account.state.capitalize(), account.summary.get("message"))))
-        yield Advice(f"{seen.rstrip('.')}.", do, urgent=account.state != "interrupted")
+        message = account.summary.get("message") or GONE
+        asked_for = account.state == "interrupted" and message != GONE
+        yield Advice(f"{account.state.capitalize()}: {message.rstrip('.')}.", do, urgent=not asked_for)
 
 
 def changed(account: Account) -> str:

@@ -97,13 +97,14 @@ class Match:
         self.micro_batch = MicroBatch(
             min(settings.micro_batch, self.part), whole=with_batch_statistics(generator, discriminator)
         )
-        if self.micro_batch.whole and self.micro_batch.size < settings.batch:
+        apart = settings.penalty_stride > 1 or settings.partner_stride > 1
+        if self.micro_batch.whole and (apart or self.micro_batch.size < settings.batch):
             raise SettingError(
-                f"{self.micro_batch.whole} normalises by statistics of the batch, and of {settings.batch} samples "
-                f"it would see {self.micro_batch.size} at a time: leave out micro_batch and train with one process, or "
-                "take a normalisation of each sample by itself"
+                f"{self.micro_batch.whole} normalises by statistics of the batch, of which it would see a part at a "
+                "time: leave out micro_batch, penalty_stride and partner_stride and train with one process, or take a "
+                "normalisation of each sample by itself"
             )
-        self.average = copy.deepcopy(generator).requires_grad_(False)
+        self.average = copy.deepcopy(generator).requires_grad_(False).eval()
         self.generator = self._player(generator, taught=True)
         self.discriminator = self._player(discriminator)
         self.controller = AdaController(settings.augment_target, settings.augment_images)
