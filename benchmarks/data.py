@@ -3,9 +3,9 @@
 Packs a set once, then takes turns: batches from all pictures decoded in memory, from shards on disk, from the same
 shards as the output of commands, and, to compare with, decoding the set once into memory. Each turn opens the shards
 anew and draws whole shuffle buffers, so that it lives on nothing read before; medians, and the ratio to memory. The
-first batch comes when a block is read, in the seconds of a column of its own. With --step the drawing waits that long
-after each batch, as for a training step that leaves the CPU alone, and the last column is the share of the time after
-the first batch that went into waiting for data.
+first batch comes when a block is read, in the seconds of a column of its own. With --step a core is busy that long
+after each batch, as with a training step that tells a GPU what to do, and the last column is the share of the time
+after the first batch that went into waiting for data.
 
     python benchmarks/data.py --data photos.zip --resolution 64
     python benchmarks/data.py --pictures 20000 --step 30 --json data.json
@@ -21,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from sparring import data
@@ -31,6 +32,9 @@ from sparring.data.parallel import cores
 
 SIDE = 96
 """Pixels of a side of the pictures that are made if none are given."""
+
+PRODUCT = 512
+"""Side of the matrices of a step."""
 
 
 def make(folder: Path, count: int) -> Path:
@@ -48,6 +52,16 @@ Turn = tuple[float, float, float]
 """Pictures a second over some batches, seconds until the first, and the share of the time since that drawing took."""
 
 
+def busy(seconds: float) -> None:
+    """Multiplies matrices so long, which leaves Python to other threads as a step of training does.
+
+    Who slept would take milliseconds to be back, and that is no waiting for data.
+    """
+    matrix, until = torch.ones(PRODUCT, PRODUCT), time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        matrix @ matrix
+
+
 def drawing(pictures: data.Data, arguments: argparse.Namespace) -> Turn:
     """A turn of drawing."""
     waits, begun = [], time.perf_counter()
@@ -55,7 +69,7 @@ def drawing(pictures: data.Data, arguments: argparse.Namespace) -> Turn:
         before = time.perf_counter()
         pictures.draw(0, batch * arguments.batch, arguments.batch)
         waits.append(time.perf_counter() - before)
-        time.sleep(arguments.step / 1000)
+        busy(arguments.step / 1000)
     took = time.perf_counter() - begun
     pictures.close()
     first, *later = waits
@@ -72,10 +86,11 @@ def main() -> None:
     parser.add_argument("--buffer", type=int, default=500)
     parser.add_argument("--batch", type=int, default=50)
     parser.add_argument("--batches", type=int, default=40, help="in a turn")
-    parser.add_argument("--step", type=float, default=0.0, help="milliseconds between batches")
+    parser.add_argument("--step", type=float, default=0.0, help="milliseconds of a step after each batch")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    torch.set_num_threads(1)  # of the step; the others decode
     form = Form(arguments.resolution, arguments.resolution, 3)
     with tempfile.TemporaryDirectory() as made:
         source = arguments.data or make(Path(made) / "pictures", arguments.pictures)

@@ -290,7 +290,12 @@ class Bench:
 
     def has(self, arm: Arm) -> bool:
         """Whether an arm is asked for, and can be had on the device."""
-        return (self.arguments.compile or not arm.compiles) and (self.device.type == "cuda" or not arm.on_cuda)
+        asked_for = not self.arguments.arms or arm.name in self.arguments.arms
+        return (
+            asked_for
+            and (self.arguments.compile or not arm.compiles)
+            and (self.device.type == "cuda" or not arm.on_cuda)
+        )
 
     def rows(self, network: str) -> list[dict[str, Any]]:
         """A row for each arm: name, parameters, images per second, ratio to the plain loop, MiB (None if unknown)."""
@@ -371,6 +376,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, help="of the networks; by default 64 for dcgan, 24 for r3, 32 for fast")
     parser.add_argument("--depth", type=int)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--arms", nargs="+", metavar="NAME", help="only these rows")
     parser.add_argument("--compile", action="store_true", help="arms with torch.compile, which takes minutes at first")
     parser.add_argument("--keras", metavar="PYTHON", help="arms in Keras 3 for dcgan, by the Python that has it")
     parser.add_argument("--json", metavar="PATH|-", help="also write what is printed as JSON")
