@@ -43,7 +43,7 @@ class Recipe:
 
 
 TINY = Recipe(
-    12, "fast", width=256, depth=3, batch=128, learning_rate=1e-3, gamma=1.0, images=250_000, penalty_interval=2
+    12, "fast", width=256, depth=3, batch=128, learning_rate=1e-3, gamma=1.0, images=200_000, penalty_interval=2
 )
 CPU_RECIPES = (
     TINY,
