@@ -2,7 +2,8 @@
 
 Two tables: the gradient by the weight, in bf16, from a grid to one of half its sides with twice the channels
 (`doubling.weight_gradient`); and enlarging to few channels, in float32 (`doubling.enlarged`). All in channels last, the
-library and ours alternating; milliseconds, medians, and the ratio.
+library and ours alternating; milliseconds, medians, and the ratio of ours to the library's. Ours is taken where the
+coarse grid is at most 4 wide, or where it enlarges to at most 4 channels.
 
     python benchmarks/doubling.py --threads 1
 """
@@ -66,14 +67,14 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()
-    print("gradient by the weight\nchannels     sides       ours   the library's   ratio")
+    print("gradient by the weight\nchannels     sides    ours, ms   library, ms   ratio")
     for channels, side in SHAPES:
         fine = torch.randn(arguments.batch, channels, side, side).bfloat16()
         coarse = torch.randn(arguments.batch, 2 * channels, side // 2, side // 2).bfloat16()
         sides = [x.contiguous(memory_format=torch.channels_last) for x in (fine, coarse)]
         ways = f"{channels:3} to {2 * channels:3} {side:4} to {side // 2:2}"
         compared(ways, partial(weight_gradient, *sides), partial(by_the_library, *sides), arguments.rounds)
-    print("enlarging\nchannels     sides       ours   the library's   ratio")
+    print("enlarging\nchannels     sides    ours, ms   library, ms   ratio")
     for channels, out, side in ENLARGED:
         x = torch.randn(arguments.batch, channels, side, side).contiguous(memory_format=torch.channels_last)
         weight = torch.randn(channels, out, TAPS, TAPS).contiguous(memory_format=torch.channels_last)

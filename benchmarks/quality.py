@@ -39,6 +39,7 @@ from plain import Plain
 from sparring import config, data
 from sparring.adversarial import ema
 from sparring.chooser import choose
+from sparring.errors import SparringError
 from sparring.evaluation.extraction import features_of
 from sparring.evaluation.galleries import Held, spread
 from sparring.metrics.frechet import frechet_distance, moments
@@ -320,7 +321,7 @@ def table(found: dict[str, Any]) -> str:
     lines.append(f"Ours less the plain loop's after {last['images']}:")
     lines += [f"  {name}: {between(*last[f'{name}_apart'])}" for name in SHARES]
     lines.append(
-        "Seconds until as good as the plain loop at its end, plain / ours, median and range of the seeds: "
+        "Times sooner as good as the plain loop at its end, median and range of the seeds: "
         + between(sooner["median"], sooner["lowest"], sooner["highest"])
     )
     return "\n".join(lines)
@@ -358,8 +359,11 @@ def main() -> None:
 
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()
-    bench = Bench(arguments)
-    protocol = bench.protocol()
+    try:
+        bench = Bench(arguments)
+        protocol = bench.protocol()
+    except SparringError as error:
+        parser.error(str(error))
     print("; ".join(f"{name} {value}" for name, value in protocol.items()), file=sys.stderr, flush=True)
     games: Games = []
     for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):

@@ -319,7 +319,10 @@ class Bench:
             of_plain, own = zip(*turns, strict=True)
             all_plain += of_plain
             rows.append(self.row(network, name, child.facts, own, of_plain))
+            print(f"{network}, {name}: {rows[-1]['ratio']} times the plain loop", file=sys.stderr, flush=True)
         plain.close()
+        if not rows:
+            return []
         return [self.row(network, PLAIN, plain.facts, all_plain, all_plain), *rows]
 
     def row(
@@ -376,7 +379,8 @@ def main() -> None:
     parser.add_argument("--width", type=int, help="of the networks; by default 64 for dcgan, 24 for r3, 32 for fast")
     parser.add_argument("--depth", type=int)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--arms", nargs="+", metavar="NAME", help="only these rows")
+    names = [arm.name for arm in ARMS]
+    parser.add_argument("--arms", nargs="+", metavar="NAME", choices=names, help=f"only these rows: {', '.join(names)}")
     parser.add_argument("--compile", action="store_true", help="arms with torch.compile, which takes minutes at first")
     parser.add_argument("--keras", metavar="PYTHON", help="arms in Keras 3 for dcgan, by the Python that has it")
     parser.add_argument("--json", metavar="PATH|-", help="also write what is printed as JSON")

@@ -204,8 +204,7 @@ def start(
 
     tuned: None, or the names of the settings that a search before the run must leave alone.
     """
-    if ranks.first:
-        run.refuse_if_taken()
+    ranks.first_does(run.refuse_if_taken)
     origin = Run(start_from).existing() if start_from is not None else None
     if origin:
         theirs = origin.settings()
@@ -234,7 +233,13 @@ def start(
     with monitor_of(ranks, monitor, run) as monitor, explaining_memory(), ExitStack() as cleanup:
         with ranks.one_a_host_first():  # shards that nobody looked through yet take a while
             surveys = [looked_at(place, given, monitor) for place in places] if ranks.first else []
-        chosen, choices = ranks.told(choose(place, given, surveys[0], factor, *surveys[1:]) if surveys else None)
+
+        def chosen_by_first() -> tuple[Settings, list[Choice]]:
+            chosen, choices = choose(place, given, surveys[0], factor, *surveys[1:])
+            ranks.part(chosen.batch)  # before all pictures are decoded
+            return chosen, choices
+
+        chosen, choices = ranks.first_does(chosen_by_first)
         if origin:
             refuse_other_networks(origin, chosen)
         if chosen.tensorboard:

@@ -270,7 +270,8 @@ class Settings(BaseModel):
 
     batch: Count = setting("optimiser", "images in one update")
     micro_batch: Count = setting(
-        "optimiser", "images that go through the networks at once; the result is the same, but for other partners"
+        "optimiser",
+        "images that go through the networks at once; the result is the same, but for what compares all of a batch",
     )
     learning_rate: Rate = setting("optimiser", "of Adam at the start, for both players")
     learning_rate_final: Rate = setting("optimiser", "at the end of the budget")
@@ -508,15 +509,15 @@ def refuse_partners(settings: Settings) -> None:
     if settings.task != "generate" or settings.objective == "relativistic":
         taken = f"task={settings.task}" if settings.task != "generate" else "objective=relativistic"
         raise SettingError(
-            f"partner_stride={stride}: with {taken} each real sample has one generated partner; it is for "
-            "task=generate and another objective, such as relativistic-all"
+            f"partner_stride={stride}: with {taken} each real sample has one generated partner; fewer partners are for "
+            f"pictures from noise with --set objective=relativistic-all --set penalty_stride={stride}, for example"
         )
     if settings.penalty == "wgan-gp":
         raise SettingError(f"partner_stride={stride}: it is for penalty=r1+r2, r1, r2 or none")
     if settings.penalty_stride % stride:  # without a penalty too, for the guard may bring one
         raise SettingError(
             f"partner_stride={stride}: it should divide penalty_stride={settings.penalty_stride}, for a penalty looks "
-            "at pairs that the discriminator has judged"
+            f"at pairs that the discriminator has judged: add --set penalty_stride={stride}, or a multiple of it"
         )
 
 

@@ -10,6 +10,7 @@ Numbers of the clock and decisions go by the CPU (gloo), so that no GPU waits fo
 import importlib
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,7 +23,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from sparring.errors import RunError, SettingError
+from sparring.errors import RunError, SettingError, SparringError
 
 if TYPE_CHECKING:  # there are builds of torch without it
     from torch.distributed import ProcessGroup, Store  # type: ignore[attr-defined]
@@ -96,6 +97,25 @@ class Ranks:
             dist.broadcast_object_list(values, 0, self.talk)
         return values[0]
 
+    def first_does(self, work: Callable[[], T]) -> T:
+        """What `work` gives on the first rank, on all.
+
+        Raises: what it raises, on the first rank; the others end without a word, for it is said once then.
+        """
+        made: list[T] = []
+        refusal: SparringError | None = None
+        if self.first:
+            try:
+                made.append(work())
+            except SparringError as error:
+                refusal = error
+        found: list[T] = self.told(made)
+        if refusal:
+            raise refusal
+        if not found:
+            sys.exit(1)
+        return found[0]
+
     def gathered(self, mine: Any) -> list[Any]:
         """What each rank has, in order."""
         if self.count == 1:
@@ -128,7 +148,11 @@ class Ranks:
         Raises: SettingError if they cannot be shared out evenly.
         """
         if total % self.count:
-            raise SettingError(f"batch={total} cannot be shared out evenly among {self.count} processes")
+            fewer = total // self.count * self.count
+            raise SettingError(
+                f"batch={total} cannot be shared out evenly among {self.count} processes: give --set batch="
+                f"{fewer + self.count}{f' or {fewer}' if fewer else ''}"
+            )
         return total // self.count
 
     def wait(self, group: "ProcessGroup | None" = None) -> None:
