@@ -3,9 +3,8 @@
 Both play the same game from the same weights: network, losses, R1 and R2, batch, Adam, the rate constant or, with
 --fall, falling by half a cosine, no augmentation. What differs is what ours does for speed: bf16 where the processor
 has it, layers of our own, one pass for real and generated pictures, pictures of one bout for both updates, fused Adam;
-and what --set says. The plain loop is `plain.py`. The arms take turns, some steps each,
-so that both suffer alike from what else the machine does; seconds leave out judging, and with one thread are those of
-the processor.
+and what --set says. The plain loop is `plain.py`. The arms take turns, some steps each, so that both suffer alike from
+what else the machine does; seconds leave out judging, and with one thread are those of the processor.
 
     python benchmarks/quality.py digits --seeds 8 --threads 1 --json quality.json
     python benchmarks/quality.py PICTURES.zip --resolution 32 --images 200000 --learning-rate 2e-4 --seeds 3
